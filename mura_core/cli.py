@@ -1,0 +1,335 @@
+"""The command `mura-run`. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mura_core.errors import DataError, MuraError
+
+_NOT_A_DEVICE = "For research and teaching: not a medical device, never in place of a radiologist."
+
+
+class _WithDefaultCommand(click.Group):
+    """`mura-run --model conv4` means `mura-run run --model conv4`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "--version"}
+        if args and args[0].startswith("-") and args[0] not in own:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_WithDefaultCommand, epilog=_NOT_A_DEVICE)
+@click.version_option(package_name="mura-run")
+def main() -> None:
+    """Train, judge and explain classifiers of musculoskeletal radiographs.
+
+    Options without a command are those of `run`: mura-run --model conv4 --explain gradcam
+    trains on the embedded phantoms, and --data FOLDER on your own radiographs.
+    """
+
+
+# What commands have in common -----------------------------------------------------------------
+
+
+def _load_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    from mura_core.run_folder import read_config
+
+    try:
+        settings = read_config(path)
+    except DataError as error:
+        raise click.UsageError(str(error)) from None
+    ctx.default_map = {**(ctx.default_map or {}), **settings}
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_positive = click.IntRange(min=1)
+
+_data_options = _options(
+    click.option(
+        "--data",
+        default="phantoms",
+        show_default="phantoms, drawn by the computer",
+        help="Folder of radiographs (MURA's layout or a manifest.csv), or a CSV.",
+    ),
+    click.option(
+        "--body-part",
+        multiple=True,
+        metavar="PART",
+        help="Only this part, such as elbow; repeat for several.  [default: all]",
+    ),
+    click.option("--size", type=_positive, default=224, help="Side of the images, in pixels."),
+    click.option("--strict", is_flag=True, help="Fail where an image can't be read."),
+    click.option("--seed", type=click.IntRange(min=0), default=2019, help="Of everything random."),
+)
+
+_training_options = _options(
+    click.option("--model", default="conv4", help="Architecture; see `mura-run plugins`."),
+    click.option(
+        "--model-option", multiple=True, metavar="KEY=VALUE", help="Of the architecture; repeat."
+    ),
+    click.option("--epochs", type=_positive, default=10, help="Passes over the training images."),
+    click.option("--batch-size", type=_positive, default=8, help="Images a training step."),
+    click.option(
+        "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, help="Of Adam."
+    ),
+    click.option(
+        "--class-weights",
+        type=click.Choice(["report", "none"]),
+        default="report",
+        help="The 2019 report's: 1 + P/N for normal, 1 + (N + b)/P for abnormal images.",
+    ),
+    click.option(
+        "--false-positive-bias",
+        type=click.FloatRange(0),
+        default=0.0,
+        metavar="B",
+        help="The b of the class weights: above 0, fewer false negatives.",
+    ),
+    click.option(
+        "--standardise/--no-standardise",
+        default=True,
+        help="By the training images' mean and deviation, or pixels as they are, 0 to 255.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=lambda: Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}",
+        show_default="runs/<time>",
+        help="The run folder, which must be new.",
+    ),
+    click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_load_config,
+        help="YAML with any of these options; a run folder's config.yaml repeats the run.",
+    ),
+)
+
+_explain_options = _options(
+    click.option(
+        "--explain",
+        multiple=True,
+        metavar="NAME",
+        help="Draw heatmaps by this method, such as gradcam; repeat for several.",
+    ),
+    click.option("--explain-images", type=_positive, default=24, help="How many get a heatmap."),
+    click.option(
+        "--style",
+        type=click.Choice(["inferno", "report2019"]),
+        default="inferno",
+        help="Colours: one scale for the set, or the report's jet, each image by its own maximum.",
+    ),
+)
+
+_verbosity_options = _options(
+    click.option("--quiet", "-q", is_flag=True, help="Print warnings and errors alone."),
+    click.option("--verbose", "-v", is_flag=True, help="Print what is going on inside."),
+)
+
+_run_argument = click.argument(
+    "folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+
+
+def _command(*options: Callable[[Any], Any]) -> Callable[[Any], click.Command]:
+    """Make a command with these options, whose failures are one line and an exit status."""
+
+    def decorate(function: Any) -> click.Command:
+        @functools.wraps(function)
+        def guarded(*, quiet: bool, verbose: bool, **arguments: Any) -> None:
+            _set_up_logging(quiet, verbose)
+            # A file that claims absurdly many pixels is an error, not a remark on the console.
+            warnings.filterwarnings("error", message=".*decompression bomb.*")
+            try:
+                function(**arguments)
+            except KeyboardInterrupt:
+                from mura_core.run import what_is_safe
+
+                _stop("Stopped", what_is_safe(arguments.get("out")), 130)
+            except MuraError as error:
+                _stop("Error", str(error), error.exit_status)
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                _stop("Error", f"{where}{error.strerror or error}", 1)
+            except Exception as error:
+                from mura_plugins.manager import PluginError
+
+                if not isinstance(error, PluginError):
+                    raise
+                _stop("Error", str(error), 2)
+
+        for option in reversed((*options, _verbosity_options)):
+            guarded = option(guarded)
+        return main.command(context_settings={"show_default": True}, epilog=_NOT_A_DEVICE)(guarded)
+
+    return decorate
+
+
+def _stop(kind: str, message: str, status: int) -> None:
+    click.echo(f"{kind}: {message}", err=True)
+    sys.exit(status)
+
+
+def _set_up_logging(quiet: bool, verbose: bool) -> None:
+    log = logging.getLogger("mura")
+    log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers = [handler]
+
+
+# The commands ---------------------------------------------------------------------------------
+
+
+@_command(_data_options, _training_options, _explain_options)
+def run(out: Path, **settings: Any) -> None:
+    """Train, judge and explain, and write a report: the default command."""
+    from mura_core.run import run
+    from mura_core.run_folder import RunConfig
+
+    run(RunConfig(**settings), out)
+
+
+@_command(_data_options, _training_options)
+def train(out: Path, **settings: Any) -> None:
+    """Train a model and predict the validation images."""
+    from mura_core.run import train
+    from mura_core.run_folder import RunConfig
+
+    train(RunConfig(**settings), out)
+
+
+@_command(
+    _data_options,
+    click.option(
+        "--csv-by-part",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Write the images' paths there too, a CSV a split and body part.",
+    ),
+)
+def prepare(
+    data: str, body_part: tuple[str, ...], size: int, strict: bool, seed: int,
+    csv_by_part: Path | None,
+) -> None:  # fmt: skip
+    """Read every image once, and keep it in the cache for later runs."""
+    from mura_core.manifest import write_csv_by_part
+    from mura_core.run import open_data, plugin_readers, prepare_images, say_counts
+    from mura_plugins.manager import load_plugins
+
+    manifest = open_data(data, body_part, seed)
+    say_counts(manifest)
+    if csv_by_part is not None:
+        written = write_csv_by_part(manifest, csv_by_part)
+        click.echo(f"Wrote {len(written)} path files to {csv_by_part}")
+    prepare_images(manifest, size=size, readers=plugin_readers(load_plugins()), strict=strict)
+
+
+@_command(_run_argument)
+def evaluate(folder: Path) -> None:
+    """Judge a run's predictions once more, without its model."""
+    from mura_core.run import evaluate, write_report
+
+    evaluate(folder)
+    write_report(folder)
+
+
+@_command(_run_argument, _explain_options)
+def explain(folder: Path, explain: tuple[str, ...], explain_images: int, style: str) -> None:
+    """Draw heatmaps for a trained run."""
+    from mura_core.run import explain as explain_run
+    from mura_core.run import write_report
+
+    explain_run(folder, explainers=explain, explain_images=explain_images, style=style)
+    write_report(folder)
+
+
+@_command(
+    click.option(
+        "--model-file",
+        required=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A run's model.keras.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        show_default="the console",
+        help="The CSV to write.",
+    ),
+    click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)),
+)
+def predict(model_file: Path, out: Path | None, images: tuple[Path, ...]) -> None:
+    """Predict new images with a trained model: files, or folders of them.
+
+    The images of one folder are taken for one study.
+    """
+    from mura_core.files import write_csv
+    from mura_core.run import predict
+
+    table = predict(model_file, images)
+    if out is None:
+        click.echo(table.to_csv(index=False), nl=False)
+    else:
+        write_csv(out, table)
+
+
+@_command(click.option("--json", "as_json", is_flag=True, help="For programs to read."))
+def plugins(as_json: bool) -> None:
+    """List architectures, explainers and readers, and who provides them."""
+    from dataclasses import asdict
+
+    from mura_plugins.manager import load_plugins
+
+    found = load_plugins()
+    kinds: dict[str, list[Any]] = {
+        "architecture": found.architectures,
+        "explainer": found.explainers,
+        "reader": found.readers,
+    }
+    rows = [
+        {
+            "kind": kind,
+            "name": offer.record.name,
+            "summary": offer.record.summary,
+            "distribution": offer.distribution,
+            "version": offer.version,
+        }
+        for kind, offers in kinds.items()
+        for offer in offers
+    ]
+    if as_json:
+        failures = [asdict(failure) for failure in found.failures]
+        click.echo(json.dumps({"plugins": rows, "failures": failures}, indent=1))
+        return
+    for row in rows:
+        provider = f"{row['distribution']} {row['version']}"
+        click.echo(f"{row['kind']:<13} {row['name']:<14} {row['summary']}  ({provider})")
+    for failure in found.failures:
+        click.echo(
+            f"failed        {failure.plugin:<14} {failure.reason}  ({failure.distribution})",
+            err=True,
+        )

@@ -1,0 +1,83 @@
+"""A map of evidence, drawn over the radiograph it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mura_core.radiographs import GreyImage
+
+_GREATEST_OPACITY = 0.7
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A heatmap as two pictures of the radiograph's own size, (H, W, 3) uint8."""
+
+    heatmap: NDArray[np.uint8]
+    overlay: NDArray[np.uint8]
+
+
+def draw(radiograph: GreyImage, evidence_map: NDArray[np.float32], scale: float) -> Drawing:
+    """Draw a map in inferno's colours, which read the same to colour-blind eyes and in grey.
+
+    Opacity grows with the evidence, so where there is none the radiograph shows untinted.
+
+    Parameters
+    ----------
+    radiograph : ndarray of shape (H, W), uint8 or uint16
+    evidence_map : ndarray of shape (h, w), float32
+    scale : float
+        The evidence that gets the hottest colour.
+    """
+    height, width = radiograph.shape
+    heat = _enlarge(_fraction(evidence_map, scale), width, height)
+    heatmap = _colours("inferno", heat)
+    opacity = _GREATEST_OPACITY * heat[..., None]
+    overlay = (1 - opacity) * _eight_bit(radiograph)[..., None] + opacity * heatmap
+    return Drawing(heatmap, np.rint(overlay).astype(np.uint8))
+
+
+def draw_as_in_2019(radiograph: GreyImage, evidence_map: NDArray[np.float32]) -> Drawing:
+    """Draw a map as the 2019 report did: jet, each image by its own maximum, half on top.
+
+    Jet runs light to dark at both ends and tints what has no evidence blue: for comparison with
+    the report, not for judging evidence.
+    """
+    height, width = radiograph.shape
+    heat = _enlarge(_fraction(evidence_map, float(evidence_map.max())), width, height)
+    heatmap = _colours("jet", heat)
+    overlay = 0.5 * heatmap + _eight_bit(radiograph)[..., None]
+    return Drawing(heatmap, np.rint(overlay.clip(0, 255)).astype(np.uint8))
+
+
+def colour_bar(style: str) -> NDArray[np.uint8]:
+    """Return a style's colours from no evidence to the most, of shape (12, 256, 3), uint8."""
+    ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (12, 1))
+    return _colours("inferno" if style == "inferno" else "jet", ramp)
+
+
+def _fraction(evidence_map: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    # Without any evidence there is nothing to divide by: the map stays empty.
+    return np.clip(evidence_map / scale, 0, 1) if scale > 0 else np.zeros_like(evidence_map)
+
+
+def _enlarge(heat: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    # Pillow's bilinear takes pixels as areas (half-pixel centres), as tf.image.resize does.
+    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _colours(name: str, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    import matplotlib
+
+    return matplotlib.colormaps[name](heat, bytes=True)[..., :3]
+
+
+def _eight_bit(radiograph: GreyImage) -> NDArray[np.uint8]:
+    if radiograph.dtype == np.uint16:
+        return np.rint(radiograph / 257).astype(np.uint8)
+    return radiograph  # type: ignore[return-value]

@@ -1,0 +1,34 @@
+"""The errors a user can cause, each one line that says what is wrong and how to mend it."""
+
+
+class MuraError(Exception):
+    """A failure to be shown to the user as one line, without a traceback."""
+
+    exit_status = 1
+
+
+class DataError(MuraError):
+    """The data, or a file that was read or written, isn't as it must be."""
+
+
+class UsageError(MuraError):
+    """What was asked for doesn't exist or can't be done."""
+
+    exit_status = 2
+
+
+class RadiographError(DataError):
+    """One file isn't a radiograph that can be read.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the user knows it.
+    reason : str
+        What is wrong with it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason

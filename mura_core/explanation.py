@@ -1,0 +1,126 @@
+"""Heatmaps: chosen images, one scale for all of them, drawn at each image's own size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from mura_core.drawing import draw, draw_as_in_2019
+from mura_core.files import replacing
+from mura_core.metrics import OPERATING_POINT
+from mura_core.prepared import Progress
+from mura_core.radiographs import Readers, read_radiograph
+from mura_plugins.network import Network
+
+# An explainer's function, as `mura_plugins.Explainer` describes it.
+Explain = Callable[..., NDArray[np.float32]]
+
+_SCALE_QUANTILE = 0.99
+_BATCH = 32
+
+
+def choose(predictions: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return a balanced sample of the predictions, the most confident first.
+
+    Body parts and outcomes (right and wrong, abnormal and normal) take turns, each with the
+    image that the network was surest about.
+    """
+    outcome = predictions["label"] * 2 + (predictions["probability"] >= OPERATING_POINT)
+    surest_first = predictions.assign(outcome=outcome, confidence=predictions["logit"].abs())
+    surest_first = surest_first.sort_values("confidence", ascending=False, kind="stable")
+    turn = surest_first.groupby(["body_part", "outcome"]).cumcount()
+    ordered = surest_first.assign(turn=turn).sort_values(
+        ["turn", "confidence"], ascending=[True, False], kind="stable"
+    )
+    return predictions.loc[ordered.index[:count]]
+
+
+def evidence(
+    explain: Explain,
+    network: Network,
+    images: NDArray[np.uint8],
+    *,
+    toward: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return an explainer's raw maps of any number of images, a few at a time.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, H, W), uint8
+
+    Returns
+    -------
+    ndarray of shape (N, h, w), float32
+    """
+    maps = []
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        maps.append(explain(network, batch, toward=toward, seed=seed))
+        if progress:
+            progress(start + len(batch), len(images))
+    return np.concatenate(maps)
+
+
+def common_scale(maps: NDArray[np.float32]) -> float:
+    """Return the evidence drawn as the hottest colour, one for the whole set.
+
+    It is the 0.99 quantile of all the maps' pixels. A scale for each image would paint an image
+    without evidence as red as one full of it. Where next to nothing is marked and the quantile
+    is 0, it is the maximum; 0 means that every map is empty.
+    """
+    return float(np.quantile(maps, _SCALE_QUANTILE) or maps.max())
+
+
+def write_heatmaps(
+    folder: Path,
+    explainer: str,
+    layer: str,
+    data_folder: Path,
+    sample: pd.DataFrame,
+    maps: NDArray[np.float32],
+    *,
+    style: str,
+    readers: Readers,
+) -> pd.DataFrame:
+    """Write a heatmap and an overlay of each image, and return their rows of `heatmaps.csv`.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder; the pictures go to `heatmaps/<explainer>/`.
+    sample : DataFrame
+        The predictions of the images.
+    maps : ndarray of shape (len(sample), h, w), float32
+    """
+    scale = common_scale(maps)
+    (folder / "heatmaps" / explainer).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for prediction, evidence_map in zip(sample.to_dict("records"), maps, strict=True):
+        # Drawing is at the radiograph's own size, which the memory map doesn't have.
+        radiograph = read_radiograph(data_folder / prediction["path"], readers=readers)
+        peak = float(evidence_map.max())
+        if style == "report2019":
+            own_scale, drawing = peak, draw_as_in_2019(radiograph, evidence_map)
+        else:
+            own_scale, drawing = scale, draw(radiograph, evidence_map, scale)
+        stem = Path(prediction["path"]).with_suffix("").as_posix().replace("/", "-")
+        pictures = {
+            kind: f"heatmaps/{explainer}/{stem}-{kind}.png" for kind in ("heatmap", "overlay")
+        }
+        for kind, name in pictures.items():
+            with replacing(folder / name, "wb") as file:
+                Image.fromarray(getattr(drawing, kind)).save(file, format="PNG")
+        rows.append(
+            {name: prediction[name] for name in ("path", "label", "logit", "probability")}
+            | {"explainer": explainer, "layer": layer, "toward": "abnormal", "style": style}
+            | {"scale": own_scale, "peak": peak, "empty": peak <= 0}
+            | pictures
+        )
+    return pd.DataFrame(rows)

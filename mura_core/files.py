@@ -1,0 +1,41 @@
+"""Files a user keeps: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type-arg]
+    """Open a temporary sibling of `path` that takes its place when the block ends well.
+
+    A killed program leaves the old file or the new one, never half of one.
+    """
+    temporary = temporary_sibling(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    try:
+        with temporary.open(mode, **text) as file:  # type: ignore[call-overload]
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, without its index."""
+    with replacing(path) as file:
+        table.to_csv(file, index=False, lineterminator="\n")
+
+
+def temporary_sibling(path: Path) -> Path:
+    """Return the temporary name under which `path` is made; its suffix stays last."""
+    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

@@ -1,0 +1,120 @@
+"""The logits of a trained model."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mura_core.errors import DataError, RadiographError
+from mura_core.prepared import Progress
+from mura_core.radiographs import Readers, read_radiograph, resize
+
+_BATCH = 32
+
+
+def load_model(path: Path) -> keras.Model:
+    """Return a saved model, running none of the code that its file may hold.
+
+    Raises
+    ------
+    DataError
+        The file is missing, is no Keras model, or wants to run code.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such model file")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{path}: can't be loaded as a Keras model ({reason})") from None
+
+
+def predict_logits(
+    model: keras.Model,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    *,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return the logit for 'abnormal' of some rows of a memory map.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : ndarray of shape (N, H, W), uint8
+    rows : ndarray of shape (n,), int
+
+    Returns
+    -------
+    ndarray of shape (n,), float32
+    """
+    traced = _traced(model)
+    logits = np.empty(len(rows), np.float32)
+    # A short last batch would be traced, and compiled, once more: it is filled up instead.
+    batch = np.zeros((_BATCH, *images.shape[1:], 1), np.uint8)
+    for start in range(0, len(rows), _BATCH):
+        chosen = rows[start : start + _BATCH]
+        batch[: len(chosen), ..., 0] = images[chosen]
+        logits[start : start + len(chosen)] = traced(batch).numpy()[: len(chosen)]
+        if progress:
+            progress(start + len(chosen), len(rows))
+    return logits
+
+
+@lru_cache(maxsize=1)
+def _traced(model: keras.Model) -> Callable[[NDArray[np.uint8]], tf.Tensor]:
+    # Kept from call to call: tracing costs more than predicting a few hundred images.
+    return tf.function(lambda batch: model(batch, training=False)[:, 0])
+
+
+def predict_files(
+    model: keras.Model, paths: Sequence[Path], readers: Readers, progress: Progress
+) -> tuple[pd.DataFrame, list[RadiographError]]:
+    """Return the predictions of image files, and the errors of those that can't be read.
+
+    Returns
+    -------
+    table : DataFrame
+        `path`, `study` (the file's folder), `logit`, `probability`, and `study_probability`,
+        the mean over the study's images.
+    left_out : list of RadiographError
+    """
+    size = model.input_shape[1]
+    read: list[Path] = []
+    logits: list[NDArray[np.float32]] = []
+    left_out: list[RadiographError] = []
+    for start in range(0, len(paths), _BATCH):
+        images = []
+        for path in paths[start : start + _BATCH]:
+            try:
+                images.append(resize(read_radiograph(path, readers=readers), size))
+                read.append(path)
+            except RadiographError as error:
+                left_out.append(error)
+        if images:
+            logits.append(predict_logits(model, np.stack(images), np.arange(len(images))))
+        progress(min(start + _BATCH, len(paths)), len(paths))
+    logit = np.concatenate(logits) if logits else np.empty(0, np.float32)
+    table = pd.DataFrame(
+        {
+            "path": [str(path) for path in read],
+            "study": [str(path.parent) for path in read],
+            "logit": logit,
+            "probability": probability(logit),
+        }
+    )
+    table["study_probability"] = table.groupby("study")["probability"].transform("mean")
+    return table, left_out
+
+
+def probability(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probability of 'abnormal' for each logit, without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))

@@ -1,0 +1,132 @@
+"""The page that shows a run, made from its folder alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mura_core.metrics import FIGURES, LEVELS, at_level
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVEL_NAMES = {
+    "image": "image",
+    "study": "study",
+    "patient_within_part": "patient within a body part",
+}
+
+
+def report_page(folder: Path, *, phantoms: bool) -> str:
+    """Return `report.html` for a run folder.
+
+    The page holds its plots; heatmaps stay files beside it.
+    """
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("mura_core.report", "."), autoescape=True, trim_blocks=True
+    )
+    environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
+    metrics = _json(folder / "metrics.json")
+    predictions = pd.read_csv(folder / "predictions.csv", na_filter=False)
+    heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
+    return environment.get_template("page.html").render(
+        phantoms=phantoms,
+        folder=folder.name,
+        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        environment=_json(folder / "environment.json"),
+        counts=_table(folder / "counts.csv").to_dict("records"),
+        left_out=_table(folder / "left_out.csv").to_dict("records"),
+        metrics=metrics,
+        levels=LEVEL_NAMES,
+        figure_names=FIGURES,
+        roc_curves=_roc_curves(predictions),
+        learning_curves=_learning_curves(_table(folder / "history.csv")),
+        explained=_by_explainer(heatmaps),
+    )
+
+
+def _by_explainer(heatmaps: pd.DataFrame) -> list[dict[str, Any]]:
+    if heatmaps.empty:
+        return []
+    return [
+        {
+            "name": name,
+            "layer": rows["layer"].iloc[0],
+            "style": rows["style"].iloc[0],
+            "scale": rows["scale"].iloc[0],
+            "empty": int(rows["empty"].sum()),
+            "colour_bar": _colour_bar(rows["style"].iloc[0]),
+            "images": rows.to_dict("records"),
+        }
+        for name, rows in heatmaps.groupby("explainer", sort=False)
+    ]
+
+
+def _roc_curves(predictions: pd.DataFrame) -> str:
+    from matplotlib.figure import Figure
+    from sklearn.metrics import roc_curve
+
+    figure = Figure(figsize=(4.2, 4), layout="constrained")
+    axes = figure.subplots()
+    for level in LEVELS:
+        units = at_level(predictions, level)
+        if units["label"].nunique() == 2:
+            false_positives, sensitivity, _ = roc_curve(units["label"], units["probability"])
+            axes.plot(false_positives, sensitivity, label=f"by {LEVEL_NAMES[level]}")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
+    axes.legend(loc="lower right", frameon=False, fontsize="small")
+    return _as_data(figure)
+
+
+def _learning_curves(history: pd.DataFrame) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 4), layout="constrained")
+    loss, auroc = figure.subplots(2, sharex=True)
+    loss.plot(history["epoch"], history["loss"], label="training (weighted)", marker=".")
+    if "val_loss" in history:
+        loss.plot(history["epoch"], history["val_loss"], label="validation", marker=".")
+        auroc.plot(history["epoch"], history["val_auroc"], color="C1", marker=".")
+    loss.set(ylabel="loss")
+    loss.legend(frameon=False, fontsize="small")
+    auroc.set(xlabel="epoch", ylabel="validation AUROC by image")
+    auroc.xaxis.get_major_locator().set_params(integer=True)
+    return _as_data(figure)
+
+
+def _colour_bar(style: str) -> str:
+    from PIL import Image
+
+    from mura_core.drawing import colour_bar
+
+    file = io.BytesIO()
+    Image.fromarray(colour_bar(style)).save(file, format="PNG")
+    return _data_address("image/png", file)
+
+
+def _as_data(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return _data_address("image/svg+xml", file)
+
+
+def _data_address(kind: str, file: io.BytesIO) -> str:
+    return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    return table.replace({np.nan: None})

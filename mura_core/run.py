@@ -1,0 +1,387 @@
+"""One run, from a folder of radiographs to a report, in a run folder.
+
+Each step reads what the step before it left in the folder, so that every one can be taken again
+on its own: `train`, `evaluate`, `explain`, `write_report`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import platformdirs
+from numpy.typing import NDArray
+
+from mura_core.errors import DataError, UsageError
+from mura_core.explanation import choose, evidence, write_heatmaps
+from mura_core.files import replacing, write_csv
+from mura_core.manifest import Manifest, count, read_manifest
+from mura_core.metrics import FIGURES, OPERATING_POINT
+from mura_core.metrics import evaluate as evaluate_predictions
+from mura_core.phantoms import phantom_folder
+from mura_core.prepared import PreparedImages, prepare
+from mura_core.progress import progress
+from mura_core.radiographs import Readers, image_files
+from mura_core.run_folder import (
+    PHANTOMS,
+    RunConfig,
+    config_of,
+    make_run_folder,
+    read_predictions,
+    write_config,
+    write_environment,
+)
+from mura_plugins import NotApplicable, RunSummary
+from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
+
+log = logging.getLogger("mura")
+
+METRICS_VERSION = 1
+
+
+# Data -----------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Return where prepared images and phantoms are kept, for this user."""
+    return platformdirs.user_cache_path("mura-run")
+
+
+def open_data(data: str, body_parts: Sequence[str], seed: int) -> Manifest:
+    """Return the manifest of a folder of radiographs, or of the phantoms."""
+    if data == PHANTOMS:
+        log.info("Data: phantoms, drawn by the computer (no patient, no radiograph).")
+        with progress("Drawing phantoms", "images") as drawn:
+            folder = phantom_folder(cache_folder(), progress=drawn)
+    else:
+        folder = Path(data)
+        log.info("Data: %s", folder)
+    return read_manifest(folder, seed).of(body_parts)
+
+
+def say_counts(manifest: Manifest) -> None:
+    """Print how many images, studies and patients there are."""
+    log.info("\n%s\n", _as_text(count(manifest.table)))
+
+
+def prepare_images(
+    manifest: Manifest, *, size: int, readers: Readers, strict: bool
+) -> PreparedImages:
+    """Return the prepared images, and say what was left out.
+
+    Raises
+    ------
+    DataError
+        No image can be read, or `strict` and one can't.
+    """
+    with progress("Preparing images", "images") as prepared_so_far:
+        prepared = prepare(
+            manifest, cache_folder(), size=size, readers=readers, progress=prepared_so_far
+        )
+    log.info("Prepared %d images of %d x %d: %s", len(prepared.table), size, size, prepared.folder)
+    if len(prepared.left_out):
+        first = prepared.left_out.iloc[0]
+        message = (
+            f"{len(prepared.left_out)} of {len(manifest.table)} images can't be read;"
+            f" the first: {first['path']} {first['reason']}"
+        )
+        if strict:
+            raise DataError(f"{message}. Without --strict they are left out.")
+        log.warning("Left out: %s. All are in left_out.csv.", message)
+        for study in prepared.studies_without_images(manifest):
+            log.warning("Left out: the study %s, which has no readable image.", study)
+    return prepared
+
+
+def plugin_readers(plugins: Plugins) -> Readers:
+    """Return the plugins' functions for further file formats, by file name ending."""
+    return {
+        suffix: resolve(offer.record.read)
+        for offer in plugins.readers
+        for suffix in offer.record.suffixes
+    }
+
+
+# The steps ------------------------------------------------------------------------------------
+
+
+def run(config: RunConfig, folder: Path) -> None:
+    """Train, judge and explain, and write the report."""
+    plugins = load_plugins()
+    for name in config.explain:
+        plugins.explainer(name)
+    train(config, folder, plugins)
+    evaluate(folder)
+    if config.explain:
+        explain(folder, plugins)
+    write_report(folder)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    for failure in plugins.tell_finished(RunSummary(folder, config.model, metrics)):
+        log.warning(
+            "The plugin %r of %s failed when told of the run: %s",
+            failure.plugin, failure.distribution, failure.reason,
+        )  # fmt: skip
+    log.info("Report: %s", folder / "report.html")
+
+
+def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> None:
+    """Prepare the images, train the model, and predict the validation images.
+
+    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`,
+    `history.csv`, `model.keras` and `predictions.csv`.
+    """
+    plugins = plugins or load_plugins()
+    _warn_of_failures(plugins)
+    architecture = plugins.architecture(config.model)
+    manifest = open_data(config.data, config.body_part, config.seed)
+    say_counts(manifest)
+    _refuse_missing_split(manifest)
+
+    from mura_core.devices import all_devices, start_tensorflow
+
+    start_tensorflow(config.seed)
+
+    from mura_core.prediction import predict_logits, probability
+    from mura_core.training import build_model, fit, refuse_untrainable, report_class_weights
+
+    # Whatever can be refused is refused before the images are read.
+    build = resolve(architecture.build)
+    options = parse_options(build, config.model_option)
+    strategy = all_devices()
+    make_run_folder(folder)
+    prepared = prepare_images(
+        manifest, size=config.size, readers=plugin_readers(plugins), strict=config.strict
+    )
+    write_config(folder / "config.yaml", config)
+    write_environment(folder / "environment.json")
+    write_csv(folder / "counts.csv", count(prepared.table))
+    write_csv(folder / "left_out.csv", prepared.left_out)
+    refuse_untrainable(prepared.table)
+    statistics = prepared.statistics()
+    statistics.save(folder / "statistics.npz")
+
+    table = prepared.table
+    class_weights = None
+    if config.class_weights == "report":
+        labels = table["label"][table["split"] == "train"].to_numpy()
+        class_weights = report_class_weights(labels, config.false_positive_bias)
+        log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
+    log.info(
+        "Training %s for %d epochs on %d device(s)",
+        config.model, config.epochs, strategy.num_replicas_in_sync,
+    )  # fmt: skip
+    with progress("Training", "steps") as step_done:
+        model = fit(
+            lambda: build_model(
+                build, options, statistics if config.standardise else None, config.size
+            ),
+            prepared.images,
+            table,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            class_weights=class_weights,
+            seed=config.seed,
+            strategy=strategy,
+            folder=folder,
+            step_done=step_done,
+            epoch_done=_say_epoch,
+        )
+    valid = np.flatnonzero(table["split"] == "valid")
+    logits = predict_logits(model, prepared.images, valid)
+    predictions = table.iloc[valid].assign(fold=0, logit=logits, probability=probability(logits))
+    write_csv(folder / "predictions.csv", predictions)
+
+
+def evaluate(folder: Path) -> None:
+    """Judge `predictions.csv`, print the figures, and write `metrics.json`."""
+    rows = evaluate_predictions(read_predictions(folder))
+    metrics = {"version": METRICS_VERSION, "operating_point": OPERATING_POINT, "figures": rows}
+    with replacing(folder / "metrics.json") as file:
+        json.dump(metrics, file, indent=1, allow_nan=False)
+    phantoms = " of phantoms" if config_of(folder).data == PHANTOMS else ""
+    for level in dict.fromkeys(row["level"] for row in rows):
+        chosen = [row for row in rows if row["level"] == level]
+        log.info(
+            "\nValidation%s, by %s (abnormal at a probability of %s or more)\n%s",
+            phantoms, level.replace("_", " "), OPERATING_POINT, figures_as_text(chosen),
+        )  # fmt: skip
+
+
+def explain(
+    folder: Path,
+    plugins: Plugins | None = None,
+    *,
+    explainers: Sequence[str] = (),
+    explain_images: int | None = None,
+    style: str | None = None,
+) -> None:
+    """Draw heatmaps of a sample of the validation images, and write `heatmaps/heatmaps.csv`.
+
+    What isn't given is as in the run's `config.yaml`.
+
+    Raises
+    ------
+    UsageError
+        None of the methods can explain the network.
+    """
+    plugins = plugins or load_plugins()
+    config = config_of(folder)
+    functions = {
+        name: resolve(plugins.explainer(name).explain) for name in explainers or config.explain
+    }
+    if not functions:
+        raise UsageError("the run's config names no explainer; name one: --explain gradcam")
+    sample = choose(read_predictions(folder), explain_images or config.explain_images)
+
+    from mura_core.devices import start_tensorflow
+
+    start_tensorflow(config.seed)
+
+    from mura_core.prediction import load_model
+    from mura_plugins.network import Network
+
+    readers = plugin_readers(plugins)
+    manifest = open_data(config.data, config.body_part, config.seed)
+    prepared = prepare_images(manifest, size=config.size, readers=readers, strict=False)
+    rows = _rows_of(prepared, sample)
+    model = load_model(folder / "model.keras")
+    written = []
+    for name, function in functions.items():
+        try:
+            network = Network(model)
+            with progress(f"Explaining by {name}", "images") as explained:
+                maps = evidence(
+                    function,
+                    network,
+                    prepared.images[rows],
+                    toward=1,
+                    seed=config.seed,
+                    progress=explained,
+                )
+        except NotApplicable as error:
+            log.warning("%s can't explain this network: %s", name, error)
+            continue
+        written.append(
+            write_heatmaps(
+                folder,
+                name,
+                network.layer,
+                manifest.folder,
+                sample,
+                maps,
+                style=style or config.style,
+                readers=readers,
+            )
+        )
+        log.info("Drew %d heatmaps by %s of the layer %s", len(maps), name, network.layer)
+    if not written:
+        raise UsageError(f"none of {', '.join(functions)} can explain this network")
+    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(written))
+
+
+def predict(model_file: Path, sources: Sequence[Path]) -> pd.DataFrame:
+    """Return a saved model's predictions for image files, and for the images in folders.
+
+    The images of one folder are one study. What can't be read is left out and warned of.
+
+    Returns
+    -------
+    DataFrame with the columns `path`, `study`, `logit`, `probability`, `study_probability`.
+    """
+    from mura_core.devices import start_tensorflow
+
+    start_tensorflow(seed=0)
+
+    from mura_core.prediction import load_model, predict_files
+
+    plugins = load_plugins()
+    _warn_of_failures(plugins)
+    readers = plugin_readers(plugins)
+    model = load_model(model_file)
+    paths = image_files(sources, readers)
+    with progress("Predicting", "images") as predicted:
+        table, left_out = predict_files(model, paths, readers, predicted)
+    for error in left_out:
+        log.warning("Left out: %s", error)
+    if table.empty:
+        raise DataError(f"none of the {len(paths)} images can be read")
+    return table
+
+
+def write_report(folder: Path) -> None:
+    """Write `report.html` from what else the run folder holds."""
+    from mura_core.report import report_page
+
+    page = report_page(folder, phantoms=config_of(folder).data == PHANTOMS)
+    with replacing(folder / "report.html") as file:
+        file.write(page)
+
+
+def what_is_safe(folder: Path | None) -> str:
+    """Return, as one line, what a run that was stopped leaves to the user."""
+    kept = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
+    line = "prepared images stay in the cache, and a repeated command goes on from them"
+    return f"{line}; {folder} holds {', '.join(kept)}." if kept else f"{line}."
+
+
+def figures_as_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the figures of one level as a table to read."""
+    table = pd.DataFrame(
+        {
+            "part": row["body_part"],
+            "n": row["count"],
+            "abnormal": row["abnormal"],
+            "TP": row["true_positives"],
+            "FP": row["false_positives"],
+            "TN": row["true_negatives"],
+            "FN": row["false_negatives"],
+        }
+        | {name: "-" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES}
+        | {
+            "always normal": f"{row['always_normal_accuracy']:.3f}",
+            "": f"not given: {row['not_given']}" if row["not_given"] else "",
+        }
+        for row in rows
+    )
+    return _as_text(table)
+
+
+def _rows_of(prepared: PreparedImages, sample: pd.DataFrame) -> NDArray[np.intp]:
+    rows = pd.Index(prepared.table["path"]).get_indexer(sample["path"])
+    if (rows < 0).any():
+        missing = sample["path"].iloc[int(np.argmin(rows))]
+        raise DataError(f"{missing} was predicted in the run, and is no longer in the data")
+    return rows
+
+
+def _refuse_missing_split(manifest: Manifest) -> None:
+    for split in ("train", "valid"):
+        if not (manifest.table["split"] == split).any():
+            raise DataError(f"{manifest.folder}: the data has no {split} images")
+
+
+def _warn_of_failures(plugins: Plugins) -> None:
+    for failure in plugins.failures:
+        log.warning(
+            "The plugin %r of %s failed to load and is left out: %s",
+            failure.plugin, failure.distribution, failure.reason,
+        )  # fmt: skip
+
+
+def _say_epoch(epoch: int, epochs: int, row: Mapping[str, float]) -> None:
+    judged = ", ".join(
+        f"{name.replace('val_', 'validation ')} {row[name]:.3f}"
+        for name in ("loss", "accuracy", "val_loss", "val_auroc")
+        if name in row
+    )
+    log.info("Epoch %d of %d: %s (%.0f images/s)", epoch, epochs, judged, row["images_per_second"])
+
+
+def _as_text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False)

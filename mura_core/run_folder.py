@@ -1,0 +1,160 @@
+"""The files of a run folder, which each step reads and the next goes on from.
+
+`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`, `history.csv`,
+`model.keras`, `predictions.csv`, `metrics.json`, `heatmaps/` and `report.html`; their columns and
+keys are described in docs/run-folder.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mura_core.errors import DataError, UsageError
+from mura_core.files import replacing
+
+PHANTOMS = "phantoms"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run; `config.yaml` holds it, under the options' names."""
+
+    data: str = PHANTOMS
+    body_part: tuple[str, ...] = ()
+    size: int = 224
+    standardise: bool = True
+    strict: bool = False
+    model: str = "conv4"
+    model_option: tuple[str, ...] = ()
+    epochs: int = 10
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    class_weights: str = "report"
+    false_positive_bias: float = 0.0
+    seed: int = 2019
+    explain: tuple[str, ...] = ()
+    explain_images: int = 24
+    style: str = "inferno"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings of a `config.yaml`, under the names of `RunConfig`'s fields.
+
+    Raises
+    ------
+    DataError
+        It isn't YAML, or sets something that no run has.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(settings, dict):
+        raise DataError(f"{path}: must hold lines like 'epochs: 10'")
+    defaults = asdict(RunConfig())
+    for name, value in settings.items():
+        if name not in defaults:
+            raise DataError(f"{path}: {name!r} is not one of {', '.join(defaults)}")
+        # YAML has lists for tuples, and people write 0 for 0.0.
+        kind = {tuple: (list,), float: (float, int)}.get(type(defaults[name]))
+        if not isinstance(value, kind or (type(defaults[name]),)):
+            raise DataError(f"{path}: {name}: {value!r} is no value for it")
+    return settings
+
+
+def config_of(folder: Path) -> RunConfig:
+    """Return what a run was made with.
+
+    Raises
+    ------
+    DataError
+        The folder, or its `config.yaml`, is missing or wrong.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such run folder")
+    settings = read_config(folder / "config.yaml")
+    listed = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+    return RunConfig(**(settings | listed))
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """Write what `read_config` reads; the data's path is made absolute."""
+    settings = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(config).items()
+    }
+    if config.data != PHANTOMS:
+        settings["data"] = str(Path(config.data).resolve())
+    with replacing(path) as file:
+        yaml.safe_dump(settings, file, sort_keys=False)
+
+
+def make_run_folder(folder: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises
+    ------
+    UsageError
+        There are files in it already.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"--out {folder} is not empty; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def read_predictions(folder: Path) -> pd.DataFrame:
+    """Return a run's `predictions.csv`.
+
+    Raises
+    ------
+    DataError
+        It is missing, or lacks a column.
+    """
+    path = folder / "predictions.csv"
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; is {folder} the folder of a finished training?")
+    text = dict.fromkeys(("path", "body_part", "patient", "study", "split"), "str")
+    try:
+        predictions = pd.read_csv(path, dtype=text, na_filter=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not a table of predictions ({error})") from None
+    for name in (*text, "label", "logit", "probability"):
+        if name not in predictions:
+            raise DataError(f"{path}: has no column {name!r}")
+        if name not in text and not pd.api.types.is_numeric_dtype(predictions[name]):
+            raise DataError(f"{path}: the column {name!r} holds something that is no number")
+    if not predictions["label"].isin([0, 1]).all():
+        raise DataError(f"{path}: the column 'label' holds something other than 0 and 1")
+    if not predictions["probability"].between(0, 1).all():
+        raise DataError(f"{path}: the column 'probability' leaves 0 to 1")
+    return predictions
+
+
+def write_environment(path: Path) -> None:
+    """Write when, where and with which versions the run was made."""
+    import tensorflow as tf
+
+    packages = ("mura-run", "tensorflow", "keras", "numpy", "pandas", "pillow", "scikit-learn")
+    environment = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "packages": {name: version(name) for name in packages},
+    }
+    with replacing(path) as file:
+        json.dump(environment, file, indent=1)

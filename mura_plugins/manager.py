@@ -1,0 +1,216 @@
+"""Find the installed plugins, and collect what they offer.
+
+Each plugin is loaded and asked on its own, so a broken one is a warning that names it and
+nothing else. The variable `MURA_PLUGINS`, where it is set, holds the distributions whose plugins
+are loaded beside the built-in ones, separated by commas; empty, it means none.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from mura_plugins import hookspecs
+from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
+
+_BUILT_IN = "mura-run"
+
+Record = TypeVar("Record", Architecture, Explainer, Reader)
+
+
+class PluginError(Exception):
+    """A plugin, or a name that should be a plugin's, can't be used as asked."""
+
+
+@dataclass(frozen=True)
+class Offer(Generic[Record]):
+    """A record, and the distribution that offers it."""
+
+    record: Record
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that could not be loaded, and why."""
+
+    plugin: str
+    distribution: str
+    reason: str
+
+
+@dataclass
+class Plugins:
+    """Everything the installed plugins offer."""
+
+    architectures: list[Offer[Architecture]] = field(default_factory=list)
+    explainers: list[Offer[Explainer]] = field(default_factory=list)
+    readers: list[Offer[Reader]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    _managers: list[tuple[EntryPoint, pluggy.PluginManager]] = field(default_factory=list)
+
+    def architecture(self, name: str) -> Architecture:
+        """Return the architecture of this name.
+
+        Raises
+        ------
+        PluginError
+            No plugin, or more than one, offers it.
+        """
+        return self._only("--model", name, self.architectures)
+
+    def explainer(self, name: str) -> Explainer:
+        """Return the explainer of this name; raise as `architecture` does."""
+        return self._only("--explain", name, self.explainers)
+
+    def tell_finished(self, run: RunSummary) -> list[Failure]:
+        """Call every `mura_run_finished`, and return those that failed."""
+        failures = []
+        for entry_point, manager in self._managers:
+            try:
+                manager.hook.mura_run_finished(run=run)
+            except Exception as error:
+                failures.append(_failure(entry_point, error))
+        return failures
+
+    def _only(self, option: str, name: str, offers: list[Offer[Record]]) -> Record:
+        found = [offer for offer in offers if offer.record.name == name]
+        if len(found) > 1:
+            providers = " and ".join(offer.distribution for offer in found)
+            raise PluginError(f"{option} {name}: {providers} both offer it; uninstall one")
+        if not found:
+            known = ", ".join(sorted({offer.record.name for offer in offers}))
+            failed = "".join(
+                f" The plugin {failure.plugin!r} of {failure.distribution} failed to load:"
+                f" {failure.reason}."
+                for failure in self.failures
+            )
+            raise PluginError(f"{option} {name!r} is not one of {known}.{failed}")
+        return found[0].record
+
+
+def load_plugins() -> Plugins:
+    """Return what the built-in and the installed plugins offer."""
+    plugins = Plugins()
+    for entry_point in _wanted(entry_points(group="mura")):
+        try:
+            manager = _register(entry_point)
+            # Collected at once: a hook written as a generator runs only here, inside the guard.
+            architectures = list(_records(manager.hook.mura_architectures, Architecture))
+            explainers = list(_records(manager.hook.mura_explainers, Explainer))
+            readers = list(_records(manager.hook.mura_readers, Reader))
+        except Exception as error:
+            plugins.failures.append(_failure(entry_point, error))
+            continue
+        origin = _distribution(entry_point)
+        plugins.architectures += [Offer(record, *origin) for record in architectures]
+        plugins.explainers += [Offer(record, *origin) for record in explainers]
+        plugins.readers += [Offer(record, *origin) for record in readers]
+        plugins._managers.append((entry_point, manager))
+    return plugins
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """Return the function that a record names as `"package.module:function"`.
+
+    Raises
+    ------
+    PluginError
+        It can't be imported.
+    """
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except Exception as error:
+        raise PluginError(f"{name} can't be imported ({type(error).__name__}: {error})") from error
+
+
+def parse_options(build: Callable[..., Any], settings: tuple[str, ...]) -> dict[str, Any]:
+    """Return `key=value` settings as keyword arguments of a builder.
+
+    The builder's annotations say what a value is read as: int, float, bool, str, or a tuple of
+    one of them, its items separated by commas.
+
+    Raises
+    ------
+    PluginError
+        The builder has no such option, or the value isn't of its type.
+    """
+    options = dict(list(inspect.signature(build, eval_str=True).parameters.items())[1:])
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or name not in options:
+            known = ", ".join(
+                f"{option.name}={_as_text(option.default)}" for option in options.values()
+            )
+            raise PluginError(
+                f"--model-option {setting!r} is not an option of this model; "
+                + (f"it has {known}" if known else "it has none")
+            )
+        try:
+            parsed[name] = _parse(text, options[name].annotation)
+        except ValueError:
+            raise PluginError(
+                f"--model-option {setting!r}: expected a value like"
+                f" {name}={_as_text(options[name].default)}"
+            ) from None
+    return parsed
+
+
+def _parse(text: str, annotation: Any) -> Any:
+    if getattr(annotation, "__origin__", None) is tuple:
+        return tuple(_parse(item, annotation.__args__[0]) for item in text.split(","))
+    if annotation is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    return annotation(text)
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _wanted(found: Iterator[EntryPoint] | Any) -> list[EntryPoint]:
+    allowed = os.environ.get("MURA_PLUGINS")
+    entries = sorted(found, key=lambda entry: (_distribution(entry)[0] != _BUILT_IN, entry.name))
+    if allowed is None:
+        return entries
+    names = {_BUILT_IN, *(name.strip() for name in allowed.split(","))}
+    return [entry for entry in entries if _distribution(entry)[0] in names]
+
+
+def _register(entry_point: EntryPoint) -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("mura")
+    manager.add_hookspecs(hookspecs)
+    manager.register(entry_point.load(), name=entry_point.name)
+    manager.check_pending()  # a misspelt hook shows only here
+    return manager
+
+
+def _records(hook: pluggy.HookCaller, kind: type[Record]) -> Iterator[Record]:
+    for records in hook():
+        for record in records:
+            if not isinstance(record, kind):
+                raise TypeError(f"{hook.name} returned {record!r}, not a {kind.__name__}")
+            yield record
+
+
+def _failure(entry_point: EntryPoint, error: Exception) -> Failure:
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Failure(entry_point.name, _distribution(entry_point)[0], reason)
+
+
+def _distribution(entry_point: EntryPoint) -> tuple[str, str]:
+    if entry_point.dist is None:
+        return ("unknown", "")
+    return entry_point.dist.name, entry_point.dist.version
