@@ -333,3 +333,7 @@ def plugins(as_json: bool) -> None:
             f"failed        {failure.plugin:<14} {failure.reason}  ({failure.distribution})",
             err=True,
         )
+
+
+if __name__ == "__main__":
+    main()

@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type-arg]
     """Open a temporary sibling of `path` that takes its place when the block ends well.
 
-    A killed program leaves the old file or the new one, never half of one.
+    A killed program leaves the old file or the new one, never half of one. What is no regular
+    file, such as /dev/stdout, is written to as it is.
     """
-    temporary = temporary_sibling(path)
+    special = path.exists() and not path.is_file()
+    temporary = path if special else temporary_sibling(path)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
         with temporary.open(mode, **text) as file:  # type: ignore[call-overload]
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            if not special:
+                os.fsync(file.fileno())
+        if not special:
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if not special:
+            temporary.unlink(missing_ok=True)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

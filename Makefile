@@ -1,0 +1,44 @@
+# make run    train, judge and explain conv4 on the embedded phantoms
+# make test   run the whole test suite
+# make lint   ruff, mypy and import-linter
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx)
+
+.PHONY: run test lint clean
+
+run: .venv/installed
+	@echo "==> mura-run --model conv4 --explain gradcam"
+	@$(BIN)/mura-run --model conv4 --explain gradcam
+
+test: .venv/installed-dev
+	@echo "==> Running the tests"
+	@$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	@echo "==> Checking style, types and the directions of imports"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.venv/installed: .venv/pyvenv.cfg $(SOURCES)
+	@echo "==> Installing mura-run into .venv: TensorFlow is 1.9 GB unpacked, so this takes minutes"
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/pyvenv.cfg $(SOURCES)
+	@echo "==> Installing mura-run and what its tests need into .venv: this takes minutes"
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit( \
+	  "mura-run needs Python 3.11 to 3.13, and $(PYTHON) is " + sys.version.split()[0] + \
+	  "; name another: make PYTHON=python3.12 ...")'
+	@echo "==> Making a virtual environment in .venv"
+	@$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv build dist *.egg-info mura_core/*.so

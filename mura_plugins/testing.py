@@ -1,0 +1,157 @@
+"""Checks of the contracts, for plugin authors to run in their own tests.
+
+    from mura_plugins.testing import check_architecture
+
+    def test_their_net():
+        check_architecture(ARCHITECTURE)
+
+Each check raises an AssertionError that says which promise is broken.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mura_plugins.manager import resolve
+from mura_plugins.network import Network
+from mura_plugins.records import Architecture, Explainer
+
+if TYPE_CHECKING:
+    import keras
+
+
+def check_architecture(record: Architecture, *, sizes: tuple[int, int] = (64, 96)) -> None:
+    """Check that an architecture builds, learns and is saved as the core needs it.
+
+    Parameters
+    ----------
+    record : Architecture
+    sizes : tuple of int
+        Two sides of square images, in pixels, at which it must build.
+    """
+    import keras
+
+    build = resolve(record.build)
+    for size in sizes:
+        model = build((size, size, 1))
+        assert isinstance(model, keras.Model), f"{record.build} returns no keras.Model"
+        assert model.output_shape == (None, 1), f"output {model.output_shape} is not (None, 1)"
+        assert model.dtype_policy.compute_dtype == "float32" or _dtype(model) == "float32", (
+            "the logit must be float32"
+        )
+
+    size = sizes[0]
+    keras.utils.set_random_seed(0)
+    model = build((size, size, 1))
+    images = np.random.default_rng(0).normal(size=(8, size, size, 1)).astype(np.float32)
+    labels = (np.arange(8) % 2).astype(np.float32)[:, None]
+    _check_gradients_reach_all_weights(model, images, labels)
+    _check_overfits(model, images, labels)
+    logits = model.predict(images, verbose=0)
+    # Trained to certainty, a probability stays within 0 and 1; a logit doesn't.
+    assert logits.min() < 0 or logits.max() > 1, "the output is a probability, not a logit"
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "model.keras")
+        again = keras.saving.load_model(Path(folder) / "model.keras", safe_mode=True)
+    difference = np.abs(again.predict(images, verbose=0) - logits).max()
+    assert difference <= 1e-6, f"saved and loaded, its logits differ by {difference}"
+
+
+def check_explainer(record: Explainer, model: keras.Model | None = None) -> None:
+    """Check that an explainer keeps its promises on a network.
+
+    Parameters
+    ----------
+    record : Explainer
+    model : keras.Model, optional
+        From images (N, H, W, 1) to logits (N, 1); by default a small convolutional network
+        whose evidence is known: bright spots count for 'abnormal', and nothing else counts.
+    """
+    explain = resolve(record.explain)
+    known = model is None
+    model = model or _bright_spot_network()
+    network = Network(model)
+    _, height, width, _ = model.input_shape
+    images = np.random.default_rng(0).integers(0, 60, (4, height, width)).astype(np.float32)
+    images[:, 4:12, 20:28] = 255
+    before = [weight.copy() for weight in model.get_weights()]
+
+    maps = explain(network, images, toward=1, seed=0)
+    assert maps.ndim == 3, f"maps of shape {maps.shape}; (N, h, w) is wanted"
+    assert len(maps) == 4, f"maps of shape {maps.shape}; (N, h, w) is wanted"
+    assert maps.dtype == np.float32, f"maps are {maps.dtype}, not float32"
+    assert np.isfinite(maps).all(), "maps hold NaN or infinity"
+    assert record.signed or maps.min() >= 0, "an unsigned map goes below 0"
+    singles = [explain(network, image[None], toward=1, seed=0)[0] for image in images]
+    difference = np.abs(maps - np.stack(singles)).max()
+    assert difference <= 1e-4 * max(np.abs(maps).max(), 1e-6), (
+        f"a batch differs from its images one by one, by {difference}"
+    )
+    again = explain(network, images, toward=1, seed=0)
+    assert np.allclose(again, maps, rtol=1e-4), "the same seed gives other maps"
+    after = model.get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), (
+        "explaining changed the network's weights"
+    )
+    if known:
+        row, column = np.unravel_index(maps[0].argmax(), maps[0].shape)
+        row, column = row * height / maps.shape[1], column * width / maps.shape[2]
+        assert 2 <= row <= 13, "the map's peak isn't where the network's evidence is"
+        assert 18 <= column <= 29, "the map's peak isn't where the network's evidence is"
+
+
+def _dtype(model: keras.Model) -> str:
+    import keras
+
+    return keras.backend.standardize_dtype(model.outputs[0].dtype)
+
+
+def _check_gradients_reach_all_weights(model: keras.Model, images: Any, labels: Any) -> None:
+    import keras
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        logits = model(images, training=True)
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)(labels, logits)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    unreached = [
+        variable.path
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is None
+    ]
+    assert not unreached, f"no gradient reaches {', '.join(unreached)}"
+
+
+def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
+    import keras
+
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(3e-3), loss=loss, jit_compile=False)
+    history = model.fit(images, labels, batch_size=8, epochs=80, verbose=0)
+    losses = history.history["loss"]
+    assert min(losses[-10:]) < 0.5 * losses[0], (
+        f"it doesn't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}"
+    )
+
+
+def _bright_spot_network() -> keras.Model:
+    import keras
+
+    inputs = keras.Input((32, 48, 1))
+    # One channel fires above level 200; the other sees the darkness and counts for nothing.
+    features = keras.layers.Conv2D(2, 1, activation="relu", name="threshold")(inputs)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    model = keras.Model(inputs, keras.layers.Dense(1)(pooled))
+    model.set_weights(
+        [
+            np.array([[[[1.0, -1.0]]]], np.float32),
+            np.array([-200.0, 100.0], np.float32),
+            np.array([[1.0], [0.0]], np.float32),
+            np.array([-1.0], np.float32),
+        ]
+    )
+    return model

@@ -1,0 +1,40 @@
+"""What the tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from data_sets import write_mura
+
+REAL = Path(os.environ["MURA_DATA"]) if "MURA_DATA" in os.environ else None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    if REAL is None:
+        pytest.skip("MURA_DATA, the folder of real radiographs, is not set")
+    return REAL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of the tests' own, so that no test reads or fills the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder / "mura-run"
+
+
+@pytest.fixture(scope="session")
+def mura(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set in MURA's layout, not to be changed."""
+    return write_mura(tmp_path_factory.mktemp("mura"))
+
+
+@pytest.fixture
+def own_mura(tmp_path: Path) -> Path:
+    """A small data set in MURA's layout, to be damaged at will."""
+    return write_mura(tmp_path / "data")

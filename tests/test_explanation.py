@@ -1,0 +1,205 @@
+"""Heatmaps: agreement with a peer, the networks they reach, and how they are drawn."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from data_sets import write_image
+from keras import layers
+from PIL import Image
+
+from mura_core.drawing import draw, draw_as_in_2019
+from mura_core.explanation import choose, common_scale, evidence, write_heatmaps
+from mura_core.statistics import PixelStatistics
+from mura_core.training import build_model
+from mura_models.conv import conv4
+from mura_plugins import NotApplicable
+from mura_plugins.interpretation.gradcam import explain as gradcam
+from mura_plugins.network import Network
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (40, 64, 64), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def backbone(images) -> keras.Model:
+    """conv4, trained a little: untrained, all normalisations are the identity."""
+    keras.utils.set_random_seed(2)
+    model = conv4((64, 64, 1))
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+    labels = (images[:, :32].mean(axis=(1, 2)) > 127).astype(np.float32)
+    model.fit(images[..., None] / 128.0 - 1, labels, batch_size=8, epochs=5, verbose=0)
+    return model
+
+
+def test_gradcam_agrees_with_tf_keras_vis(backbone, images):
+    from tf_keras_vis.gradcam import Gradcam
+    from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
+    from tf_keras_vis.utils.scores import BinaryScore
+
+    pixels = (images / 128.0 - 1).astype(np.float32)
+    for toward in (1, -1):
+        ours = gradcam(Network(backbone), pixels, toward=toward, seed=0)
+        peer = Gradcam(backbone, model_modifier=ReplaceToLinear(), clone=True)(
+            BinaryScore(toward == 1),
+            pixels[..., None],
+            penultimate_layer="block5_relu",
+            seek_penultimate_conv_layer=False,
+            expand_cam=False,
+            normalize_cam=False,
+        )
+        assert ours.max() > 0
+        np.testing.assert_allclose(ours, np.asarray(peer), atol=1e-6 * ours.max(), rtol=1e-5)
+
+
+def test_gradcam_of_a_network_worked_by_hand():
+    # One convolution that copies its input, a mean over 2 x 2 pixels and a weight of 3: the
+    # gradient is 3/4 at each pixel, so the map is 3/4 of the image.
+    inputs = keras.Input((2, 2, 1))
+    features = layers.Conv2D(1, 1, use_bias=False, kernel_initializer="ones")(inputs)
+    pooled = layers.GlobalAveragePooling2D()(features)
+    logit = layers.Dense(1, kernel_initializer=keras.initializers.Constant(3.0))(pooled)
+    network = Network(keras.Model(inputs, logit))
+    image = np.array([[[4, 8], [0, 12]]], np.uint8)
+    np.testing.assert_allclose(gradcam(network, image, toward=1, seed=0), 0.75 * image)
+    np.testing.assert_array_equal(gradcam(network, image, toward=-1, seed=0), 0 * image)
+
+
+def test_a_sure_network_still_has_a_map(backbone, images):
+    # The probability is 1 in float32, and its gradient 0; the logit's isn't.
+    sure = keras.Model(backbone.input, backbone.output + 100.0)
+    pixels = images[:4] / 128.0 - 1
+    assert (tf.sigmoid(sure(pixels[..., None])) == 1).numpy().all()
+    np.testing.assert_allclose(
+        gradcam(Network(sure), pixels, toward=1, seed=0),
+        gradcam(Network(backbone), pixels, toward=1, seed=0),
+        rtol=1e-4,
+        atol=1e-7,
+    )
+
+
+def test_a_batch_is_its_images_one_by_one_and_batches_do_not_matter(backbone, images):
+    network = Network(backbone)
+    together = evidence(gradcam, network, images, toward=1, seed=0)
+    singly = [gradcam(network, image[None], toward=1, seed=0)[0] for image in images]
+    np.testing.assert_allclose(together, singly, rtol=1e-4, atol=1e-6)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, inputs, training=False):
+        return self.inner(inputs, training=training)
+
+
+def test_nested_frozen_sequential_subclassed_and_reloaded_networks_give_the_same(
+    backbone, images, tmp_path
+):
+    expected = gradcam(Network(backbone), images[:4], toward=1, seed=0)
+    statistics = PixelStatistics(np.zeros((64, 64)), np.ones((64, 64)), 2)
+    nested = build_model(lambda shape: backbone, {}, statistics, 64)
+    nested.save(tmp_path / "model.keras")
+    frozen = keras.models.clone_model(backbone)
+    frozen.set_weights(backbone.get_weights())
+    frozen.trainable = False
+    variants = {
+        "nested": nested,
+        "reloaded": keras.saving.load_model(tmp_path / "model.keras"),
+        "frozen": frozen,
+        "sequential": keras.Sequential([keras.Input((64, 64, 1)), backbone]),
+        "subclassed": Subclassed(backbone),
+    }
+    for name, model in variants.items():
+        network = Network(model)
+        assert network.layer == "block5_relu", name
+        maps = gradcam(network, images[:4], toward=1, seed=0)
+        np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_the_layer_can_be_named_and_a_network_without_one_is_refused(backbone):
+    assert Network(backbone, "block4_conv").layer == "block4_conv"
+    with pytest.raises(NotApplicable, match="no layer 'block9'. It has .*block5_relu"):
+        Network(backbone, "block9")
+    inputs = keras.Input((4, 4, 1))
+    dense = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(inputs)))
+    with pytest.raises(NotApplicable, match="no convolution"):
+        Network(dense)
+
+
+def test_an_empty_map_tints_nothing_and_divides_by_nothing():
+    radiograph = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    empty = np.zeros((3, 3), np.float32)
+    grey = np.repeat(radiograph[..., None], 3, axis=2)
+    np.testing.assert_array_equal(draw(radiograph, empty, scale=0.0).overlay, grey)
+    np.testing.assert_array_equal(draw(radiograph, empty, scale=2.0).overlay, grey)
+    assert common_scale(np.zeros((2, 3, 3), np.float32)) == 0
+    # The report's half jet turns it blue all over.
+    assert (draw_as_in_2019(radiograph, empty).overlay[..., 2] > grey[..., 2]).all()
+
+
+def test_one_scale_keeps_weak_maps_weak():
+    radiograph = np.full((8, 8), 100, np.uint8)
+    maps = np.stack([np.full((4, 4), 0.01, np.float32), np.full((4, 4), 1.0, np.float32)])
+    scale = common_scale(maps)
+    weak, strong = (draw(radiograph, one, scale).overlay.astype(int) for one in maps)
+    assert abs(weak - 100).max() <= 2
+    assert abs(strong - 100).max() > 50
+
+
+def test_a_map_lies_where_its_evidence_is():
+    radiograph = np.zeros((60, 90), np.uint16)
+    corner = np.zeros((6, 6), np.float32)
+    corner[0, 5] = 1
+    brightness = draw(radiograph, corner, scale=1.0).overlay.sum(axis=2)
+    row, column = np.unravel_index(brightness.argmax(), brightness.shape)
+    assert row < 10
+    assert column >= 75
+    assert brightness[30:, :45].max() == 0
+
+
+def predictions(rows) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["path", "body_part", "label", "logit"])
+    return table.assign(probability=1 / (1 + np.exp(-table["logit"])))
+
+
+def test_the_sample_takes_turns_between_parts_and_outcomes_surest_first():
+    table = predictions(
+        [
+            ("a", "HAND", 1, 5.0),
+            ("b", "HAND", 1, 4.0),
+            ("c", "HAND", 0, 3.0),
+            ("d", "WRIST", 0, -2.0),
+            ("e", "HAND", 1, -1.0),
+        ]
+    )
+    assert choose(table, 4)["path"].tolist() == ["a", "c", "d", "e"]
+    assert choose(table, 99)["path"].tolist() == ["a", "c", "d", "e", "b"]
+
+
+@pytest.mark.parametrize("style", ["inferno", "report2019"])
+def test_pictures_have_the_radiographs_own_size(tmp_path, style):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70), dtype=np.uint8)
+    write_image(tmp_path / "data" / "a" / "image1.png", pixels)
+    sample = predictions([("a/image1.png", "HAND", 1, 5.0)])
+    maps = np.ones((1, 4, 4), np.float32)
+    table = write_heatmaps(
+        tmp_path / "run",
+        "gradcam",
+        "relu",
+        tmp_path / "data",
+        sample,
+        maps,
+        style=style,
+        readers={},
+    )
+    row = table.iloc[0]
+    assert row["layer"] == "relu"
+    assert not row["empty"]
+    for kind in ("heatmap", "overlay"):
+        with Image.open(tmp_path / "run" / row[kind]) as picture:
+            assert (picture.size, picture.mode) == ((70, 50), "RGB")

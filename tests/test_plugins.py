@@ -1,0 +1,155 @@
+"""Plugins: found, isolated, named in errors; and the built-in ones keep the contracts."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mura_core.cli import main
+from mura_models.conv import conv4
+from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
+from mura_plugins.records import RunSummary
+from mura_plugins.testing import check_architecture, check_explainer
+
+THEIR_NET = """
+import mura_plugins as mura
+
+@mura.hookimpl
+def mura_architectures():
+    yield mura.Architecture("their-net", "mura_models.conv:conv4", "Theirs.", "A paper")
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution with a plugin, the way pip lays it out."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name: str, source: str) -> None:
+        module = name.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[mura]\n{name} = {module}\n")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return install
+
+
+def test_the_built_in_plugins_are_found_through_entry_points():
+    plugins = load_plugins()
+    assert [offer.distribution for offer in plugins.architectures] == ["mura-run"]
+    assert plugins.architecture("conv4").build == "mura_models.conv:conv4"
+    assert plugins.explainer("gradcam").signed is False
+    assert not plugins.failures
+
+
+def test_a_third_partys_plugin_is_found_the_same_way(install):
+    install("mura-their-net", THEIR_NET)
+    plugins = load_plugins()
+    assert plugins.architecture("their-net").summary == "Theirs."
+    assert [(o.distribution, o.version) for o in plugins.architectures][-1] == (
+        "mura-their-net",
+        "1.2",
+    )
+    listed = json.loads(CliRunner().invoke(main, ["plugins", "--json"]).output)
+    assert {"kind": "architecture", "name": "their-net", "summary": "Theirs."}.items() <= (
+        listed["plugins"][1].items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
+        ("import mura_plugins as m\n@m.hookimpl\ndef mura_architecture(): return []", "unknown"),
+        ("import mura_plugins as m\n@m.hookimpl\ndef mura_architectures(): yield 1/0", "ZeroDivis"),
+        ("import mura_plugins as m\n@m.hookimpl\ndef mura_explainers(): return ['x']", "not a Exp"),
+    ],
+)
+def test_a_broken_plugin_is_named_and_harms_no_other(install, source, reason):
+    install("mura-broken", source)
+    install("mura-their-net", THEIR_NET)
+    plugins = load_plugins()
+    assert plugins.architecture("their-net")
+    assert plugins.architecture("conv4")
+    (failure,) = plugins.failures
+    assert failure.distribution == "mura-broken"
+    assert reason in failure.reason
+    with pytest.raises(PluginError, match="'conv9' is not one of conv4, their-net.*mura-broken"):
+        plugins.architecture("conv9")
+    result = CliRunner().invoke(main, ["plugins"])
+    assert result.exit_code == 0
+    assert "mura-broken" in result.output
+
+
+def test_two_providers_of_one_name_are_both_named(install):
+    install("mura-their-net", THEIR_NET)
+    install("mura-copy", THEIR_NET)
+    plugins = load_plugins()
+    assert plugins.architecture("conv4")
+    with pytest.raises(PluginError, match="mura-copy and mura-their-net both offer it"):
+        plugins.architecture("their-net")
+
+
+def test_a_variable_switches_plugins_off(install, monkeypatch):
+    install("mura-their-net", THEIR_NET)
+    monkeypatch.setenv("MURA_PLUGINS", "")
+    assert [offer.record.name for offer in load_plugins().architectures] == ["conv4"]
+    monkeypatch.setenv("MURA_PLUGINS", "mura-their-net, mura-other")
+    assert load_plugins().architecture("their-net")
+
+
+def test_a_failing_listener_is_reported_and_others_hear(install, tmp_path):
+    heard = tmp_path / "heard"
+    listen = "import mura_plugins as m\n@m.hookimpl\ndef mura_run_finished(run): "
+    install("mura-fails", listen + "raise RuntimeError('no disk')")
+    install("mura-hears", listen + f"open({str(heard)!r}, 'w').write(run.model)")
+    failures = load_plugins().tell_finished(RunSummary(Path("run"), "conv4"))
+    assert [(f.distribution, f.reason) for f in failures] == [
+        ("mura-fails", "RuntimeError: no disk")
+    ]
+    assert heard.read_text() == "conv4"
+
+
+def test_a_function_that_cannot_be_imported_is_named():
+    for name in ("mura_models.gone:build", "mura_models.conv:conv99"):
+        with pytest.raises(PluginError, match=name):
+            resolve(name)
+
+
+def test_model_options_are_read_by_their_types():
+    def build(
+        shape,
+        width: int = 4,
+        rate: float = 0.5,
+        skip: bool = True,
+        blocks: tuple[int, ...] = (2, 2),
+    ):  # noqa: E501
+        pass
+
+    settings = ("width=8", "rate=0.25", "skip=false", "blocks=1,2,3")
+    assert parse_options(build, settings) == {
+        "width": 8,
+        "rate": 0.25,
+        "skip": False,
+        "blocks": (1, 2, 3),
+    }
+    with pytest.raises(PluginError, match="'depth=3' is not an option .* it has width=4, rate=0.5"):
+        parse_options(build, ("depth=3",))
+    with pytest.raises(PluginError, match="'width=wide': expected a value like width=4"):
+        parse_options(build, ("width=wide",))
+    assert parse_options(conv4, ("dropout=0.1",)) == {"dropout": 0.1}
+
+
+@pytest.mark.parametrize("offer", load_plugins().architectures, ids=lambda o: o.record.name)
+def test_built_in_architectures_keep_the_contract(offer):
+    check_architecture(offer.record)
+
+
+@pytest.mark.parametrize("offer", load_plugins().explainers, ids=lambda o: o.record.name)
+def test_built_in_explainers_keep_the_contract(offer):
+    check_explainer(offer.record)

@@ -1,0 +1,157 @@
+"""The memory map: right, resumable, never stale, and as large as the disk, not the memory."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from data_sets import write_image, write_mura
+
+from mura_core.errors import DataError
+from mura_core.manifest import Manifest, read_manifest
+from mura_core.prepared import prepare, statistics_of
+from mura_core.radiographs import read_radiograph, resize
+
+
+def test_rows_are_the_images_and_statistics_are_of_training_images_alone(mura: Path, tmp_path):
+    manifest = read_manifest(mura)
+    prepared = prepare(manifest, tmp_path, size=32)
+    assert len(prepared.table) == len(manifest.table) == 64
+    for row, path in enumerate(prepared.table["path"]):
+        expected = resize(read_radiograph(manifest.folder / path), 32)
+        np.testing.assert_array_equal(prepared.images[row], expected)
+    trains = (prepared.table["split"] == "train").to_numpy()
+    training = prepared.images[trains].astype(np.float64)
+    statistics = prepared.statistics()
+    assert statistics.count == trains.sum()
+    np.testing.assert_allclose(statistics.mean, training.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(statistics.deviation, training.std(axis=0, ddof=1), rtol=1e-12)
+    from_rows = statistics_of(prepared.images, np.flatnonzero(trains))
+    np.testing.assert_array_equal(from_rows.deviation, statistics.deviation)
+
+
+def test_the_number_of_threads_changes_nothing(mura: Path, tmp_path):
+    manifest = read_manifest(mura)
+    one, many = (prepare(manifest, tmp_path / str(n), size=32, threads=n) for n in (1, 7))
+    np.testing.assert_array_equal(one.images, many.images)
+    np.testing.assert_array_equal(one.statistics().mean, many.statistics().mean)
+
+
+def test_the_map_is_reused_until_an_image_changes(own_mura: Path, tmp_path):
+    manifest = read_manifest(own_mura)
+    first = prepare(manifest, tmp_path, size=32)
+    decoded = []
+    assert (
+        prepare(manifest, tmp_path, size=32, progress=lambda *_: decoded.append(1)).folder
+        == first.folder
+    )
+    assert not decoded
+    assert prepare(manifest, tmp_path, size=16).folder != first.folder
+    changed = manifest.folder / manifest.table["path"].iloc[0]
+    write_image(changed, np.full((9, 9), 200, np.uint8))
+    second = prepare(manifest, tmp_path, size=32)
+    assert second.folder != first.folder
+    assert (second.images[0] == 200).all()
+
+
+def test_what_cannot_be_read_is_left_out_and_listed(own_mura: Path, tmp_path):
+    manifest = read_manifest(own_mura)
+    study = [path for path in manifest.table["path"] if "train/XR_WRIST/patient00000" in path]
+    (manifest.folder / study[0]).write_bytes(b"")
+    (manifest.folder / study[1]).unlink()
+    whole = prepare(read_manifest(write_mura(tmp_path / "whole")), tmp_path / "cache", size=32)
+    prepared = prepare(manifest, tmp_path / "cache", size=32)
+    assert prepared.left_out.to_dict("records") == [
+        {"path": study[0], "reason": "is empty (0 bytes)"},
+        {"path": study[1], "reason": "does not exist"},
+    ]
+    assert prepared.studies_without_images(manifest) == ["XR_WRIST/patient00000/study1"]
+    assert not set(study) & set(prepared.table["path"])
+    kept = ~whole.table["path"].isin(study).to_numpy()
+    np.testing.assert_array_equal(prepared.images, whole.images[kept])
+
+
+def test_nothing_readable_is_an_error(tmp_path):
+    table = pd.DataFrame(
+        [("gone.png", "HAND", "p", "s", 1, "train")],
+        columns=["path", "body_part", "patient", "study", "label", "split"],
+    )
+    with pytest.raises(DataError, match=r"none of the 1 images .* gone\.png does not exist"):
+        prepare(Manifest(tmp_path, table), tmp_path / "cache", size=8)
+
+
+PREPARE_SLOWLY = """
+import sys, time
+from pathlib import Path
+from mura_core.manifest import read_manifest
+from mura_core.prepared import prepare
+import mura_core.prepared as module
+module._JOURNAL_EVERY = 5
+def slowly(done, total):
+    print(done, flush=True)
+    time.sleep(0.02)
+prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), size=32, progress=slowly)
+"""
+
+
+@pytest.mark.parametrize("after", [3, 17, 40])
+def test_a_killed_preparation_goes_on_where_it_stopped(mura: Path, tmp_path, after):
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-c", PREPARE_SLOWLY, str(mura), str(cache)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if int(line) == after:
+                process.send_signal(signal.SIGKILL)
+    assert not [path for path in (cache / "prepared").iterdir() if path.suffix == ""]
+    decoded = []
+    manifest = read_manifest(mura)
+    resumed = prepare(manifest, cache, size=32, progress=lambda done, total: decoded.append(done))
+    assert decoded[0] == after // 5 * 5 + 1
+    whole = prepare(manifest, tmp_path / "other", size=32)
+    for name in ("images.npy", "images.csv", "left_out.csv"):
+        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    np.testing.assert_array_equal(resumed.statistics().deviation, whole.statistics().deviation)
+    assert not (resumed.folder / "journal.jsonl").exists()
+
+
+def test_two_programs_preparing_at_once_do_the_work_once(mura: Path, tmp_path):
+    command = [sys.executable, "-c", PREPARE_SLOWLY, str(mura), str(tmp_path)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert sorted(len(out.split()) for out, _ in outputs) == [0, 64]
+
+
+PEAK_MEMORY = """
+import resource, sys
+from pathlib import Path
+from mura_core.manifest import read_manifest
+from mura_core.prepared import prepare
+prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), size=224)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_peak_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    peaks = {}
+    original = tmp_path / "original.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 500), dtype=np.uint8)
+    write_image(original, pixels)
+    for count in (500, 5000):
+        folder = tmp_path / str(count)
+        for number in range(count):
+            label = "positive" if number % 2 else "negative"
+            study = folder / "train" / "XR_HAND" / f"patient{number:05}" / f"study1_{label}"
+            study.mkdir(parents=True)
+            (study / "image1.png").hardlink_to(original)
+        command = [sys.executable, "-c", PEAK_MEMORY, str(folder), str(tmp_path / "cache")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks[count] = int(done.stdout) / 1024
+    assert peaks[5000] - peaks[500] < 20, peaks  # MiB; the larger map alone has 239 MiB

@@ -1,0 +1,207 @@
+"""Training: the network of 2019, its standardisation, and one device against two."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mura_core.errors import DataError
+from mura_core.feed import training_batches
+from mura_core.manifest import read_manifest
+from mura_core.prediction import load_model, predict_logits, probability
+from mura_core.prepared import prepare
+from mura_core.statistics import PixelStatistics, standardise
+from mura_core.training import build_model, fit, report_class_weights
+from mura_models.conv import conv4
+
+
+def test_conv4_has_the_layers_of_2019():
+    model = conv4((224, 224, 1))
+    kinds = [type(layer).__name__ for layer in model.layers[1:]]
+    block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
+    assert kinds == block * 5 + ["Flatten", "Dense", "Dropout", "Dense"]
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.filters for layer in convolutions] == [2, 4, 8, 16, 32]
+    assert {layer.kernel_size for layer in convolutions} == {(3, 3)}
+    assert {layer.padding for layer in convolutions} == {"same"}
+    # By hand: convolutions (9 in + 1) out, normalisations 4 a channel, dense 7*7*32*64+64 and 65.
+    convolution_weights = 20 + 76 + 296 + 1168 + 4640
+    assert model.count_params() == convolution_weights + 4 * 62 + 100_416 + 65
+
+
+def test_class_weights_are_the_reports():
+    labels = np.array([0] * 30 + [1] * 10)
+    assert report_class_weights(labels) == {0: 1 + 10 / 30, 1: 4.0}
+    assert report_class_weights(labels, false_positive_bias=20) == {0: 1 + 10 / 30, 1: 6.0}
+
+
+def identity(shape):
+    """A network whose logit is the sum of its standardised pixels."""
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, keras.ops.sum(inputs, axis=(1, 2)))
+
+
+def test_the_first_layer_standardises_as_numpy_does():
+    random = np.random.default_rng(0)
+    deviation = random.uniform(1, 50, (6, 6))
+    deviation[2, 3] = 0  # never varied
+    statistics = PixelStatistics(random.uniform(0, 255, (6, 6)), deviation, 10)
+    images = random.integers(0, 256, (5, 6, 6), dtype=np.uint8)
+    model = build_model(identity, {}, statistics, 6)
+    expected = standardise(images, statistics)
+    assert np.isfinite(expected).all()
+    layer = keras.Model(model.input, model.get_layer("standardisation").output)
+    np.testing.assert_allclose(layer(images[..., None])[..., 0], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(layer(images[..., None])[:, 2, 3, 0], 0)
+    raw = build_model(identity, {}, None, 6)
+    np.testing.assert_allclose(
+        raw(images[..., None].astype(np.float32))[:, 0], images.sum(axis=(1, 2)), rtol=1e-6
+    )
+
+
+def test_an_architecture_that_ends_in_two_outputs_is_refused():
+    def two(shape):
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+
+    with pytest.raises(DataError, match=r"shape \(None, 2\); one logit an image"):
+        build_model(two, {}, None, 8)
+
+
+def test_the_order_of_images_depends_on_seed_and_epoch_alone():
+    images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    labels = np.arange(10) % 2
+
+    def epochs(seed: int) -> list[list[int]]:
+        batches = training_batches(
+            images, np.arange(10), labels, batch_size=4, epochs=3, seed=seed
+        ).as_numpy_iterator()
+        seen = []
+        for batch, its_labels in batches:
+            assert batch.shape == (4, 2, 2, 1)
+            numbers = batch[:, 0, 0, 0].tolist()
+            assert its_labels[:, 0].tolist() == [number % 2 for number in numbers]
+            seen.append(numbers)
+        # Two whole batches an epoch; two images sit each epoch out.
+        return [seen[0] + seen[1], seen[2] + seen[3], seen[4] + seen[5]]
+
+    first = epochs(seed=1)
+    assert first == epochs(seed=1)
+    assert first != epochs(seed=2)
+    assert first[0] != first[1]
+    assert all(len(set(epoch)) == 8 for epoch in first)
+
+
+def test_probabilities_do_not_overflow():
+    np.testing.assert_allclose(probability(np.float32([-1e4, 0, 2, 1e4])), [0, 0.5, 0.880797, 1])
+
+
+@pytest.fixture(scope="module")
+def trained(mura, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    prepared = prepare(read_manifest(mura), folder / "cache", size=32)
+    keras.utils.set_random_seed(1)
+    statistics = prepared.statistics()
+    model = fit(
+        lambda: build_model(conv4, {}, statistics, 32),
+        prepared.images,
+        prepared.table,
+        # Batch normalisation's moving statistics take a few hundred steps to settle.
+        epochs=20,
+        batch_size=4,
+        learning_rate=3e-3,
+        class_weights={0: 1.0, 1: 1.0},
+        seed=1,
+        strategy=tf.distribute.get_strategy(),
+        folder=folder,
+    )
+    return folder, prepared, model
+
+
+def test_a_network_learns_what_can_be_learnt(trained):
+    _, prepared, model = trained
+    trains = np.flatnonzero(prepared.table["split"] == "train")
+    logits = predict_logits(model, prepared.images, trains)
+    labels = prepared.table["label"].to_numpy()[trains]
+    assert ((logits > 0) == (labels == 1)).mean() > 0.9
+
+
+def test_after_each_epoch_model_and_history_are_on_the_disk(trained):
+    folder, prepared, model = trained
+    history = (folder / "history.csv").read_text().splitlines()
+    assert len(history) == 21
+    assert history[0].startswith("epoch,accuracy,loss,val_loss,val_auroc,seconds")
+    saved = load_model(folder / "model.keras")
+    rows = np.arange(len(prepared.table))
+    np.testing.assert_array_equal(
+        predict_logits(saved, prepared.images, rows), predict_logits(model, prepared.images, rows)
+    )
+
+
+def test_predictions_do_not_depend_on_the_batch(trained):
+    _, prepared, model = trained
+    rows = np.arange(len(prepared.table))
+    together = predict_logits(model, prepared.images, rows)
+    singly = [predict_logits(model, prepared.images, rows[row : row + 1])[0] for row in (0, 40, 63)]
+    np.testing.assert_allclose(together[[0, 40, 63]], singly, atol=1e-5)
+
+
+def test_a_model_file_that_is_none_or_runs_code_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"gone\.keras: no such model file"):
+        load_model(tmp_path / "gone.keras")
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(DataError, match=r"text\.keras: can't be loaded"):
+        load_model(tmp_path / "text.keras")
+    inputs = keras.Input((4, 4, 1))
+    code = keras.layers.Lambda(lambda x: x)(inputs)
+    keras.Model(inputs, code).save(tmp_path / "code.keras")
+    with pytest.raises(DataError, match=r"code\.keras: can't be loaded"):
+        load_model(tmp_path / "code.keras")
+
+
+TRAIN_ON_DEVICES = """
+import sys
+from pathlib import Path
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from mura_core.manifest import read_manifest
+from mura_core.prediction import predict_logits
+from mura_core.prepared import prepare
+from mura_core.training import build_model, fit
+layers = keras.layers
+def network(shape):
+    # No bias before the normalisation: it has no effect there but its gradient, which is rounding
+    # noise alone, and which Adam blows up to whole steps.
+    inputs = keras.Input(shape)
+    features = layers.Conv2D(8, 3, use_bias=False)(inputs)
+    features = layers.ReLU()(layers.BatchNormalization()(features))
+    features = layers.Flatten()(layers.MaxPooling2D(4)(features))
+    return keras.Model(inputs, layers.Dense(1)(features))
+folder = Path(sys.argv[2])
+prepared = prepare(read_manifest(Path(sys.argv[1])), folder / "cache", size=32)
+statistics = prepared.statistics()
+table = prepared.table[:61]  # a number that no batch divides
+logits = []
+for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
+    keras.utils.set_random_seed(3)
+    model = fit(lambda: build_model(network, {}, statistics, 32),
+                prepared.images, table, epochs=2, batch_size=8, learning_rate=1e-3,
+                class_weights={0: 1.3, 1: 3.0}, seed=3,
+                strategy=tf.distribute.MirroredStrategy(devices), folder=folder)
+    logits.append(predict_logits(model, prepared.images, np.arange(len(table))))
+print(float(np.abs(logits[0] - logits[1]).max()), float(np.ptp(logits[0])))
+"""
+
+
+def test_two_devices_train_what_one_does(mura, tmp_path):
+    command = [sys.executable, "-c", TRAIN_ON_DEVICES, str(mura), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    difference, spread = map(float, done.stdout.split())
+    assert spread > 0.1
+    assert difference < 1e-5
