@@ -123,7 +123,7 @@ def test_nested_frozen_sequential_subclassed_and_reloaded_networks_give_the_same
 
 def test_the_layer_can_be_named_and_a_network_without_one_is_refused(backbone):
     assert Network(backbone, "block4_conv").layer == "block4_conv"
-    with pytest.raises(NotApplicable, match="no layer 'block9'. It has .*block5_relu"):
+    with pytest.raises(NotApplicable, match=r"no layer 'block9'\. It has .*block5_relu"):
         Network(backbone, "block9")
     inputs = keras.Input((4, 4, 1))
     dense = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(inputs)))

@@ -79,7 +79,7 @@ def test_a_broken_plugin_is_named_and_harms_no_other(install, source, reason):
     (failure,) = plugins.failures
     assert failure.distribution == "mura-broken"
     assert reason in failure.reason
-    with pytest.raises(PluginError, match="'conv9' is not one of conv4, their-net.*mura-broken"):
+    with pytest.raises(PluginError, match=r"'conv9' is not one of conv4, their-net.*mura-broken"):
         plugins.architecture("conv9")
     result = CliRunner().invoke(main, ["plugins"])
     assert result.exit_code == 0
@@ -128,7 +128,7 @@ def test_model_options_are_read_by_their_types():
         rate: float = 0.5,
         skip: bool = True,
         blocks: tuple[int, ...] = (2, 2),
-    ):  # noqa: E501
+    ):
         pass
 
     settings = ("width=8", "rate=0.25", "skip=false", "blocks=1,2,3")
@@ -138,7 +138,9 @@ def test_model_options_are_read_by_their_types():
         "skip": False,
         "blocks": (1, 2, 3),
     }
-    with pytest.raises(PluginError, match="'depth=3' is not an option .* it has width=4, rate=0.5"):
+    with pytest.raises(
+        PluginError, match=r"'depth=3' is not an option .* it has width=4, rate=0\.5"
+    ):
         parse_options(build, ("depth=3",))
     with pytest.raises(PluginError, match="'width=wide': expected a value like width=4"):
         parse_options(build, ("width=wide",))
