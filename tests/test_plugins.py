@@ -1,6 +1,8 @@
 """Plugins: found, isolated, named in errors; and the built-in ones keep the contracts."""
 
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -155,3 +157,15 @@ def test_built_in_architectures_keep_the_contract(offer):
 @pytest.mark.parametrize("offer", load_plugins().explainers, ids=lambda o: o.record.name)
 def test_built_in_explainers_keep_the_contract(offer):
     check_explainer(offer.record)
+
+
+def test_the_example_package_installs_and_keeps_the_contract(tmp_path, monkeypatch):
+    example = Path(__file__).parent.parent / "examples" / "mura-example-net"
+    shutil.copytree(example, tmp_path / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    target = tmp_path / "site"
+    subprocess.run([*pip, "--target", str(target), str(tmp_path / "source")], check=True)
+    monkeypatch.syspath_prepend(target)
+    plugins = load_plugins()
+    assert plugins.architectures[-1].distribution == "mura-example-net"
+    check_architecture(plugins.architecture("example-net"), sizes=(32, 48))
