@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 def start_tensorflow(seed: int) -> None:
     """Import TensorFlow without its start-up noise, and seed every generator.
 
-    GPU memory is taken as it is needed. On a CPU, operations are made deterministic, which
-    costs nothing there.
+    GPU memory is taken as it is needed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_standard_error():
@@ -28,8 +27,6 @@ def start_tensorflow(seed: int) -> None:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
-    if not gpus:
-        tf.config.experimental.enable_op_determinism()
 
 
 def all_devices() -> tf.distribute.Strategy:

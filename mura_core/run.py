@@ -93,6 +93,8 @@ def prepare_images(
         if strict:
             raise DataError(f"{message}. Without --strict they are left out.")
         log.warning("Left out: %s. All are in left_out.csv.", message)
+        for path, reason in prepared.left_out.itertuples(index=False):
+            log.debug("Left out: %s: %s", path, reason)
         for study in prepared.studies_without_images(manifest):
             log.warning("Left out: the study %s, which has no readable image.", study)
     return prepared
@@ -192,6 +194,7 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
             step_done=step_done,
             epoch_done=_say_epoch,
         )
+    model.summary(expand_nested=True, print_fn=log.debug)
     valid = np.flatnonzero(table["split"] == "valid")
     logits = predict_logits(model, prepared.images, valid)
     predictions = table.iloc[valid].assign(fold=0, logit=logits, probability=probability(logits))
@@ -342,7 +345,10 @@ def figures_as_text(rows: Sequence[dict[str, Any]]) -> str:
             "TN": row["true_negatives"],
             "FN": row["false_negatives"],
         }
-        | {name: "-" if row[name] is None else f"{row[name]:.3f}" for name in FIGURES}
+        | {
+            name.replace("auroc", "AUROC"): "-" if row[name] is None else f"{row[name]:.3f}"
+            for name in FIGURES
+        }
         | {
             "always normal": f"{row['always_normal_accuracy']:.3f}",
             "": f"not given: {row['not_given']}" if row["not_given"] else "",
@@ -376,7 +382,7 @@ def _warn_of_failures(plugins: Plugins) -> None:
 
 def _say_epoch(epoch: int, epochs: int, row: Mapping[str, float]) -> None:
     judged = ", ".join(
-        f"{name.replace('val_', 'validation ')} {row[name]:.3f}"
+        f"{name.replace('val_', 'validation ').replace('auroc', 'AUROC')} {row[name]:.3f}"
         for name in ("loss", "accuracy", "val_loss", "val_auroc")
         if name in row
     )

@@ -140,8 +140,9 @@ def fit(
             optimizer=keras.optimizers.Adam(learning_rate),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
             metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
-            # XLA makes these networks slower on a CPU.
-            jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
+            # XLA compiles for seconds to minutes, and whether that pays differs from one
+            # processor to the next.
+            jit_compile=False,
         )
     batches = training_batches(
         images, rows["train"], labels["train"], batch_size=batch_size, epochs=epochs, seed=seed
