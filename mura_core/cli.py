@@ -237,15 +237,22 @@ def prepare(
 ) -> None:  # fmt: skip
     """Read every image once, and keep it in the cache for later runs."""
     from mura_core.manifest import write_csv_by_part
-    from mura_core.run import open_data, plugin_readers, prepare_images, say_counts
+    from mura_core.run import (
+        open_data,
+        plugin_readers,
+        prepare_images,
+        say_counts,
+        say_what_was_left_out,
+    )
     from mura_plugins.manager import load_plugins
 
     manifest = open_data(data, body_part, seed)
-    say_counts(manifest)
+    say_counts(data, manifest)
     if csv_by_part is not None:
         written = write_csv_by_part(manifest, csv_by_part)
         click.echo(f"Wrote {len(written)} path files to {csv_by_part}")
-    prepare_images(manifest, size=size, readers=plugin_readers(load_plugins()), strict=strict)
+    prepared = prepare_images(manifest, size, plugin_readers(load_plugins()))
+    say_what_was_left_out(manifest, prepared, strict=strict)
 
 
 @_command(_run_argument)

@@ -111,6 +111,7 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame with the columns `split`, `body_part`, `label`, `images`, `studies`, `patients`.
     """
     table = table.assign(study_key=table[STUDY].agg("\0".join, axis=1))
+    table = table.sort_values(["split", "body_part", "label"], kind="stable")
     if len(table["body_part"].unique()) > 1:
         table = pd.concat([table, table.assign(body_part="ALL")])
     grouped = table.groupby(["split", "body_part", "label"], sort=False)

@@ -20,8 +20,11 @@ def progress(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: None
     elif sys.stderr.isatty():
         from tqdm import tqdm
+        from tqdm.contrib.logging import logging_redirect_tqdm
 
-        with tqdm(desc=label, unit=f" {unit}", leave=False) as bar:
+        # Lines that are logged meanwhile go above the bar, not into it.
+        bar = tqdm(desc=label, unit=f" {unit}", leave=False)
+        with bar, logging_redirect_tqdm([log]):
 
             def advance(done: int, total: int) -> None:
                 bar.total = total

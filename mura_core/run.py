@@ -54,50 +54,52 @@ def cache_folder() -> Path:
 
 def open_data(data: str, body_parts: Sequence[str], seed: int) -> Manifest:
     """Return the manifest of a folder of radiographs, or of the phantoms."""
+    folder = Path(data)
     if data == PHANTOMS:
-        log.info("Data: phantoms, drawn by the computer (no patient, no radiograph).")
         with progress("Drawing phantoms", "images") as drawn:
             folder = phantom_folder(cache_folder(), progress=drawn)
-    else:
-        folder = Path(data)
-        log.info("Data: %s", folder)
     return read_manifest(folder, seed).of(body_parts)
 
 
-def say_counts(manifest: Manifest) -> None:
-    """Print how many images, studies and patients there are."""
-    log.info("\n%s\n", _as_text(count(manifest.table)))
+def say_counts(data: str, manifest: Manifest) -> None:
+    """Print which data it is, and how many images, studies and patients."""
+    name = (
+        "phantoms, drawn by the computer: no patient, no radiograph" if data == PHANTOMS else data
+    )
+    log.info("Data: %s\n\n%s\n", name, _as_text(count(manifest.table)))
 
 
-def prepare_images(
-    manifest: Manifest, *, size: int, readers: Readers, strict: bool
-) -> PreparedImages:
-    """Return the prepared images, and say what was left out.
+def prepare_images(manifest: Manifest, size: int, readers: Readers) -> PreparedImages:
+    """Return the prepared images of a manifest, from the cache where they are there already."""
+    with progress("Preparing images", "images") as prepared_so_far:
+        return prepare(
+            manifest, cache_folder(), size=size, readers=readers, progress=prepared_so_far
+        )
+
+
+def say_what_was_left_out(manifest: Manifest, prepared: PreparedImages, *, strict: bool) -> None:
+    """Print how many images were prepared, and which could not be read.
 
     Raises
     ------
     DataError
-        No image can be read, or `strict` and one can't.
+        `strict`, and an image can't be read.
     """
-    with progress("Preparing images", "images") as prepared_so_far:
-        prepared = prepare(
-            manifest, cache_folder(), size=size, readers=readers, progress=prepared_so_far
-        )
-    log.info("Prepared %d images of %d x %d: %s", len(prepared.table), size, size, prepared.folder)
-    if len(prepared.left_out):
-        first = prepared.left_out.iloc[0]
-        message = (
-            f"{len(prepared.left_out)} of {len(manifest.table)} images can't be read;"
-            f" the first: {first['path']} {first['reason']}"
-        )
-        if strict:
-            raise DataError(f"{message}. Without --strict they are left out.")
-        log.warning("Left out: %s. All are in left_out.csv.", message)
-        for path, reason in prepared.left_out.itertuples(index=False):
-            log.debug("Left out: %s: %s", path, reason)
-        for study in prepared.studies_without_images(manifest):
-            log.warning("Left out: the study %s, which has no readable image.", study)
-    return prepared
+    log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
+    if prepared.left_out.empty:
+        return
+    first = prepared.left_out.iloc[0]
+    message = (
+        f"{len(prepared.left_out)} of {len(manifest.table)} images can't be read;"
+        f" the first: {first['path']} {first['reason']}"
+    )
+    if strict:
+        raise DataError(f"{message}. Without --strict they are left out.")
+    log.warning("Left out: %s. All are in left_out.csv.", message)
+    for path, reason in prepared.left_out.itertuples(index=False):
+        log.debug("Left out: %s: %s", path, reason)
+    for study in prepared.studies_without_images(manifest):
+        log.warning("Left out: the study %s, which has no readable image.", study)
 
 
 def plugin_readers(plugins: Plugins) -> Readers:
@@ -141,7 +143,7 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
     _warn_of_failures(plugins)
     architecture = plugins.architecture(config.model)
     manifest = open_data(config.data, config.body_part, config.seed)
-    say_counts(manifest)
+    say_counts(config.data, manifest)
     _refuse_missing_split(manifest)
 
     from mura_core.devices import all_devices, start_tensorflow
@@ -156,9 +158,8 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
     options = parse_options(build, config.model_option)
     strategy = all_devices()
     make_run_folder(folder)
-    prepared = prepare_images(
-        manifest, size=config.size, readers=plugin_readers(plugins), strict=config.strict
-    )
+    prepared = prepare_images(manifest, config.size, plugin_readers(plugins))
+    say_what_was_left_out(manifest, prepared, strict=config.strict)
     write_config(folder / "config.yaml", config)
     write_environment(folder / "environment.json")
     write_csv(folder / "counts.csv", count(prepared.table))
@@ -251,7 +252,7 @@ def explain(
 
     readers = plugin_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed)
-    prepared = prepare_images(manifest, size=config.size, readers=readers, strict=False)
+    prepared = prepare_images(manifest, config.size, readers)
     rows = _rows_of(prepared, sample)
     model = load_model(folder / "model.keras")
     written = []

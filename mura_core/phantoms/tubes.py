@@ -1,0 +1,146 @@
+"""Tubes: the solids of which phantoms are made, and what X-rays lose in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Grey: TypeAlias = NDArray[np.float32]
+Window: TypeAlias = tuple[slice, slice]  # rows, columns
+
+# Points are complex numbers, x + iy with y downwards, so that turning and scaling are one
+# multiplication. Their unit is the image's longer side, with 0 in the image's middle, until a
+# tube is `placed` on an image: from then on it is a pixel, with 0 in the upper left corner.
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A solid of revolution about a slightly bent axis.
+
+    Attributes
+    ----------
+    start, end : complex
+        Where the axis begins and ends.
+    shaft, head, foot : float
+        Radius in the middle, at the start and at the end.
+    bow : float
+        How far the axis bends aside, as a share of its length.
+    cavity : float
+        Share of the matter that is missing inside the wall: marrow, air.
+    density : float
+        What a ray loses on its way through the middle of a shaft without cavity.
+    """
+
+    start: complex
+    end: complex
+    shaft: float
+    head: float
+    foot: float
+    bow: float = 0.0
+    cavity: float = 0.0
+    density: float = 1.0
+
+    @property
+    def length(self) -> float:
+        """Distance from start to end."""
+        return abs(self.end - self.start)
+
+    def at(self, along: float) -> complex:
+        """Return the point at a share of the axis."""
+        return self.start + (self.end - self.start) * complex(
+            along, 4 * self.bow * along * (1 - along)
+        )
+
+    def placed(self, middle: complex, turn: complex, mirrored: bool = False) -> Tube:
+        """Return the tube scaled and turned by `turn` about 0, which comes to lie at `middle`."""
+        start, end = self.start, self.end
+        if mirrored:
+            start, end = mirror(start), mirror(end)
+        scale = abs(turn)
+        return replace(
+            self,
+            start=middle + turn * start,
+            end=middle + turn * end,
+            shaft=scale * self.shaft,
+            head=scale * self.head,
+            foot=scale * self.foot,
+            bow=-self.bow if mirrored else self.bow,
+        )
+
+
+def mirror(point: complex) -> complex:
+    """Return the point with left and right exchanged."""
+    return -point.conjugate()
+
+
+def step(length: float, degrees: float) -> complex:
+    """Return a step in some direction: 0 degrees is down the image, 90 to its right."""
+    return complex(length * np.sin(np.radians(degrees)), length * np.cos(np.radians(degrees)))
+
+
+class LocalCoordinates(NamedTuple):
+    """A tube's own coordinates on that part of the image which it can touch.
+
+    Attributes
+    ----------
+    window : tuple of slice
+        That part of the image, h rows and w columns.
+    along : ndarray of shape (h, w), float32
+        0 at the tube's start, 1 at its end.
+    across : ndarray of shape (h, w), float32
+        Distance from the axis in pixels, negative on one side.
+    """
+
+    window: Window
+    along: Grey
+    across: Grey
+
+
+def local_coordinates(tube: Tube, shape: tuple[int, int]) -> LocalCoordinates:
+    """Return the coordinates of a tube that lies on an image of that shape."""
+    reach = 2 * max(tube.shaft, tube.head, tube.foot) + abs(tube.bow) * tube.length
+    rows = _clipped(tube.start.imag, tube.end.imag, reach, shape[0])
+    columns = _clipped(tube.start.real, tube.end.real, reach, shape[1])
+    axis = (tube.end - tube.start) / tube.length
+    y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - np.float32(tube.start.imag)
+    x = np.arange(columns.start, columns.stop, dtype=np.float32) - np.float32(tube.start.real)
+    along = x * np.float32(axis.real / tube.length) + y * np.float32(axis.imag / tube.length)
+    across = y * np.float32(axis.real) - x * np.float32(axis.imag)
+    if tube.bow:
+        across -= np.float32(4 * tube.bow * tube.length) * along * (1 - along)
+    return LocalCoordinates((rows, columns), along, across)
+
+
+def _clipped(start: float, end: float, reach: float, size: int) -> slice:
+    """Return the pixels of a side of the image from start to end, and `reach` beyond them."""
+    first, last = int(min(start, end) - reach), int(max(start, end) + reach)
+    return slice(min(max(first, 0), size), min(max(last, 0), size))
+
+
+def _radius_profile(tube: Tube) -> Grey:
+    """Return the radius at 256 places along the axis: wider at head and foot, 0 at both ends."""
+    along = np.linspace(0, 1, 256)
+    radius = np.full(256, tube.shaft)
+    ends = ((tube.head, along), (tube.foot, along[::-1]))
+    for end_radius, distance in ends:
+        radius += (end_radius - tube.shaft) * np.exp(-((distance / 0.2) ** 2))
+    for end_radius, distance in ends:
+        radius *= np.sqrt(1 - np.clip(1 - distance * tube.length / end_radius, 0, 1) ** 2)
+    return radius.astype(np.float32)
+
+
+def absorption(tube: Tube, local: LocalCoordinates) -> Grey:
+    """Return what rays lose in the tube, shape (h, w)."""
+    places = np.clip(local.along * 255, 0, 255).astype(np.uint8)
+    radius = _radius_profile(tube)[places]
+    squared_distance = local.across**2
+    half_chord = np.sqrt(np.maximum(radius**2 - squared_distance, 0))
+    if tube.cavity:
+        # Where a bone widens towards its joint the cortex thins out.
+        wall = np.float32(0.35 * tube.shaft**2) / np.maximum(radius, np.float32(tube.shaft))
+        squared_half_chord = np.maximum(radius - wall, 0) ** 2 - squared_distance
+        half_chord -= np.float32(tube.cavity) * np.sqrt(np.maximum(squared_half_chord, 0))
+    return np.asarray(half_chord * np.float32(tube.density / tube.shaft))
