@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mura_core import phantoms
-from mura_core.phantoms import phantom_folder
+from mura_core.phantoms import folder as folder_module
+from mura_core.phantoms import phantom_folder, plan
+from mura_core.phantoms.drawing import draw_image
+from mura_core.phantoms.plan import plan_images
 
 SPLITS = ("train", "valid")
 
@@ -48,18 +50,17 @@ def study_of(path):
     return path.rpartition("/")[0] + "/"
 
 
-def open_film(data, path):
+def open_image(data, path):
     return Image.open(data.parent / path)
 
 
 # Drawing.
 
 
-def test_a_film_is_the_same_however_often_it_is_drawn(data):
-    films = phantoms.plan_films()
-    for film in films[::-150]:  # backwards: what was drawn before must not matter
-        drawing = phantoms.draw_film(film)
-        with open_film(data, film.path) as saved:
+def test_an_image_is_the_same_however_often_it_is_drawn(data):
+    for planned in plan_images()[::-150]:  # backwards: what was drawn before must not matter
+        drawing = draw_image(planned)
+        with open_image(data, planned.path) as saved:
             assert saved.mode == drawing.picture.mode
             assert saved.tobytes() == drawing.picture.tobytes()
 
@@ -71,8 +72,20 @@ def test_a_second_call_draws_nothing(data):
     assert calls == []
 
 
+def test_the_files_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "PATIENT_PAIRS", {"train": 8, "valid": 4})
+
+    def files(processes):
+        monkeypatch.setattr(folder_module, "_usable_cores", lambda: processes)
+        data = phantom_folder(tmp_path / f"{processes}")
+        paths = (path for path in data.rglob("*") if path.is_file())
+        return {path.relative_to(data): path.read_bytes() for path in paths}
+
+    assert files(1) == files(3)
+
+
 def test_a_killed_drawing_leaves_nothing_and_the_next_one_succeeds(tmp_path, monkeypatch):
-    monkeypatch.setattr(phantoms, "PATIENT_PAIRS", {"train": 3, "valid": 2})
+    monkeypatch.setattr(plan, "PATIENT_PAIRS", {"train": 3, "valid": 2})
 
     def kill(done, total):
         if done == 3:
@@ -91,7 +104,7 @@ def test_a_killed_drawing_leaves_nothing_and_the_next_one_succeeds(tmp_path, mon
 # Layout.
 
 
-def test_the_csv_files_list_exactly_the_films_on_disk(data):
+def test_the_csv_files_list_exactly_the_images_on_disk(data):
     assert data.name == "PHANTOMS"
     on_disk = {path.relative_to(data.parent).as_posix() for path in data.rglob("*.png")}
     listed = all_image_paths(data)
@@ -122,9 +135,9 @@ def test_the_readme_says_that_no_patient_is_shown(data):
 # Variety.
 
 
-def test_the_numbers_of_films(data):
-    assert 1100 <= len(image_paths(data, "train")) <= 1300
-    assert 350 <= len(image_paths(data, "valid")) <= 400
+def test_the_numbers_of_images(data):
+    assert 800 <= len(image_paths(data, "train")) <= 1000
+    assert 280 <= len(image_paths(data, "valid")) <= 360
     assert np.mean([is_abnormal(path) for path in all_image_paths(data)]) == pytest.approx(
         0.5, abs=0.05
     )
@@ -151,11 +164,11 @@ def test_some_patients_have_several_studies_labels_or_parts(data, split):
 def test_modes_and_sizes_vary(data):
     modes, sizes = set(), set()
     for path in image_paths(data, "valid"):
-        with open_film(data, path) as film:
-            modes.add(film.mode)
-            sizes.add(film.size)
-            if film.mode == "RGB":
-                red, green, blue = (channel.tobytes() for channel in film.split())
+        with open_image(data, path) as image:
+            modes.add(image.mode)
+            sizes.add(image.size)
+            if image.mode == "RGB":
+                red, green, blue = (channel.tobytes() for channel in image.split())
                 assert red == green == blue
     assert modes == {"L", "RGB"}
     assert len(sizes) > 50
@@ -167,15 +180,15 @@ def test_modes_and_sizes_vary(data):
 
 
 @pytest.mark.parametrize("name", ["boxes.csv", "letters.csv"])
-def test_boxes_lie_inside_their_films(data, name):
+def test_boxes_lie_inside_their_images(data, name):
     for path, *box in rows(data / name)[1:]:
         x0, y0, x1, y1 = map(int, box[:4])
-        with open_film(data, path) as film:
-            assert 0 <= x0 < x1 <= film.width
-            assert 0 <= y0 < y1 <= film.height
+        with open_image(data, path) as image:
+            assert 0 <= x0 < x1 <= image.width
+            assert 0 <= y0 < y1 <= image.height
 
 
-def test_every_abnormal_film_has_one_box_and_no_normal_film_has_any(data):
+def test_every_abnormal_image_has_one_box_and_no_normal_image_has_any(data):
     header, *boxes = rows(data / "boxes.csv")
     assert header == ["path", "x0", "y0", "x1", "y1"]
     assert [path for path, *_ in boxes] == [
@@ -183,7 +196,7 @@ def test_every_abnormal_film_has_one_box_and_no_normal_film_has_any(data):
     ]
 
 
-def test_letters_are_on_films_of_both_classes_and_missing_on_some(data):
+def test_letters_are_on_images_of_both_classes_and_missing_on_some(data):
     header, *letters = rows(data / "letters.csv")
     assert header == ["path", "x0", "y0", "x1", "y1", "text"]
     lettered = {path for path, *_ in letters}
@@ -193,37 +206,37 @@ def test_letters_are_on_films_of_both_classes_and_missing_on_some(data):
         assert 0 < sum(path in lettered for path in of_class) < len(of_class)
 
 
-def test_a_healthy_twin_differs_mostly_inside_the_box(monkeypatch):
-    """The box is where the finding is: the same film without it differs there most."""
-    for film in [film for film in phantoms.plan_films() if film.finding is not None][::60]:
-        with_finding = phantoms.draw_film(film)
-        healthy = phantoms.draw_film(replace(film, finding=None))
+def test_the_same_image_without_its_finding_differs_mostly_inside_the_box():
+    abnormal = [planned for planned in plan_images() if planned.finding is not None]
+    for planned in abnormal[::60]:
+        with_finding = draw_image(planned)
+        healthy = draw_image(replace(planned, finding=None))
         change = np.abs(
             np.asarray(with_finding.picture.convert("L"), dtype=float)
             - np.asarray(healthy.picture.convert("L"), dtype=float)
         )
-        x0, y0, x1, y1 = with_finding.finding
+        x0, y0, x1, y1 = with_finding.box
         assert change[y0:y1, x0:x1].mean() > 3 * change.mean()
 
 
-# Giveaways.
+# Give-aways.
 
 
 def nuisances(data, split):
-    """Return what one can know of each film without looking for a finding: (films, features)."""
+    """Return what one can know of each image without looking for a finding: (features, labels)."""
     letters = defaultdict(list)
     for path, *box_and_text in rows(data / "letters.csv")[1:]:
         letters[path].append(box_and_text)
     paths = image_paths(data, split)
-    films_in_study = defaultdict(int)
+    images_in_study = defaultdict(int)
     for path in paths:
-        films_in_study[study_of(path)] += 1
+        images_in_study[study_of(path)] += 1
     parts = sorted({path.split("/")[2] for path in all_image_paths(data)})
     features = []
     for path in paths:
-        with open_film(data, path) as film:
-            grey = np.asarray(film.convert("L"), dtype=float)
-            described = [film.width, film.height, film.width / film.height, film.mode == "RGB"]
+        with open_image(data, path) as image:
+            grey = np.asarray(image.convert("L"), dtype=float)
+            described = [image.width, image.height, image.width / image.height, image.mode == "RGB"]
         described += [path.split("/")[2] == part for part in parts]
         described += [grey.mean(), grey.std(), grey.max(), (grey == 0).mean(), (grey == 255).mean()]
         described += np.percentile(grey, [1, 5, 10, 25, 50, 75, 90, 95, 99, 99.5]).tolist()
@@ -231,7 +244,7 @@ def nuisances(data, split):
         texts = {text: list(map(int, box)) for *box, text in letters[path]}
         described += [len(texts), "L" in texts, "R" in texts]
         described += next(iter(texts.values()), [-1] * 4)
-        described.append(films_in_study[study_of(path)])
+        described.append(images_in_study[study_of(path)])
         features.append(described)
     return np.array(features, dtype=float), np.array([is_abnormal(path) for path in paths])
 
@@ -256,7 +269,6 @@ def test_nothing_but_the_finding_tells_the_label(data):
 
 
 def test_importing_the_drawing_loads_no_tensorflow():
-
     code = (
         "import sys, mura_core.phantoms;"
         "print({'tensorflow', 'keras', 'matplotlib', 'sklearn'} & set(sys.modules))"

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -72,7 +73,7 @@ def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None
     pool = ProcessPoolExecutor(
         _usable_cores(),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_leave_interrupts_to_the_parent,
+        initializer=_follow_the_parent,
     )
     try:
         # In the order of the plan, whichever process is done first.
@@ -108,9 +109,18 @@ def _draw_and_save(folder: Path, planned: PlannedImage) -> tuple[Box | None, lis
     return drawing.box, drawing.letters
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ignore Ctrl-C, which reaches every process: the parent cancels what is pending."""
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C, which reaches every process, to the parent, and end when the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    # A killed parent can't say that there is no more to do: its processes would wait for ever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _usable_cores() -> int:

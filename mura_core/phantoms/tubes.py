@@ -120,14 +120,17 @@ def _clipped(start: float, end: float, reach: float, size: int) -> slice:
     return slice(min(max(first, 0), size), min(max(last, 0), size))
 
 
+_PLACES = np.linspace(0, 1, 256)  # along the axis; an index of them fits into a uint8
+_FLARE = np.exp(-((_PLACES / 0.2) ** 2))  # how much of an end's radius is felt at each place
+
+
 def _radius_profile(tube: Tube) -> Grey:
     """Return the radius at 256 places along the axis: wider at head and foot, 0 at both ends."""
-    along = np.linspace(0, 1, 256)
+    ends = ((tube.head, _PLACES, _FLARE), (tube.foot, _PLACES[::-1], _FLARE[::-1]))
     radius = np.full(256, tube.shaft)
-    ends = ((tube.head, along), (tube.foot, along[::-1]))
-    for end_radius, distance in ends:
-        radius += (end_radius - tube.shaft) * np.exp(-((distance / 0.2) ** 2))
-    for end_radius, distance in ends:
+    for end_radius, _, flare in ends:
+        radius += (end_radius - tube.shaft) * flare
+    for end_radius, distance, _ in ends:
         radius *= np.sqrt(1 - np.clip(1 - distance * tube.length / end_radius, 0, 1) ** 2)
     return radius.astype(np.float32)
 
@@ -135,12 +138,13 @@ def _radius_profile(tube: Tube) -> Grey:
 def absorption(tube: Tube, local: LocalCoordinates) -> Grey:
     """Return what rays lose in the tube, shape (h, w)."""
     places = np.clip(local.along * 255, 0, 255).astype(np.uint8)
-    radius = _radius_profile(tube)[places]
+    radius = _radius_profile(tube)
     squared_distance = local.across**2
-    half_chord = np.sqrt(np.maximum(radius**2 - squared_distance, 0))
+    half_chord = np.sqrt(np.maximum((radius**2)[places] - squared_distance, 0))
     if tube.cavity:
         # Where a bone widens towards its joint the cortex thins out.
         wall = np.float32(0.35 * tube.shaft**2) / np.maximum(radius, np.float32(tube.shaft))
-        squared_half_chord = np.maximum(radius - wall, 0) ** 2 - squared_distance
-        half_chord -= np.float32(tube.cavity) * np.sqrt(np.maximum(squared_half_chord, 0))
+        inner_radius = np.maximum(radius - wall, 0)
+        inner_half_chord = np.sqrt(np.maximum((inner_radius**2)[places] - squared_distance, 0))
+        half_chord -= np.float32(tube.cavity) * inner_half_chord
     return np.asarray(half_chord * np.float32(tube.density / tube.shaft))
