@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx)
+SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx mura_core/*.h)
 
 .PHONY: run test lint clean
 

@@ -31,6 +31,7 @@ import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from mura_core.cores import usable_cores
 from mura_core.errors import DataError, RadiographError
 from mura_core.files import write_csv
 from mura_core.manifest import STUDY, Manifest
@@ -113,7 +114,7 @@ def prepare(
         if not folder.is_dir():
             partial = folder.with_suffix(".partial")
             partial.mkdir(exist_ok=True)
-            _write(partial, manifest, size, readers, threads or _cores(), progress)
+            _write(partial, manifest, size, readers, threads or usable_cores(), progress)
             partial.rename(folder)
     return _open(folder)
 
@@ -143,10 +144,6 @@ def _digest(manifest: Manifest, size: int, readers: Readers) -> str:
             made = "missing"
         digest.update(f"\n{path}\0{split}\0{made}".encode())
     return digest.hexdigest()[:32]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mura_core.errors import DataError, RadiographError
+from mura_core.png import SIGNATURE, PngError, read_png
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 # Functions of plugins for further file formats, by file name ending, such as ".dcm".
@@ -60,22 +61,14 @@ def read_radiograph(
     if isinstance(source, Path) and source.suffix.lower() in readers:
         return _read_by_plugin(source, name, readers)
     content = _content(source, name)
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            _refuse_odd_shapes(image, name)
-            if image.format == "PNG":
-                # Loading alone would pass over a wrong checksum and a missing end.
-                with Image.open(io.BytesIO(content), formats=["PNG"]) as to_verify:
-                    to_verify.verify()
-            return _grey(ImageOps.exif_transpose(image), name)
-    except UnidentifiedImageError:
-        kinds = ", ".join(_FORMATS)
-        raise RadiographError(name, f"is not an image that can be read ({kinds})") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise RadiographError(name, f"claims more than {MAX_PIXELS:,} pixels") from None
-    # Pillow's decoders raise any of these on damaged content.
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
-        raise RadiographError(name, f"is damaged or truncated ({error})") from None
+    if content.startswith(SIGNATURE):
+        try:
+            pixels = read_png(content, MAX_PIXELS)
+        except PngError as error:
+            raise RadiographError(name, f"is damaged: {error}") from None
+        if pixels is not None:
+            return pixels
+    return _read_by_pillow(content, name)
 
 
 def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[Path]:
@@ -129,6 +122,25 @@ def _read_by_plugin(path: Path, name: str, readers: Readers) -> GreyImage:
             name, f"was read as {image.dtype} of shape {image.shape}, not as 8 or 16 bits of grey"
         )
     return image
+
+
+def _read_by_pillow(content: bytes, name: str) -> GreyImage:
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            _refuse_odd_shapes(image, name)
+            if image.format == "PNG":
+                # Loading alone would pass over a wrong checksum and a missing end.
+                with Image.open(io.BytesIO(content), formats=["PNG"]) as to_verify:
+                    to_verify.verify()
+            return _grey(ImageOps.exif_transpose(image), name)
+    except UnidentifiedImageError:
+        kinds = ", ".join(_FORMATS)
+        raise RadiographError(name, f"is not an image that can be read ({kinds})") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise RadiographError(name, f"claims more than {MAX_PIXELS:,} pixels") from None
+    # Pillow's decoders raise any of these on damaged content.
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+        raise RadiographError(name, f"is damaged or truncated ({error})") from None
 
 
 def _content(source: Path | bytes, name: str) -> bytes:

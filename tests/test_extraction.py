@@ -55,8 +55,8 @@ def test_units_hold_their_own_images_in_any_order(mura, folder, by, units):
 
 
 def test_an_unknown_unit_is_refused(mura, folder):
-    with pytest.raises(UsageError, match="by='film' is not one of image, study"):
-        extract(mura, folder, by="film")
+    with pytest.raises(UsageError, match="by='slice' is not one of image, study"):
+        extract(mura, folder, by="slice")
 
 
 def test_as_a_tensorflow_pipeline(mura, folder):

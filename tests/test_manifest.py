@@ -89,11 +89,11 @@ def test_a_plain_csv_is_read_under_any_name(own_mura: Path):
 
 def test_without_a_split_whole_patients_are_held_out(mura: Path, tmp_path: Path):
     table = read_manifest(mura).table.drop(columns="split")
-    table.to_csv(tmp_path / "films.csv", index=False)
-    split = read_manifest(tmp_path / "films.csv", seed=3).table
+    table.to_csv(tmp_path / "images.csv", index=False)
+    split = read_manifest(tmp_path / "images.csv", seed=3).table
     assert set(split["split"]) == {"train", "valid"}
     assert len(split[["patient", "split"]].drop_duplicates()) == len(split["patient"].unique())
-    pd.testing.assert_frame_equal(read_manifest(tmp_path / "films.csv", seed=3).table, split)
+    pd.testing.assert_frame_equal(read_manifest(tmp_path / "images.csv", seed=3).table, split)
     with pytest.raises(DataError, match="3 patients are too few"):
         hold_out(table[table["patient"].isin(table["patient"].unique()[:3])], seed=0)
 

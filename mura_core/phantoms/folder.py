@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from mura_core.cores import usable_cores
 from mura_core.phantoms.drawing import draw_image
 from mura_core.phantoms.findings import Box
 from mura_core.phantoms.plan import PATIENT_PAIRS, ROOT, PlannedImage, plan_images
@@ -71,7 +72,7 @@ def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None
     # don't. They are spawned: a fork would copy the locks that TensorFlow's threads may hold, and
     # wait for them for ever.
     pool = ProcessPoolExecutor(
-        _usable_cores(),
+        usable_cores(),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_follow_the_parent,
     )
@@ -121,10 +122,6 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _write_csv(path: Path, rows: Iterable[tuple[object, ...]]) -> None:

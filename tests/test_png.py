@@ -1,0 +1,207 @@
+"""PNG files: the pixels that Pillow reads, and refusals where Pillow is lenient."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from mura_core import _png_rows, inflate
+from mura_core.png import SIGNATURE, PngError, read_png
+
+LIMIT = 10_000_000
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def header(width: int, height: int, depth: int = 8, colour: int = 0, interlaced: int = 0) -> bytes:
+    fields = (width, height, depth, colour, 0, 0, interlaced)
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
+
+
+def file_of(head: bytes, rows: bytes, level: int = 1) -> bytes:
+    return SIGNATURE + head + chunk(b"IDAT", zlib.compress(rows, level)) + chunk(b"IEND", b"")
+
+
+def filtered(pixels: np.ndarray, filters: list[int], distance: int) -> bytes:
+    """Filter rows of bytes (H, W) as the specification words it."""
+    out = bytearray()
+    up = np.zeros(pixels.shape[1], int)
+    for row, kind in zip(pixels.astype(int), filters, strict=True):
+        left = np.concatenate([np.zeros(distance, int), row[:-distance]])
+        corner = np.concatenate([np.zeros(distance, int), up[:-distance]])
+        initial = left + up - corner
+        to_left, to_up, to_corner = (abs(initial - neighbour) for neighbour in (left, up, corner))
+        paeth = np.where(to_up <= to_corner, up, corner)
+        paeth = np.where((to_left <= to_up) & (to_left <= to_corner), left, paeth)
+        predicted = [np.zeros_like(row), left, up, (left + up) // 2, paeth][kind]
+        out += bytes([kind]) + ((row - predicted) % 256).astype(np.uint8).tobytes()
+        up = row
+    return bytes(out)
+
+
+@st.composite
+def png_files(draw) -> bytes:
+    height, width = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    colour, depth = draw(st.sampled_from([(0, 8), (2, 8), (4, 8), (6, 8), (0, 16)]))
+    channels = CHANNELS[colour]
+    random = np.random.default_rng(draw(st.integers(0, 10**6)))
+    steps = random.integers(-4, 5, (height, width, channels))
+    pixels = (
+        np.cumsum(steps, axis=1) if draw(st.booleans()) else random.integers(0, 256, steps.shape)
+    )
+    if channels >= 3 and draw(st.booleans()):
+        pixels[..., :3] = pixels[..., :1]
+    pixels = (pixels % 256).astype(np.uint8).reshape(height, -1)
+    if depth == 16:
+        pixels = np.repeat(pixels, 2, axis=1) ^ random.integers(0, 256, (1, 2 * width), np.uint8)
+    only = draw(st.one_of(st.none(), st.integers(0, 4)))
+    filters = random.integers(0, 5, height).tolist() if only is None else [only] * height
+    rows = filtered(pixels, filters, channels * depth // 8)
+    return file_of(header(width, height, depth, colour), rows)
+
+
+@settings(max_examples=300, deadline=None)
+@given(png_files())
+def test_pixels_are_pillows(content):
+    with Image.open(io.BytesIO(content)) as image:
+        expected = np.asarray(image) if image.mode == "I;16" else np.asarray(image.convert("L"))
+    np.testing.assert_array_equal(read_png(content, LIMIT), expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), height=st.integers(1, 70), width=st.integers(1, 70))
+def test_vectors_and_scalars_give_the_same_bytes(seed, height, width):
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 256, (height, width + 1), dtype=np.uint8)
+    rows[:, 0] = random.integers(0, 5, height)
+    planes = [np.empty((height, width), np.uint8) for _ in range(2)]
+    for plane, use_vectors in zip(planes, (True, False), strict=True):
+        filters = np.empty(height, np.uint8)
+        _png_rows.undo_filters(rows.tobytes(), 1, 0, plane, filters, use_vectors)
+    np.testing.assert_array_equal(*planes)
+
+
+def test_every_paeth_choice():
+    # All triples of neighbours from a spread of levels, by vectors, against the definition.
+    levels = [0, 1, 2, 63, 64, 65, 127, 128, 129, 200, 254, 255]
+    triples = np.array(np.meshgrid(levels, levels, levels)).reshape(3, -1)
+    left, up, corner = triples.astype(np.uint8)
+    pixels = np.zeros((32, 4 * len(left)), np.uint8)
+    pixels[0::2, 0::4], pixels[0::2, 1::4], pixels[1::2, 0::4] = corner, up, left
+    pixels[1::2, 1::4] = 77
+    content = file_of(header(pixels.shape[1], 32), filtered(pixels, [4] * 32, 1))
+    np.testing.assert_array_equal(read_png(content, LIMIT), pixels)
+
+
+GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
+ROWS = filtered(GREY, [0, 1, 2, 3, 4, 0], 1)
+GOOD = file_of(header(8, 6), ROWS)
+
+
+def test_the_good_file_is_good():
+    np.testing.assert_array_equal(read_png(GOOD, LIMIT), GREY)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (file_of(header(8, 6), ROWS[:-9]), "rows are missing: 45 bytes of 54"),
+        (file_of(header(8, 6), ROWS + b"\0"), "too many"),
+        (file_of(header(8, 6), b"\5" + ROWS[1:]), "row 0 has a filter that doesn't exist"),
+        (file_of(header(8, 6), ROWS[:45] + b"\xff" + ROWS[46:]), "row 5 has a filter"),
+        (GOOD + b"\0", "1 bytes follow the end of the image"),
+        (GOOD[:-12], "the file ends before the image does"),
+        (GOOD[:-30], "the file ends"),
+        (SIGNATURE + header(8, 6) + chunk(b"IEND", b""), "there are no pixels"),
+        (SIGNATURE + chunk(b"IEND", b""), "the header must come first"),
+        (SIGNATURE + header(8, 6) + GOOD[8:], "the header must come first, and once"),
+        (SIGNATURE + header(0, 6), "a size of 0 x 6"),
+        (SIGNATURE + chunk(b"IHDR", b"short"), "the header has 5 bytes"),
+        (GOOD.replace(header(8, 6), header(8, 6) + chunk(b"ABCD", b"")), "unknown chunk 'ABCD'"),
+        (GOOD.replace(b"IEND", b"IENd"), "wrong checksum"),
+        (file_of(header(30_000, 30_000), ROWS), "claims 30000 x 30000 pixels"),
+        (file_of(header(3000, 3000), ROWS), "bytes can't hold 9003000 bytes"),
+    ],
+)
+def test_what_is_not_whole_is_refused(content, reason):
+    with pytest.raises(PngError, match=reason) as caught:
+        read_png(content, LIMIT)
+    assert 0 <= caught.value.offset <= len(content)
+
+
+def test_data_behind_the_compressed_pixels_is_refused():
+    stream = zlib.compress(ROWS) + b"more"
+    content = SIGNATURE + header(8, 6) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    with pytest.raises(PngError):
+        read_png(content, LIMIT)
+
+
+def test_pixels_torn_apart_are_refused_and_split_ones_read():
+    stream = zlib.compress(ROWS)
+    first, second = chunk(b"IDAT", stream[:9]), chunk(b"IDAT", stream[9:])
+    split = SIGNATURE + header(8, 6) + first + second + chunk(b"IEND", b"")
+    np.testing.assert_array_equal(read_png(split, LIMIT), GREY)
+    torn = split.replace(second, chunk(b"tIME", b"1234567") + second)
+    with pytest.raises(PngError, match="torn apart"):
+        read_png(torn, LIMIT)
+
+
+@pytest.mark.parametrize("position", range(8, len(GOOD)))
+def test_no_flipped_bit_goes_unnoticed(position):
+    damaged = bytearray(GOOD)
+    damaged[position] ^= 0x10
+    with pytest.raises(PngError):
+        read_png(bytes(damaged), LIMIT)
+
+
+def saved(image: Image.Image, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def test_other_kinds_are_left_to_pillow():
+    image = Image.fromarray(GREY)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    others = [
+        saved(image.convert("1")),
+        saved(image.convert("P")),
+        saved(image, exif=exif),
+        saved(image, pnginfo=text),
+        saved(image, save_all=True, append_images=[image.rotate(90)]),
+        SIGNATURE + header(8, 6, interlaced=1),
+    ]
+    assert [read_png(content, LIMIT) for content in others] == [None] * len(others)
+
+
+def test_without_deflate_zlib_reads_the_same(monkeypatch):
+    monkeypatch.setattr(inflate, "deflate", None)
+    np.testing.assert_array_equal(read_png(GOOD, LIMIT), GREY)
+    for rows in (ROWS[:-9], ROWS + b"\0"):
+        with pytest.raises(PngError):
+            read_png(file_of(header(8, 6), rows), LIMIT)
+    damaged = GOOD.replace(zlib.compress(ROWS, 1)[10:14], b"\0\0\0\0")
+    with pytest.raises(PngError, match="wrong checksum"):
+        read_png(damaged, LIMIT)
+
+
+def test_real_radiographs_are_read_as_pillow_does(real_data: Path):
+    paths = sorted((real_data / "fracatlas").rglob("*.png"))
+    assert len(paths) == 2198
+    for path in paths:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            np.testing.assert_array_equal(read_png(content, LIMIT), np.asarray(image.convert("L")))
