@@ -107,6 +107,12 @@ _training_options = _options(
         help="The b of the class weights: above 0, fewer false negatives.",
     ),
     click.option(
+        "--jit",
+        type=click.Choice(["auto", "on", "off"]),
+        default="auto",
+        help="Compile the training step by XLA; automatically, on a CPU.",
+    ),
+    click.option(
         "--standardise/--no-standardise",
         default=True,
         help="By the training images' mean and deviation, or pixels as they are, 0 to 255.",

@@ -190,6 +190,7 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
             learning_rate=config.learning_rate,
             class_weights=class_weights,
             seed=config.seed,
+            jit=config.jit,
             strategy=strategy,
             folder=folder,
             step_done=step_done,

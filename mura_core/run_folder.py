@@ -42,6 +42,7 @@ class RunConfig:
     learning_rate: float = 1e-3
     class_weights: str = "report"
     false_positive_bias: float = 0.0
+    jit: str = "auto"
     seed: int = 2019
     explain: tuple[str, ...] = ()
     explain_images: int = 24

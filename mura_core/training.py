@@ -55,6 +55,9 @@ def build_model(
     standardisation = keras.layers.Normalization(
         axis=(1, 2, 3), dtype="float32", name="standardisation"
     )
+    # Keras says that this layer can't be compiled by XLA, since its statistics may be plain
+    # NumPy arrays; here they are weights.
+    standardisation.supports_jit = True
     standardised = standardisation(inputs)
     if statistics is not None:
         # A pixel that never varied divides by infinity and gives 0, as `standardise` does.
@@ -106,6 +109,7 @@ def fit(
     learning_rate: float,
     class_weights: Mapping[int, float] | None,
     seed: int,
+    jit: str,
     strategy: tf.distribute.Strategy,
     folder: Path,
     step_done: StepDone | None = None,
@@ -123,6 +127,8 @@ def fit(
     images : ndarray of shape (N, H, W), uint8
     table : DataFrame
         One row an image, with `label` and `split`.
+    jit : {"auto", "on", "off"}
+        Whether XLA compiles the training step: automatically, on a single CPU.
 
     Raises
     ------
@@ -140,9 +146,7 @@ def fit(
             optimizer=keras.optimizers.Adam(learning_rate),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
             metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
-            # XLA compiles for seconds to minutes, and whether that pays differs from one
-            # processor to the next.
-            jit_compile=False,
+            jit_compile=_use_xla(jit, strategy),
         )
     batches = training_batches(
         images, rows["train"], labels["train"], batch_size=batch_size, epochs=epochs, seed=seed
@@ -159,6 +163,14 @@ def fit(
         verbose=0,
     )
     return model
+
+
+def _use_xla(jit: str, strategy: tf.distribute.Strategy) -> bool:
+    if jit != "auto":
+        return jit == "on"
+    # On a CPU the small networks of the report train up to 1.4 times as fast. On GPUs it is
+    # untried, and across devices Keras' step can't be compiled.
+    return strategy.num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
 
 
 def _synchronise_normalisation(model: keras.Model) -> None:
