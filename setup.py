@@ -13,6 +13,7 @@ setup(
             Extension(
                 "mura_core._pixel_sums", ["mura_core/_pixel_sums.pyx"], extra_compile_args=FLAGS
             ),
+            Extension("mura_core._resize", ["mura_core/_resize.pyx"], extra_compile_args=FLAGS),
             Extension(
                 "mura_core._png_rows",
                 ["mura_core/_png_rows.pyx"],

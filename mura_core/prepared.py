@@ -41,7 +41,7 @@ from mura_core.statistics import ImageStatistics, PixelStatistics, load_statisti
 # Called with how many images are done and how many there are.
 Progress: TypeAlias = Callable[[int, int], None]
 
-_FORMAT = 1  # raise it when the same images would give other pixels
+_FORMAT = 2  # raise it when the same images would give other pixels
 _HEADER_BYTES = 128
 _JOURNAL_EVERY = 256  # images whose work a killed preparation can lose
 

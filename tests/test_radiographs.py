@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mura_core.errors import DataError, RadiographError
@@ -59,10 +61,26 @@ def test_exif_orientation_is_carried_out(grey, orientation, turn):
     np.testing.assert_array_equal(read_radiograph(content), np.rot90(grey, turn))
 
 
-def test_resize_keeps_a_constant_and_stretches_to_a_square():
-    resized = resize(np.full((40, 80), 77, np.uint8), 32)
-    assert resized.shape == (32, 32)
-    assert (resized == 77).all()
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    size=st.integers(1, 20),
+    dtype=st.sampled_from([np.uint8, np.uint16]),
+)
+@settings(max_examples=100, deadline=None)
+def test_resizing_takes_the_exact_mean_over_each_new_pixels_area(height, width, size, dtype):
+    random = np.random.default_rng(height * 41 + width)
+    image = random.integers(0, np.iinfo(dtype).max, (height, width), dtype, endpoint=True)
+    # Cut each pixel into size x size, which new pixels hold whole numbers of.
+    cut = np.kron(image.astype(np.float64), np.ones((size, size)))
+    exact = cut.reshape(size, height, size, width).mean(axis=(1, 3))
+    levels = exact / 257 if dtype == np.uint16 else exact
+    assert abs(resize(image, size) - levels).max() <= 0.5 + 1e-4
+
+
+def test_resizing_to_its_own_size_changes_nothing(grey):
+    square = grey[:40, :40]
+    np.testing.assert_array_equal(resize(square, 40), square)
 
 
 def test_every_truncation_is_refused(grey):
