@@ -76,7 +76,7 @@ def test_the_files_do_not_depend_on_the_number_of_processes(tmp_path, monkeypatc
     monkeypatch.setattr(plan, "PATIENT_PAIRS", {"train": 8, "valid": 4})
 
     def files(processes):
-        monkeypatch.setattr(folder_module, "_usable_cores", lambda: processes)
+        monkeypatch.setattr(folder_module, "usable_cores", lambda: processes)
         data = phantom_folder(tmp_path / f"{processes}")
         paths = (path for path in data.rglob("*") if path.is_file())
         return {path.relative_to(data): path.read_bytes() for path in paths}
