@@ -202,9 +202,11 @@ def _stop(kind: str, message: str, status: int) -> None:
 def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log = logging.getLogger("mura")
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    log.handlers = [handler]
+    # Results go to standard output, which may be piped on; warnings don't.
+    results, warned = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    results.addFilter(lambda record: record.levelno < logging.WARNING)
+    warned.setLevel(logging.WARNING)
+    log.handlers = [results, warned]
 
 
 # The commands ---------------------------------------------------------------------------------
@@ -221,11 +223,13 @@ def run(out: Path, **settings: Any) -> None:
 
 @_command(_data_options, _training_options)
 def train(out: Path, **settings: Any) -> None:
-    """Train a model and predict the validation images."""
-    from mura_core.run import train
+    """Train a model and judge it on the validation images."""
+    from mura_core.run import evaluate, train, write_report
     from mura_core.run_folder import RunConfig
 
     train(RunConfig(**settings), out)
+    evaluate(out)
+    write_report(out)
 
 
 @_command(

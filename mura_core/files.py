@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from mura_core.errors import DataError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,6 +20,11 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type
 
     A killed program leaves the old file or the new one, never half of one. What is no regular
     file, such as /dev/stdout, is written to as it is.
+
+    Raises
+    ------
+    DataError
+        The disk is full, or the folder can't be written to.
     """
     special = path.exists() and not path.is_file()
     temporary = path if special else temporary_sibling(path)
@@ -30,6 +37,8 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type
                 os.fsync(file.fileno())
         if not special:
             temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: can't be written ({error.strerror or error})") from error
     finally:
         if not special:
             temporary.unlink(missing_ok=True)

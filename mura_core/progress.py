@@ -50,7 +50,5 @@ class _Lines:
         self._said = now
         rate = (done - self._first) / (now - self._started)
         left = (total - done) / rate
-        log.info(
-            "%s: %d of %d %s, %.0f a second, %.0f s left",
-            self._label, done, total, self._unit, rate, left,
-        )  # fmt: skip
+        so_far = f"{self._label}: {done} of {total} {self._unit}"
+        print(f"{so_far}, {rate:.0f} a second, {left:.0f} s left", file=sys.stderr, flush=True)

@@ -37,7 +37,7 @@ from mura_core.run_folder import (
     write_environment,
 )
 from mura_plugins import NotApplicable, RunSummary
-from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
+from mura_plugins.manager import PluginError, Plugins, load_plugins, parse_options, resolve
 
 log = logging.getLogger("mura")
 
@@ -255,6 +255,7 @@ def explain(
     manifest = open_data(config.data, config.body_part, config.seed)
     prepared = prepare_images(manifest, config.size, readers)
     rows = _rows_of(prepared, sample)
+    _register_layers(plugins)
     model = load_model(folder / "model.keras")
     written = []
     for name, function in functions.items():
@@ -308,6 +309,7 @@ def predict(model_file: Path, sources: Sequence[Path]) -> pd.DataFrame:
     plugins = load_plugins()
     _warn_of_failures(plugins)
     readers = plugin_readers(plugins)
+    _register_layers(plugins)
     model = load_model(model_file)
     paths = image_files(sources, readers)
     with progress("Predicting", "images") as predicted:
@@ -372,6 +374,16 @@ def _refuse_missing_split(manifest: Manifest) -> None:
     for split in ("train", "valid"):
         if not (manifest.table["split"] == split).any():
             raise DataError(f"{manifest.folder}: the data has no {split} images")
+
+
+def _register_layers(plugins: Plugins) -> None:
+    # A saved model may be made of a plugin's own layers, which Keras knows once the module that
+    # defines them is imported.
+    for offer in plugins.architectures:
+        try:
+            resolve(offer.record.build)
+        except PluginError as error:
+            log.warning("The architecture %s can't be used: %s", offer.record.name, error)
 
 
 def _warn_of_failures(plugins: Plugins) -> None:

@@ -20,7 +20,8 @@ def test_conv4_learns_the_phantoms_and_says_that_they_are_phantoms(tmp_path: Pat
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    # Nothing but progress: no noise of TensorFlow's, no warning.
+    assert all(" s left" in line for line in done.stderr.splitlines()), done.stderr
     assert "Data: phantoms, drawn by the computer" in done.stdout
     assert "Validation of phantoms, by study" in done.stdout
     (run,) = (tmp_path / "runs").iterdir()

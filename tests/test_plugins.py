@@ -1,6 +1,7 @@
 """Plugins: found, isolated, named in errors; and the built-in ones keep the contracts."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -95,6 +96,38 @@ def test_two_providers_of_one_name_are_both_named(install):
     assert plugins.architecture("conv4")
     with pytest.raises(PluginError, match="mura-copy and mura-their-net both offer it"):
         plugins.architecture("their-net")
+
+
+WITH_ITS_OWN_LAYER = """
+import keras
+
+@keras.saving.register_keras_serializable("mura_own_layer")
+class Doubled(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+def build(input_shape):
+    inputs = keras.Input(input_shape)
+    features = Doubled()(keras.layers.Conv2D(2, 3)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalMaxPool2D()(features)))
+"""
+
+
+def test_a_model_with_a_plugins_own_layer_is_loaded_anew(install, tmp_path, mura):
+    (tmp_path / "own_network.py").write_text(WITH_ITS_OWN_LAYER)
+    install("mura-own-layer", THEIR_NET.replace("mura_models.conv:conv4", "own_network:build"))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    run = tmp_path / "run"
+    train = ["train", "--model", "their-net", "--size", "32", "--epochs", "1"]
+    images = str(mura / "MURA-v1.1" / "valid" / "XR_WRIST")
+    for arguments in (
+        [*train, "--data", str(mura), "--out", str(run)],
+        ["explain", str(run), "--explain", "gradcam"],
+        ["predict", "--model-file", str(run / "model.keras"), images],
+    ):
+        command = [sys.executable, "-m", "mura_core.cli", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_variable_switches_plugins_off(install, monkeypatch):
