@@ -137,7 +137,7 @@ def test_the_readme_says_that_no_patient_is_shown(data):
 
 def test_the_numbers_of_images(data):
     assert 800 <= len(image_paths(data, "train")) <= 1000
-    assert 280 <= len(image_paths(data, "valid")) <= 360
+    assert 220 <= len(image_paths(data, "valid")) <= 360
     assert np.mean([is_abnormal(path) for path in all_image_paths(data)]) == pytest.approx(
         0.5, abs=0.05
     )

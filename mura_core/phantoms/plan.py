@@ -13,7 +13,7 @@ from mura_core.phantoms.anatomy import ANATOMIES
 from mura_core.phantoms.findings import FINDINGS
 
 ROOT = "PHANTOMS"
-PATIENT_PAIRS = {"train": 150, "valid": 50}
+PATIENT_PAIRS = {"train": 135, "valid": 40}
 SEED = 1  # of everything random, in the plan and in the images
 
 
