@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError
 from mura_core.feed import training_batches
-from mura_core.files import replacing, temporary_sibling
+from mura_core.files import temporary_sibling, write_csv
 from mura_core.prediction import predict_logits
+from mura_core.prepared import Progress
 from mura_core.statistics import PixelStatistics
 
 # Called after each epoch with its number, the number of epochs, and its row of history.csv.
 EpochDone = Callable[[int, int, Mapping[str, float]], None]
-StepDone = Callable[[int, int], None]
 
 
 def build_model(
@@ -112,7 +112,7 @@ def fit(
     jit: str,
     strategy: tf.distribute.Strategy,
     folder: Path,
-    step_done: StepDone | None = None,
+    step_done: Progress | None = None,
     epoch_done: EpochDone | None = None,
 ) -> keras.Model:
     """Return a model fitted to the rows of `table` whose split is `train`.
@@ -183,7 +183,7 @@ def _synchronise_normalisation(model: keras.Model) -> None:
 class _Follow(keras.callbacks.Callback):
     """After each epoch, judge the validation images, and save the model and the history."""
 
-    step_done: StepDone | None = None
+    step_done: Progress | None = None
     epoch_done: EpochDone | None = None
 
     def __init__(
@@ -214,8 +214,7 @@ class _Follow(keras.callbacks.Callback):
         row["seconds"] = seconds
         row["images_per_second"] = self.params["steps"] * self._batch_size / seconds
         self._history.append(row)
-        with replacing(self._folder / "history.csv") as file:
-            pd.DataFrame(self._history).to_csv(file, index=False)
+        write_csv(self._folder / "history.csv", pd.DataFrame(self._history))
         save_model(self.model, self._folder / "model.keras")
         if self.epoch_done:
             self.epoch_done(epoch + 1, self.params["epochs"], row)
