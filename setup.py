@@ -7,20 +7,24 @@ from setuptools import Extension, setup
 # cancel the compensation away: neither may slip in. No flag names a processor.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-fast-math"]
 
+EXTENSIONS = {
+    "_pixel_sums": ["_processor.h", "_pixel_sums.h"],
+    "_png_rows": ["_processor.h", "_unfilter.h", "_diagonal.h"],
+    "_processor": ["_processor.h"],
+    "_resize": ["_processor.h", "_resize.h"],
+}
+
 setup(
     ext_modules=cythonize(
         [
             Extension(
-                "mura_core._pixel_sums", ["mura_core/_pixel_sums.pyx"], extra_compile_args=FLAGS
-            ),
-            Extension("mura_core._resize", ["mura_core/_resize.pyx"], extra_compile_args=FLAGS),
-            Extension(
-                "mura_core._png_rows",
-                ["mura_core/_png_rows.pyx"],
+                f"mura_core.{name}",
+                [f"mura_core/{name}.pyx"],
                 include_dirs=["mura_core"],
-                depends=["mura_core/_unfilter.h"],
+                depends=[f"mura_core/{header}" for header in headers],
                 extra_compile_args=FLAGS,
-            ),
+            )
+            for name, headers in EXTENSIONS.items()
         ],
         build_dir="build/cython",
         compiler_directives={

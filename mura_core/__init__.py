@@ -11,18 +11,30 @@ if TYPE_CHECKING:
     from mura_core.manifest import Manifest, read_manifest
     from mura_core.prepared import PreparedImages, prepare
     from mura_core.radiographs import read_radiograph
-    from mura_core.statistics import ImageStatistics, PixelStatistics, standardise
+    from mura_core.resizing import Square, resize
+    from mura_core.statistics import (
+        ImageStatistics,
+        PixelStatistics,
+        standardise,
+        two_pass_kahan,
+    )
+    from mura_core.streaming import stream_images, stream_statistics
 
 _HOME = {
     "ImageStatistics": "statistics",
     "Manifest": "manifest",
     "PixelStatistics": "statistics",
     "PreparedImages": "prepared",
+    "Square": "resizing",
     "extract": "extraction",
     "prepare": "prepared",
     "read_manifest": "manifest",
     "read_radiograph": "radiographs",
+    "resize": "resizing",
     "standardise": "statistics",
+    "stream_images": "streaming",
+    "stream_statistics": "streaming",
+    "two_pass_kahan": "statistics",
 }
 
 __all__ = [
@@ -30,11 +42,16 @@ __all__ = [
     "Manifest",
     "PixelStatistics",
     "PreparedImages",
+    "Square",
     "extract",
     "prepare",
     "read_manifest",
     "read_radiograph",
+    "resize",
     "standardise",
+    "stream_images",
+    "stream_statistics",
+    "two_pass_kahan",
 ]
 
 

@@ -4,13 +4,10 @@ from numpy.typing import NDArray
 from mura_core.inflate import Buffer
 
 def first_bad_filter(rows: Buffer, height: int, row_bytes: int) -> int: ...
-def channels_are_equal(rows: Buffer, height: int, width: int, stride: int) -> bool: ...
+def channels_are_equal(
+    rows: Buffer, height: int, width: int, pixel_bytes: int, instructions: int
+) -> bool: ...
 def undo_filters(
-    rows: Buffer,
-    stride: int,
-    channel: int,
-    plane: NDArray[np.uint8],
-    filters: NDArray[np.uint8],
-    use_vectors: bool = True,
+    rows: Buffer, pixel_bytes: int, channel: int, plane: NDArray[np.uint8], instructions: int
 ) -> None: ...
 def add_luma(planes: NDArray[np.uint8], grey: NDArray[np.uint8]) -> None: ...

@@ -2,14 +2,18 @@
 """The byte work of reading PNG files: rows of filtered bytes become planes of pixels.
 
 `mura_core.png`, the only caller, has checked that `rows` holds `height` rows, each a filter byte
-from 0 to 4 followed by `width * stride` bytes.
+followed by `width * pixel_bytes` bytes. `instructions` is one of `mura_core.instructions`.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 
 cdef extern from "_unfilter.h" nogil:
-    int unfilter_plane(
-        const uint8_t *filters, uint8_t *plane, size_t height, size_t width, int use_vectors
+    int channels_are_equal_c "channels_are_equal"(
+        const uint8_t *rows, size_t height, size_t width, size_t pixel_bytes, int instructions
+    )
+    int undo_filters_c "undo_filters"(
+        const uint8_t *rows, size_t height, size_t width, size_t pixel_bytes, size_t channel,
+        uint8_t *plane, int instructions
     )
 
 
@@ -25,50 +29,33 @@ def first_bad_filter(const uint8_t[::1] rows, Py_ssize_t height, Py_ssize_t row_
 
 
 def channels_are_equal(
-    const uint8_t[::1] rows, Py_ssize_t height, Py_ssize_t width, Py_ssize_t stride
+    const uint8_t[::1] rows,
+    Py_ssize_t height,
+    Py_ssize_t width,
+    Py_ssize_t pixel_bytes,
+    int instructions,
 ):
-    """Return whether the first three bytes of every pixel are the same, as they lie.
-
-    A filter treats each channel alike and by itself, so channels with equal filtered bytes are
-    equal once the filters are undone: then one of them is the grey image.
-    """
-    cdef Py_ssize_t y, x
-    cdef const uint8_t *pixel
-    cdef uint32_t differ = 0
+    """Return whether the first three bytes of every pixel are the same, as they lie."""
+    cdef bint equal
     with nogil:
-        for y in range(height):
-            pixel = &rows[y * (1 + width * stride) + 1]
-            for x in range(width):
-                differ |= (pixel[0] ^ pixel[1]) | (pixel[1] ^ pixel[2])
-                pixel += stride
-            if differ:
-                break
-    return differ == 0
+        equal = channels_are_equal_c(&rows[0], height, width, pixel_bytes, instructions)
+    return equal
 
 
 def undo_filters(
     const uint8_t[::1] rows,
-    Py_ssize_t stride,
+    Py_ssize_t pixel_bytes,
     Py_ssize_t channel,
     uint8_t[:, ::1] plane,
-    uint8_t[::1] filters,
-    bint use_vectors=True,
+    int instructions,
 ):
-    """Write one channel's pixels to `plane`; `filters` is scratch, a byte a row."""
+    """Write one channel's pixels to `plane`; the filter bytes have been checked."""
     cdef Py_ssize_t height = plane.shape[0], width = plane.shape[1]
-    cdef Py_ssize_t y, x
-    cdef const uint8_t *row
-    cdef uint8_t *out
     cdef int failed
     with nogil:
-        for y in range(height):
-            row = &rows[y * (1 + width * stride)]
-            filters[y] = row[0]
-            row += 1 + channel
-            out = &plane[y, 0]
-            for x in range(width):
-                out[x] = row[x * stride]
-        failed = unfilter_plane(&filters[0], &plane[0, 0], height, width, use_vectors)
+        failed = undo_filters_c(
+            &rows[0], height, width, pixel_bytes, channel, &plane[0, 0], instructions
+        )
     if failed:
         raise MemoryError
 

@@ -7,6 +7,9 @@ def weighted(
     row_weights: NDArray[np.float32],
     first_column: NDArray[np.intp],
     column_weights: NDArray[np.float32],
-    line: NDArray[np.float32],
-    out: NDArray[np.uint8],
+    out: NDArray[np.float32],
+    instructions: int,
+) -> None: ...
+def round_levels(
+    levels: NDArray[np.float32], out: NDArray[np.uint8], instructions: int
 ) -> None: ...

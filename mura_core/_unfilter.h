@@ -1,20 +1,17 @@
-/* Undo PNG's row filters for one plane of bytes (PNG specification, third edition, section 9).
+/* Undo PNG's row filters for one channel (PNG specification, third edition, section 9).
 
    Every channel of a PNG, and each of the two bytes of a 16-bit sample, is filtered by itself, so
-   one routine for planes of single bytes serves all colour types.
-
-   A pixel needs its left, upper and upper left neighbours, which makes a row of Average or Paeth
-   pixels one long chain. The vector path works along the anti-diagonal instead: lane r of a vector
-   is row r of a block, r columns behind lane 0, so that all the neighbours of a whole vector are
-   known from the two steps before. Rows of a block may have different filters: each lane picks its
-   own by a mask. */
+   one routine that makes planes of single bytes serves all colour types. */
 
 #ifndef MURA_UNFILTER_H
 #define MURA_UNFILTER_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "_processor.h"
 
 enum { SUB = 1, UP = 2, AVERAGE = 3, PAETH = 4 };
 
@@ -29,7 +26,7 @@ static uint8_t paeth(int left, int up, int corner)
 }
 
 /* `above` is the row above, undone already, or zeros; in place. */
-static void unfilter_row(uint8_t filter, uint8_t *row, const uint8_t *above, size_t width)
+static void undo_row(uint8_t filter, uint8_t *row, const uint8_t *above, size_t width)
 {
     uint8_t left = 0, corner = 0;
     switch (filter) {
@@ -56,131 +53,217 @@ static void unfilter_row(uint8_t filter, uint8_t *row, const uint8_t *above, siz
     }
 }
 
-static void unfilter_rows(const uint8_t *filters, uint8_t *plane, size_t height, size_t width,
-                          const uint8_t *above)
-{
-    for (size_t y = 0; y < height; y++) {
-        unfilter_row(filters[y], plane + y * width, above, width);
-        above = plane + y * width;
-    }
-}
+#if defined(MURA_X86)
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
+/* At a distance of LAG columns, what the second chain reads of the row above it is just what was
+   written to that row sixteen steps ago.
+   BEFORE and BEHIND are the columns that a block reads and writes beside a row: the second chain's
+   last lane is LAG + 15 columns behind, and its steps come in sixteens. */
+enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEHIND = 80 };
 
-enum { LANES = 16 };
+#define NAME(x) x##_sse2
+#define TARGET
+#define VECTOR __m128i
+#define OP(x) _mm_##x
+#define OR(x, y) _mm_or_si128(x, y)
+#define XOR(x, y) _mm_xor_si128(x, y)
+#define AND(x, y) _mm_and_si128(x, y)
+#define AND_NOT(x, y) _mm_andnot_si128(x, y)
+#define CHAINS 1
+#define LOAD(at, next) _mm_loadu_si128((const __m128i *)(at))
+#define STORE(at, next, v) _mm_storeu_si128((__m128i *)(at), v)
+/* The first byte of `firsts` enters at lane 0, and the next byte becomes the first. */
+#define FIRSTS(v) (v)
+#define SHIFT_IN(v, firsts)                                                                        \
+    _mm_or_si128(_mm_slli_si128(v, 1), _mm_srli_si128(_mm_slli_si128(firsts, 15), 15))
+#define NEXT(firsts) _mm_srli_si128(firsts, 1)
+#include "_diagonal.h"
 
-/* Turn 16 rows of 16 bytes into 16 columns: four rounds of pairwise interleaving. */
-static void transpose(__m128i rows[LANES])
-{
-    __m128i next[LANES];
-    for (int round = 0; round < 4; round++) {
-        for (int i = 0; i < 8; i++) {
-            next[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + 8]);
-            next[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + 8]);
-        }
-        memcpy(rows, next, sizeof next);
-    }
-}
+#define NAME(x) x##_avx2
+#define TARGET FOR_AVX2
+#define VECTOR __m256i
+#define OP(x) _mm256_##x
+#define OR(x, y) _mm256_or_si256(x, y)
+#define XOR(x, y) _mm256_xor_si256(x, y)
+#define AND(x, y) _mm256_and_si256(x, y)
+#define AND_NOT(x, y) _mm256_andnot_si256(x, y)
+#define CHAINS 2
+#define LOAD(at, next)                                                                             \
+    _mm256_inserti128_si256(                                                                       \
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(at))),                            \
+        _mm_loadu_si128((const __m128i *)((at) + (next))), 1)
+#define STORE(at, next, v)                                                                         \
+    (_mm_storeu_si128((__m128i *)(at), _mm256_castsi256_si128(v)),                                 \
+     _mm_storeu_si128((__m128i *)((at) + (next)), _mm256_extracti128_si256(v, 1)))
+/* The other way round: the last byte enters, in one instruction of the chain's. */
+#define FIRSTS(v)                                                                                  \
+    _mm256_shuffle_epi8(                                                                           \
+        v, _mm256_broadcastsi128_si256(                                                            \
+               _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)))
+#define SHIFT_IN(v, firsts) _mm256_alignr_epi8(v, firsts, 15)
+#define NEXT(firsts) _mm256_slli_si256(firsts, 1)
+#include "_diagonal.h"
 
-static __m128i choose(__m128i mask, __m128i yes, __m128i no)
-{
-    return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
-}
-
-/* All ones where x <= y, as unsigned bytes. */
-static __m128i at_most(__m128i x, __m128i y)
-{
-    return _mm_cmpeq_epi8(_mm_min_epu8(x, y), x);
-}
-
-static __m128i difference(__m128i x, __m128i y)
-{
-    return _mm_or_si128(_mm_subs_epu8(x, y), _mm_subs_epu8(y, x));
-}
-
-static __m128i paeth_of_lanes(__m128i left, __m128i up, __m128i corner)
-{
-    __m128i to_left = difference(up, corner);
-    __m128i to_up = difference(left, corner);
-    /* |left + up - 2 corner| is the difference of the two where they point opposite ways. Where
-       they point the same way it is their sum, beyond both, so that the corner isn't chosen. */
-    __m128i same_way = _mm_cmpeq_epi8(at_most(corner, up), at_most(corner, left));
-    __m128i to_corner = _mm_or_si128(same_way, difference(to_left, to_up));
-    __m128i take_left = _mm_and_si128(at_most(to_left, to_up), at_most(to_left, to_corner));
-    return choose(take_left, left, choose(at_most(to_up, to_corner), up, corner));
-}
-
-/* Undo a block of 16 rows in place. `skewed` has room for 16 rows of `stride` bytes: room for 16
-   columns before the image's and 32 behind. */
-static void unfilter_block(const uint8_t *filters, uint8_t *plane, size_t width,
-                           const uint8_t *above, uint8_t *skewed, size_t stride)
-{
-    __m128i kind = _mm_loadu_si128((const __m128i *)filters);
-    __m128i is_sub = _mm_cmpeq_epi8(kind, _mm_set1_epi8(SUB));
-    __m128i is_up = _mm_cmpeq_epi8(kind, _mm_set1_epi8(UP));
-    __m128i is_average = _mm_cmpeq_epi8(kind, _mm_set1_epi8(AVERAGE));
-    __m128i is_paeth = _mm_cmpeq_epi8(kind, _mm_set1_epi8(PAETH));
-    __m128i one = _mm_set1_epi8(1);
-    __m128i left = _mm_setzero_si128(), corner = _mm_setzero_si128();
-
-    /* Before the image a row is zeros and stays zeros, as the specification has it. */
-    memset(skewed, 0, LANES * stride);
-    for (size_t r = 0; r < LANES; r++)
-        memcpy(skewed + r * stride + LANES, plane + r * width, width);
-
-    for (size_t step = 0; step < width + LANES - 1; step += LANES) {
-        __m128i columns[LANES];
-        for (size_t r = 0; r < LANES; r++)
-            columns[r] = _mm_loadu_si128((const __m128i *)(skewed + r * stride + LANES + step - r));
-        transpose(columns);
-        for (size_t i = 0; i < LANES; i++) {
-            uint8_t first = step + i < width ? above[step + i] : 0;
-            __m128i up = _mm_or_si128(_mm_slli_si128(left, 1), _mm_cvtsi32_si128(first));
-            __m128i odd = _mm_and_si128(_mm_xor_si128(left, up), one);
-            __m128i average = _mm_sub_epi8(_mm_avg_epu8(left, up), odd);
-            __m128i predicted = _mm_and_si128(is_sub, left);
-            predicted = _mm_or_si128(predicted, _mm_and_si128(is_up, up));
-            predicted = _mm_or_si128(predicted, _mm_and_si128(is_average, average));
-            predicted = _mm_or_si128(
-                predicted, _mm_and_si128(is_paeth, paeth_of_lanes(left, up, corner)));
-            left = columns[i] = _mm_add_epi8(columns[i], predicted);
-            corner = up;
-        }
-        transpose(columns);
-        for (size_t r = 0; r < LANES; r++)
-            _mm_storeu_si128((__m128i *)(skewed + r * stride + LANES + step - r), columns[r]);
-    }
-    for (size_t r = 0; r < LANES; r++)
-        memcpy(plane + r * width, skewed + r * stride + LANES, width);
-}
 #endif
 
-/* Undo the filters of a plane in place. `filters` are the rows' filter bytes, each 0 to 4.
-   Returns 0, or -1 when there is no memory. */
-static int unfilter_plane(const uint8_t *filters, uint8_t *plane, size_t height, size_t width,
-                          int use_vectors)
+/* memcpy, whose calls cost more than copying a row does. */
+BODY void copy_bytes(uint8_t *to, const uint8_t *from, size_t count)
 {
-    uint8_t *zeros = calloc(width, 1);
-    if (!zeros)
+    enum { STEP = 32 };
+    if (count < STEP) {
+        memcpy(to, from, count);
+        return;
+    }
+    for (size_t i = 0; i + STEP <= count; i += STEP)
+        memcpy(to + i, from + i, STEP);
+    memcpy(to + count - STEP, from + count - STEP, STEP);
+}
+
+/* Copy one channel of a row; the cases let the compiler know the distance. */
+BODY void copy_channel(const uint8_t *from, size_t pixel_bytes, size_t width, uint8_t *to)
+{
+    switch (pixel_bytes) {
+    case 1:
+        copy_bytes(to, from, width);
+        break;
+    case 2:
+        for (size_t x = 0; x < width; x++)
+            to[x] = from[2 * x];
+        break;
+    case 3:
+        for (size_t x = 0; x < width; x++)
+            to[x] = from[3 * x];
+        break;
+    default:
+        for (size_t x = 0; x < width; x++)
+            to[x] = from[4 * x];
+        break;
+    }
+}
+
+typedef void (*block_function)(const uint8_t *, uint8_t *, size_t, size_t);
+
+BODY int undo_filters_of(const uint8_t *rows, size_t height, size_t width, size_t pixel_bytes,
+                         size_t channel, uint8_t *plane, block_function undo_block, size_t lanes)
+{
+    const size_t row_bytes = 1 + width * pixel_bytes;
+    uint8_t *no_row = calloc(width, 1);
+    if (!no_row)
         return -1;
-    const uint8_t *above = zeros;
-    size_t y = 0;
-#if defined(__SSE2__)
-    size_t stride = width + 4 * LANES;
-    uint8_t *skewed = use_vectors && height >= LANES ? malloc(LANES * stride) : NULL;
-    if (skewed)
-        for (; y + LANES <= height; y += LANES) {
-            unfilter_block(filters + y, plane + y * width, width, above, skewed, stride);
-            above = plane + (y + LANES - 1) * width;
-        }
-    free(skewed);
-#else
-    (void)use_vectors;
+    uint8_t *block = NULL;
+#if defined(MURA_X86)
+    /* Behind the last row's end the second chain still reads and writes. */
+    const size_t pitch = BEFORE + width + BEHIND;
+    if (undo_block && !(block = calloc(lanes + 1, pitch))) {
+        free(no_row);
+        return -1;
+    }
 #endif
-    unfilter_rows(filters + y, plane + y * width, height - y, width, above);
-    free(zeros);
+    const uint8_t *above = no_row;
+    for (size_t y = 0; y < height;) {
+        size_t count = lanes < height - y ? lanes : height - y;
+        size_t chained = 0;
+        for (size_t r = 0; r < count; r++)
+            chained += rows[(y + r) * row_bytes] >= AVERAGE;
+#if defined(MURA_X86)
+        /* A block costs about as much as two rows of Paeth by single bytes. */
+        if (block && chained >= 2) {
+            uint8_t filters[MOST_LANES] = {0};
+            memcpy(block + BEFORE, above, width);
+            for (size_t r = 0; r < count; r++) {
+                const uint8_t *row = rows + (y + r) * row_bytes;
+                filters[r] = row[0];
+                copy_channel(row + 1 + channel, pixel_bytes, width,
+                             block + (r + 1) * pitch + BEFORE);
+            }
+            undo_block(filters, block + pitch + BEFORE, pitch, width);
+            for (size_t r = 0; r < count; r++)
+                copy_bytes(plane + (y + r) * width, block + (r + 1) * pitch + BEFORE, width);
+            y += count;
+            above = plane + (y - 1) * width;
+            continue;
+        }
+#endif
+        for (size_t r = 0; r < count; r++, y++) {
+            const uint8_t *row = rows + y * row_bytes;
+            copy_channel(row + 1 + channel, pixel_bytes, width, plane + y * width);
+            undo_row(row[0], plane + y * width, above, width);
+            above = plane + y * width;
+        }
+    }
+    free(block);
+    free(no_row);
     return 0;
+}
+
+BODY int channels_are_equal_of(const uint8_t *rows, size_t height, size_t width,
+                               size_t pixel_bytes)
+{
+    /* Of the bytes that lie beside each other, those of two pixels, and opacity, may differ. */
+    enum { PERIOD = 48 };
+    const size_t used = width * pixel_bytes;
+    uint8_t must_equal_next[PERIOD];
+    for (size_t i = 0; i < PERIOD; i++)
+        must_equal_next[i] = i % pixel_bytes < 2 ? 0xff : 0;
+    for (size_t y = 0; y < height; y++) {
+        const uint8_t *row = rows + y * (1 + used) + 1;
+        uint8_t differ[PERIOD] = {0};
+        size_t x = 0;
+        for (; x + PERIOD < used; x += PERIOD)
+            for (size_t i = 0; i < PERIOD; i++)
+                differ[i] |= (uint8_t)((row[x + i] ^ row[x + i + 1]) & must_equal_next[i]);
+        for (; x + 1 < used; x++)
+            differ[0] |= (uint8_t)((row[x] ^ row[x + 1]) & must_equal_next[x % PERIOD]);
+        for (size_t i = 1; i < PERIOD; i++)
+            differ[0] |= differ[i];
+        if (differ[0])
+            return 0;
+    }
+    return 1;
+}
+
+#if defined(MURA_X86)
+FOR_AVX2 static int undo_filters_by_avx2(const uint8_t *rows, size_t height, size_t width,
+                                         size_t pixel_bytes, size_t channel, uint8_t *plane)
+{
+    return undo_filters_of(rows, height, width, pixel_bytes, channel, plane, undo_block_avx2,
+                           2 * LANES);
+}
+
+FOR_AVX2 static int channels_are_equal_by_avx2(const uint8_t *rows, size_t height, size_t width,
+                                               size_t pixel_bytes)
+{
+    return channels_are_equal_of(rows, height, width, pixel_bytes);
+}
+#endif
+
+/* Write one channel's pixels to `plane` (height x width). `rows` holds height rows, each a filter
+   byte, 0 to 4, followed by `width * pixel_bytes` bytes. Returns 0, or -1 without memory. */
+static int undo_filters(const uint8_t *rows, size_t height, size_t width, size_t pixel_bytes,
+                        size_t channel, uint8_t *plane, int instructions)
+{
+#if defined(MURA_X86)
+    if (instructions >= AVX2)
+        return undo_filters_by_avx2(rows, height, width, pixel_bytes, channel, plane);
+    if (instructions == SSE2)
+        return undo_filters_of(rows, height, width, pixel_bytes, channel, plane, undo_block_sse2,
+                               LANES);
+#endif
+    (void)instructions;
+    return undo_filters_of(rows, height, width, pixel_bytes, channel, plane, NULL, 1);
+}
+
+/* Whether the first three bytes of every pixel are the same, as they lie. A filter treats each
+   channel alike and by itself, so channels with equal filtered bytes are equal when undone. */
+static int channels_are_equal(const uint8_t *rows, size_t height, size_t width,
+                              size_t pixel_bytes, int instructions)
+{
+#if defined(MURA_X86)
+    if (instructions >= AVX2)
+        return channels_are_equal_by_avx2(rows, height, width, pixel_bytes);
+#endif
+    (void)instructions;
+    return channels_are_equal_of(rows, height, width, pixel_bytes);
 }
 
 #endif

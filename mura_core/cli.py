@@ -79,6 +79,18 @@ _data_options = _options(
         help="Only this part, such as elbow; repeat for several.  [default: all]",
     ),
     click.option("--size", type=_positive, default=224, help="Side of the images, in pixels."),
+    click.option(
+        "--resize",
+        type=click.Choice(["area", "bilinear", "linear"]),
+        default="area",
+        help="The mean over a new pixel's area; a triangle's; or the 2019 code's, which aliases.",
+    ),
+    click.option(
+        "--fit",
+        type=click.Choice(["stretch", "pad", "crop"]),
+        default="stretch",
+        help="Distort to a square, as the report did; add black sides; or cut ends off.",
+    ),
     click.option("--strict", is_flag=True, help="Fail where an image can't be read."),
     click.option("--seed", type=click.IntRange(min=0), default=2019, help="Of everything random."),
 )
@@ -240,29 +252,36 @@ def train(out: Path, **settings: Any) -> None:
         metavar="DIR",
         help="Write the images' paths there too, a CSV a split and body part.",
     ),
+    click.option(
+        "--statistics-only",
+        is_flag=True,
+        help="Keep the training images' mean and deviation image alone, not the images.",
+    ),
 )
-def prepare(
-    data: str, body_part: tuple[str, ...], size: int, strict: bool, seed: int,
-    csv_by_part: Path | None,
-) -> None:  # fmt: skip
+def prepare(csv_by_part: Path | None, statistics_only: bool, **settings: Any) -> None:
     """Read every image once, and keep it in the cache for later runs."""
-    from mura_core.manifest import write_csv_by_part
-    from mura_core.run import (
+    from mura_core.data import (
         open_data,
         plugin_readers,
         prepare_images,
+        prepare_statistics,
         say_counts,
-        say_what_was_left_out,
     )
+    from mura_core.manifest import write_csv_by_part
+    from mura_core.run_folder import RunConfig
     from mura_plugins.manager import load_plugins
 
-    manifest = open_data(data, body_part, seed)
-    say_counts(data, manifest)
+    config = RunConfig(**settings)
+    manifest = open_data(config.data, config.body_part, config.seed)
+    say_counts(config.data, manifest)
     if csv_by_part is not None:
         written = write_csv_by_part(manifest, csv_by_part)
         click.echo(f"Wrote {len(written)} path files to {csv_by_part}")
-    prepared = prepare_images(manifest, size, plugin_readers(load_plugins()))
-    say_what_was_left_out(manifest, prepared, strict=strict)
+    readers = plugin_readers(load_plugins())
+    if statistics_only:
+        prepare_statistics(manifest, config, readers)
+    else:
+        prepare_images(manifest, config, readers)
 
 
 @_command(_run_argument)

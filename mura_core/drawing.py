@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mura_core.radiographs import GreyImage
+from mura_core.resizing import Fit
 
 _GREATEST_OPACITY = 0.7
 
@@ -21,7 +22,12 @@ class Drawing:
     overlay: NDArray[np.uint8]
 
 
-def draw(radiograph: GreyImage, evidence_map: NDArray[np.float32], scale: float) -> Drawing:
+def draw(
+    radiograph: GreyImage,
+    evidence_map: NDArray[np.float32],
+    scale: float,
+    fit: Fit = "stretch",
+) -> Drawing:
     """Draw a map in inferno's colours, which read the same to colour-blind eyes and in grey.
 
     Opacity grows with the evidence, so where there is none the radiograph shows untinted.
@@ -32,23 +38,25 @@ def draw(radiograph: GreyImage, evidence_map: NDArray[np.float32], scale: float)
     evidence_map : ndarray of shape (h, w), float32
     scale : float
         The evidence that gets the hottest colour.
+    fit : {"stretch", "pad", "crop"}
+        How the radiograph was made a square, which the map covers.
     """
-    height, width = radiograph.shape
-    heat = _enlarge(_fraction(evidence_map, scale), width, height)
+    heat = _spread(_fraction(evidence_map, scale), radiograph.shape, fit)
     heatmap = _colours("inferno", heat)
     opacity = _GREATEST_OPACITY * heat[..., None]
     overlay = (1 - opacity) * _eight_bit(radiograph)[..., None] + opacity * heatmap
     return Drawing(heatmap, np.rint(overlay).astype(np.uint8))
 
 
-def draw_as_in_2019(radiograph: GreyImage, evidence_map: NDArray[np.float32]) -> Drawing:
+def draw_as_in_2019(
+    radiograph: GreyImage, evidence_map: NDArray[np.float32], fit: Fit = "stretch"
+) -> Drawing:
     """Draw a map as the 2019 report did: jet, each image by its own maximum, half on top.
 
     Jet runs light to dark at both ends and tints what has no evidence blue: for comparison with
     the report, not for judging evidence.
     """
-    height, width = radiograph.shape
-    heat = _enlarge(_fraction(evidence_map, float(evidence_map.max())), width, height)
+    heat = _spread(_fraction(evidence_map, float(evidence_map.max())), radiograph.shape, fit)
     heatmap = _colours("jet", heat)
     overlay = 0.5 * heatmap + _eight_bit(radiograph)[..., None]
     return Drawing(heatmap, np.rint(overlay.clip(0, 255)).astype(np.uint8))
@@ -65,9 +73,32 @@ def _fraction(evidence_map: NDArray[np.float32], scale: float) -> NDArray[np.flo
     return np.clip(evidence_map / scale, 0, 1) if scale > 0 else np.zeros_like(evidence_map)
 
 
-def _enlarge(heat: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+def _spread(heat: NDArray[np.float32], shape: tuple[int, int], fit: Fit) -> NDArray[np.float32]:
+    """Return a map of the square as one of the radiograph, of `shape` (H, W)."""
+    height, width = shape
+    if fit == "crop":
+        # What was cut off has no evidence.
+        side = min(shape)
+        top, left = (height - side) // 2, (width - side) // 2
+        spread = np.zeros(shape, np.float32)
+        spread[top : top + side, left : left + side] = _enlarge(heat, side, side)
+        return spread
+    if fit == "pad":
+        rows, columns = heat.shape
+        used_rows, used_columns = rows * height / max(shape), columns * width / max(shape)
+        top, left = (rows - used_rows) / 2, (columns - used_columns) / 2
+        return _enlarge(heat, height, width, (left, top, left + used_columns, top + used_rows))
+    return _enlarge(heat, height, width)
+
+
+def _enlarge(
+    heat: NDArray[np.float32],
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.float32]:
     # Pillow's bilinear takes pixels as areas (half-pixel centres), as tf.image.resize does.
-    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)
+    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR, box)
     return np.asarray(image)
 
 

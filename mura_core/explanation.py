@@ -13,8 +13,9 @@ from PIL import Image
 from mura_core.drawing import draw, draw_as_in_2019
 from mura_core.files import replacing
 from mura_core.metrics import OPERATING_POINT
-from mura_core.prepared import Progress
+from mura_core.progress import Progress
 from mura_core.radiographs import Readers, read_radiograph
+from mura_core.resizing import Fit
 from mura_plugins.network import Network
 
 # An explainer's function, as `mura_plugins.Explainer` describes it.
@@ -87,6 +88,7 @@ def write_heatmaps(
     maps: NDArray[np.float32],
     *,
     style: str,
+    fit: Fit,
     readers: Readers,
 ) -> pd.DataFrame:
     """Write a heatmap and an overlay of each image, and return their rows of `heatmaps.csv`.
@@ -98,6 +100,8 @@ def write_heatmaps(
     sample : DataFrame
         The predictions of the images.
     maps : ndarray of shape (len(sample), h, w), float32
+    fit : {"stretch", "pad", "crop"}
+        How the images were made squares, which the maps cover.
     """
     scale = common_scale(maps)
     (folder / "heatmaps" / explainer).mkdir(parents=True, exist_ok=True)
@@ -107,9 +111,9 @@ def write_heatmaps(
         radiograph = read_radiograph(data_folder / prediction["path"], readers=readers)
         peak = float(evidence_map.max())
         if style == "report2019":
-            own_scale, drawing = peak, draw_as_in_2019(radiograph, evidence_map)
+            own_scale, drawing = peak, draw_as_in_2019(radiograph, evidence_map, fit)
         else:
-            own_scale, drawing = scale, draw(radiograph, evidence_map, scale)
+            own_scale, drawing = scale, draw(radiograph, evidence_map, scale, fit)
         stem = Path(prediction["path"]).with_suffix("").as_posix().replace("/", "-")
         pictures = {
             kind: f"heatmaps/{explainer}/{stem}-{kind}.png" for kind in ("heatmap", "overlay")

@@ -14,6 +14,7 @@ from mura_core.errors import UsageError
 from mura_core.manifest import read_manifest
 from mura_core.metrics import LEVELS
 from mura_core.prepared import prepare, statistics_of
+from mura_core.resizing import STANDARD_SQUARE, Square
 from mura_core.statistics import standardise as standardise_images
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def extract(
     *,
     body_part: str | None = None,
     split: str = "train",
-    size: int = 224,
+    square: Square = STANDARD_SQUARE,
     standardise: bool = True,
     shuffle_seed: int | None = None,
     by: str = "image",
@@ -90,8 +91,8 @@ def extract(
     body_part : str, optional
         By default all.
     split : {"train", "valid"}
-    size : int
-        Side of the images in pixels.
+    square : Square
+        What each image becomes.
     standardise : bool
         By the training images' mean and deviation, of this body part where one is named.
     shuffle_seed : int, optional
@@ -109,7 +110,7 @@ def extract(
         raise UsageError(f"by={by!r} is not one of {', '.join(LEVELS)}")
     manifest = read_manifest(Path(data))
     # Prepared whole: the parts of a data set share one memory map.
-    prepared = prepare(manifest, Path(cache_folder), size=size)
+    prepared = prepare(manifest, Path(cache_folder), square)
     of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()
     table = prepared.table[prepared.table["body_part"].isin(of_part)]
     wanted = table[table["split"] == split]

@@ -8,13 +8,14 @@ chunk's length and checksum, the pixels' checksum, every row, and nothing behind
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mura_core import _png_rows
 from mura_core.inflate import Buffer, InflateError, adler32, crc32, inflate
+from mura_core.instructions import instructions
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type: grey, colour, each with opacity
@@ -40,8 +41,7 @@ class PngError(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class _Header:
+class _Header(NamedTuple):
     width: int
     height: int
     depth: int
@@ -107,22 +107,22 @@ def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.
 
 def _grey(rows: Buffer, header: _Header) -> NDArray[np.uint8] | NDArray[np.uint16]:
     shape = (header.height, header.width)
-    stride = header.bytes_a_pixel
-    filters = np.empty(header.height, np.uint8)
+    pixel_bytes, best = header.bytes_a_pixel, instructions()
+
+    def planes(count: int) -> NDArray[np.uint8]:
+        undone = np.empty((count, *shape), np.uint8)
+        for channel in range(count):
+            _png_rows.undo_filters(rows, pixel_bytes, channel, undone[channel], best)
+        return undone
+
     if header.depth == 16:
-        planes = np.empty((2, *shape), np.uint8)
-        for channel in (0, 1):
-            _png_rows.undo_filters(rows, stride, channel, planes[channel], filters)
-        return planes[0].astype(np.uint16) << 8 | planes[1]
-    grey = np.empty(shape, np.uint8)
+        high, low = planes(2)
+        return high.astype(np.uint16) << 8 | low
     is_colour = header.colour_type in (2, 6)
-    if is_colour and not _png_rows.channels_are_equal(rows, *shape, stride):
-        planes = np.empty((3, *shape), np.uint8)
-        for channel in (0, 1, 2):
-            _png_rows.undo_filters(rows, stride, channel, planes[channel], filters)
-        _png_rows.add_luma(planes, grey)
-    else:
-        _png_rows.undo_filters(rows, stride, 0, grey, filters)
+    if not is_colour or _png_rows.channels_are_equal(rows, *shape, pixel_bytes, best):
+        return planes(1)[0]
+    grey = np.empty(shape, np.uint8)
+    _png_rows.add_luma(planes(3), grey)
     return grey
 
 

@@ -14,8 +14,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError, RadiographError
-from mura_core.prepared import Progress
-from mura_core.radiographs import Readers, read_radiograph, resize
+from mura_core.progress import Progress
+from mura_core.radiographs import Readers
+from mura_core.resizing import FITS, METHODS, Square
+from mura_core.streaming import in_batches, stream_images
 
 _BATCH = 32
 
@@ -87,21 +89,23 @@ def predict_files(
         the mean over the study's images.
     left_out : list of RadiographError
     """
-    size = model.input_shape[1]
     read: list[Path] = []
     logits: list[NDArray[np.float32]] = []
     left_out: list[RadiographError] = []
-    for start in range(0, len(paths), _BATCH):
+    results = zip(paths, stream_images(paths, square_of(model), readers=readers), strict=True)
+    done = 0
+    for batch in in_batches(results, _BATCH):
         images = []
-        for path in paths[start : start + _BATCH]:
-            try:
-                images.append(resize(read_radiograph(path, readers=readers), size))
+        for path, result in batch:
+            if isinstance(result, RadiographError):
+                left_out.append(result)
+            else:
+                images.append(result)
                 read.append(path)
-            except RadiographError as error:
-                left_out.append(error)
         if images:
             logits.append(predict_logits(model, np.stack(images), np.arange(len(images))))
-        progress(min(start + _BATCH, len(paths)), len(paths))
+        done += len(batch)
+        progress(done, len(paths))
     logit = np.concatenate(logits) if logits else np.empty(0, np.float32)
     table = pd.DataFrame(
         {
@@ -113,6 +117,25 @@ def predict_files(
     )
     table["study_probability"] = table.groupby("study")["probability"].transform("mean")
     return table, left_out
+
+
+def square_of(model: keras.Model) -> Square:
+    """Return what images must become for a model, as the name of its input says.
+
+    Raises
+    ------
+    DataError
+        The model isn't one that `mura-run` trained: its input says nothing of it.
+    """
+    name = model.inputs[0].name
+    for method in METHODS:
+        for fit in FITS:
+            if name == f"pixels_{method}_{fit}":
+                return Square(model.input_shape[1], method, fit)
+    raise DataError(
+        f"the model's input is named {name!r}, not pixels_area_stretch or the like, so how its"
+        " images become squares isn't known; is it a model that mura-run trained?"
+    )
 
 
 def probability(logits: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -17,33 +17,31 @@ import hashlib
 import io
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from mura_core.cores import usable_cores
 from mura_core.errors import DataError, RadiographError
 from mura_core.files import write_csv
 from mura_core.manifest import STUDY, Manifest
-from mura_core.radiographs import NO_READERS, Readers, read_radiograph, resize
+from mura_core.progress import Progress
+from mura_core.radiographs import NO_READERS, Readers
+from mura_core.resizing import STANDARD_SQUARE, Square
 from mura_core.statistics import ImageStatistics, PixelStatistics, load_statistics
+from mura_core.streaming import in_batches, stream_images, stream_statistics
 
-# Called with how many images are done and how many there are.
-Progress: TypeAlias = Callable[[int, int], None]
-
-_FORMAT = 2  # raise it when the same images would give other pixels
+_FORMAT = 3  # raise it when the same images would give other pixels
 _HEADER_BYTES = 128
-_JOURNAL_EVERY = 256  # images whose work a killed preparation can lose
+_ROWS_AT_ONCE = 64  # of a memory map
+_AT_ONCE = 8  # images added to the sums, and written, at a time
+_JOURNAL_EVERY = 32  # of these batches, whose work a killed preparation can lose
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ class PreparedImages:
 def prepare(
     manifest: Manifest,
     cache_folder: Path,
+    square: Square = STANDARD_SQUARE,
     *,
-    size: int = 224,
     readers: Readers = NO_READERS,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -95,8 +93,8 @@ def prepare(
     ----------
     manifest : Manifest
     cache_folder : Path
-    size : int
-        Side of the square that each image is stretched to, in pixels.
+    square : Square
+        What each image becomes.
     readers : mapping, optional
         Functions for further file suffixes, such as ".dcm".
     threads : int, optional
@@ -108,23 +106,93 @@ def prepare(
     DataError
         No image can be read.
     """
-    folder = cache_folder / "prepared" / _digest(manifest, size, readers)
+    folder = cache_folder / "prepared" / _digest(manifest, square, readers)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             partial = folder.with_suffix(".partial")
             partial.mkdir(exist_ok=True)
-            _write(partial, manifest, size, readers, threads or usable_cores(), progress)
+            _write(partial, manifest, square, readers, threads, progress)
             partial.rename(folder)
     return _open(folder)
 
 
+def training_statistics(
+    manifest: Manifest,
+    cache_folder: Path,
+    square: Square = STANDARD_SQUARE,
+    *,
+    readers: Readers = NO_READERS,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Path, PixelStatistics, pd.DataFrame]:
+    """Return the training images' statistics without keeping the images.
+
+    The parameters are those of `prepare`. A killed pass goes on where it stopped.
+
+    Returns
+    -------
+    path : Path
+        Where the statistics were written, in the cache.
+    statistics : PixelStatistics
+    left_out : DataFrame
+        `path` and `reason` of each image that could not be read.
+
+    Raises
+    ------
+    DataError
+        Fewer than 2 training images can be read.
+    """
+    folder = cache_folder / "statistics"
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = _digest(manifest, square, readers)
+    paths = manifest.table["path"][manifest.table["split"] == "train"]
+    sources = [os.path.join(manifest.folder, path) for path in paths]  # noqa: PTH118
+    errors: list[RadiographError] = []
+    sums = stream_statistics(
+        sources,
+        square,
+        readers=readers,
+        threads=threads,
+        on_unreadable=errors.append,
+        checkpoint=folder / f"{digest}.sums.npz",
+        progress=progress,
+    )
+    name_of = dict(zip(sources, paths, strict=True))
+    left_out = pd.DataFrame(
+        {
+            "path": [name_of[error.path] for error in errors],
+            "reason": [error.reason for error in errors],
+        }
+    )
+    statistics = sums.result()
+    path = folder / f"{digest}.npz"
+    statistics.save(path)
+    return path, statistics, left_out
+
+
 def statistics_of(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> PixelStatistics:
-    """Return the statistics of some rows of a memory map, without decoding anything."""
+    """Return the statistics of some rows of a memory map, without decoding anything.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, H, W), uint8
+    rows : ndarray of shape (n,), int
+    """
     sums = ImageStatistics()
-    for row in rows:
-        sums.update(images[row])
-    return PixelStatistics(sums.mean(), sums.deviation(), sums.count)
+    rows = np.sort(rows)
+    for start, end in _runs(rows):
+        for first in range(start, end, _ROWS_AT_ONCE):
+            sums.update_all(images[first : min(first + _ROWS_AT_ONCE, end)])
+    return sums.result()
+
+
+def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the end of each run of consecutive numbers among sorted ones."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    for run in np.split(rows, breaks):
+        if len(run):
+            yield int(run[0]), int(run[-1]) + 1
 
 
 def _open(folder: Path) -> PreparedImages:
@@ -134,8 +202,8 @@ def _open(folder: Path) -> PreparedImages:
     return PreparedImages(folder, table, left_out)
 
 
-def _digest(manifest: Manifest, size: int, readers: Readers) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {size} {sorted(readers)}".encode())
+def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {square} {sorted(readers)}".encode())
     for path, split in zip(manifest.table["path"], manifest.table["split"], strict=True):
         try:
             status = (manifest.folder / path).stat()
@@ -149,9 +217,9 @@ def _digest(manifest: Manifest, size: int, readers: Readers) -> str:
 def _write(
     folder: Path,
     manifest: Manifest,
-    size: int,
+    square: Square,
     readers: Readers,
-    threads: int,
+    threads: int | None,
     progress: Progress | None,
 ) -> None:
     trains = (manifest.table["split"] == "train").to_numpy()
@@ -161,26 +229,32 @@ def _write(
         (folder / "images.npy").open("a+b") as images,
         (folder / "journal.jsonl").open("a+", encoding="utf-8") as journal,
     ):
-        reasons = _resume(images, journal, size)
-        _add_written(images, reasons, trains, size, sums)
+        reasons = _resume(images, journal, square.size)
+        _add_written(images, reasons, trains, square.size, sums)
         paths = manifest.table["path"].iloc[len(reasons) :]
-        pending = []
-        for pixels, reason in _read_in_order(manifest.folder, paths, size, readers, threads):
-            if pixels is not None:
-                images.write(pixels.tobytes())
-                if trains[len(reasons)]:
-                    sums.update(pixels)
-            reasons.append(reason)
-            pending.append(json.dumps(reason))
-            if len(pending) == _JOURNAL_EVERY or len(reasons) == total:
+        sources = (os.path.join(manifest.folder, path) for path in paths)  # noqa: PTH118 - fast
+        results = stream_images(sources, square, readers=readers, threads=threads)
+        journalled = len(reasons)
+        for step, batch in enumerate(in_batches(results, _AT_ONCE), start=1):
+            readable = [image for image in batch if not isinstance(image, RadiographError)]
+            train = trains[len(reasons) : len(reasons) + len(batch)]
+            reasons += [
+                result.reason if isinstance(result, RadiographError) else None for result in batch
+            ]
+            if readable:
+                pixels = np.stack(readable)  # all uint8, as squares are
+                images.write(pixels.data)
+                kept = [reason is None for reason in reasons[-len(batch) :]]
+                _add(sums, pixels[train[kept]])  # type: ignore[arg-type]
+            if step % _JOURNAL_EVERY == 0 or len(reasons) == total:
                 # The journal may only name images that are on the disk.
                 _to_disk(images)
-                journal.write("\n".join(pending) + "\n")
+                journal.writelines(json.dumps(reason) + "\n" for reason in reasons[journalled:])
                 _to_disk(journal)
-                pending.clear()
+                journalled = len(reasons)
             if progress:
                 progress(len(reasons), total)
-    _finish(folder, manifest, reasons, size, sums)
+    _finish(folder, manifest, reasons, square.size, sums)
 
 
 def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | None]:
@@ -204,37 +278,16 @@ def _add_written(
     sums: ImageStatistics,
 ) -> None:
     images.seek(_HEADER_BYTES)
-    for reason, train in zip(reasons, trains, strict=False):
-        if reason is None:
-            pixels = np.frombuffer(images.read(size * size), np.uint8).reshape(size, size)
-            if train:
-                sums.update(pixels)
+    written = (train for reason, train in zip(reasons, trains, strict=False) if reason is None)
+    for train in in_batches(written, _AT_ONCE):
+        content = images.read(len(train) * size * size)
+        _add(sums, np.frombuffer(content, np.uint8).reshape(-1, size, size)[train])
     images.seek(0, os.SEEK_END)
 
 
-def _read_in_order(
-    folder: Path,
-    paths: pd.Series[str],
-    size: int,
-    readers: Readers,
-    threads: int,
-) -> Iterator[tuple[NDArray[np.uint8] | None, str | None]]:
-    """Yield each image's pixels, or the reason why there are none, holding only a few."""
-
-    def read(path: str) -> tuple[NDArray[np.uint8] | None, str | None]:
-        try:
-            return resize(read_radiograph(folder / path, path, readers), size), None
-        except RadiographError as error:
-            return None, error.reason
-
-    waiting = iter(paths)
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[tuple[NDArray[np.uint8] | None, str | None]]] = deque()
-        running.extend(pool.submit(read, path) for path in islice(waiting, 4 * threads))
-        while running:
-            result = running.popleft().result()
-            running.extend(pool.submit(read, path) for path in islice(waiting, 1))
-            yield result
+def _add(sums: ImageStatistics, images: NDArray[np.uint8]) -> None:
+    if len(images):
+        sums.update_all(images)
 
 
 def _finish(
@@ -256,7 +309,7 @@ def _finish(
     write_csv(folder / "images.csv", table)
     write_csv(folder / "left_out.csv", left_out)
     if sums.count >= 2:
-        PixelStatistics(sums.mean(), sums.deviation(), sums.count).save(folder / "statistics.npz")
+        sums.result().save(folder / "statistics.npz")
     with (folder / "images.npy").open("r+b") as images:
         images.write(_npy_header(len(table), size))
         _to_disk(images)

@@ -7,6 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
+
+# Called with how many units are done and how many there are.
+Progress: TypeAlias = Callable[[int, int], None]
 
 log = logging.getLogger("mura")
 
@@ -14,7 +18,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
-def progress(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str, unit: str) -> Iterator[Progress]:
     """Give a function to call with how many units are done and how many there are."""
     if not log.isEnabledFor(logging.INFO):
         yield lambda done, total: None

@@ -14,19 +14,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import platformdirs
 from numpy.typing import NDArray
 
+from mura_core.data import open_data, plugin_readers, prepare_images, say_counts
 from mura_core.errors import DataError, UsageError
 from mura_core.explanation import choose, evidence, write_heatmaps
 from mura_core.files import replacing, write_csv
-from mura_core.manifest import Manifest, count, read_manifest
+from mura_core.manifest import Manifest, count
 from mura_core.metrics import FIGURES, OPERATING_POINT
 from mura_core.metrics import evaluate as evaluate_predictions
-from mura_core.phantoms import phantom_folder
-from mura_core.prepared import PreparedImages, prepare
+from mura_core.prepared import PreparedImages
 from mura_core.progress import progress
-from mura_core.radiographs import Readers, image_files
+from mura_core.radiographs import image_files
 from mura_core.run_folder import (
     PHANTOMS,
     RunConfig,
@@ -42,73 +41,6 @@ from mura_plugins.manager import PluginError, Plugins, load_plugins, parse_optio
 log = logging.getLogger("mura")
 
 METRICS_VERSION = 1
-
-
-# Data -----------------------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """Return where prepared images and phantoms are kept, for this user."""
-    return platformdirs.user_cache_path("mura-run")
-
-
-def open_data(data: str, body_parts: Sequence[str], seed: int) -> Manifest:
-    """Return the manifest of a folder of radiographs, or of the phantoms."""
-    folder = Path(data)
-    if data == PHANTOMS:
-        with progress("Drawing phantoms", "images") as drawn:
-            folder = phantom_folder(cache_folder(), progress=drawn)
-    return read_manifest(folder, seed).of(body_parts)
-
-
-def say_counts(data: str, manifest: Manifest) -> None:
-    """Print which data it is, and how many images, studies and patients."""
-    name = (
-        "phantoms, drawn by the computer: no patient, no radiograph" if data == PHANTOMS else data
-    )
-    log.info("Data: %s\n\n%s\n", name, _as_text(count(manifest.table)))
-
-
-def prepare_images(manifest: Manifest, size: int, readers: Readers) -> PreparedImages:
-    """Return the prepared images of a manifest, from the cache where they are there already."""
-    with progress("Preparing images", "images") as prepared_so_far:
-        return prepare(
-            manifest, cache_folder(), size=size, readers=readers, progress=prepared_so_far
-        )
-
-
-def say_what_was_left_out(manifest: Manifest, prepared: PreparedImages, *, strict: bool) -> None:
-    """Print how many images were prepared, and which could not be read.
-
-    Raises
-    ------
-    DataError
-        `strict`, and an image can't be read.
-    """
-    log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
-    if prepared.left_out.empty:
-        return
-    first = prepared.left_out.iloc[0]
-    message = (
-        f"{len(prepared.left_out)} of {len(manifest.table)} images can't be read;"
-        f" the first: {first['path']} {first['reason']}"
-    )
-    if strict:
-        raise DataError(f"{message}. Without --strict they are left out.")
-    log.warning("Left out: %s. All are in left_out.csv.", message)
-    for path, reason in prepared.left_out.itertuples(index=False):
-        log.debug("Left out: %s: %s", path, reason)
-    for study in prepared.studies_without_images(manifest):
-        log.warning("Left out: the study %s, which has no readable image.", study)
-
-
-def plugin_readers(plugins: Plugins) -> Readers:
-    """Return the plugins' functions for further file formats, by file name ending."""
-    return {
-        suffix: resolve(offer.record.read)
-        for offer in plugins.readers
-        for suffix in offer.record.suffixes
-    }
 
 
 # The steps ------------------------------------------------------------------------------------
@@ -158,8 +90,7 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
     options = parse_options(build, config.model_option)
     strategy = all_devices()
     make_run_folder(folder)
-    prepared = prepare_images(manifest, config.size, plugin_readers(plugins))
-    say_what_was_left_out(manifest, prepared, strict=config.strict)
+    prepared = prepare_images(manifest, config, plugin_readers(plugins))
     write_config(folder / "config.yaml", config)
     write_environment(folder / "environment.json")
     write_csv(folder / "counts.csv", count(prepared.table))
@@ -181,7 +112,7 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
     with progress("Training", "steps") as step_done:
         model = fit(
             lambda: build_model(
-                build, options, statistics if config.standardise else None, config.size
+                build, options, statistics if config.standardise else None, config.square
             ),
             prepared.images,
             table,
@@ -253,7 +184,7 @@ def explain(
 
     readers = plugin_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed)
-    prepared = prepare_images(manifest, config.size, readers)
+    prepared = prepare_images(manifest, config, readers)
     rows = _rows_of(prepared, sample)
     _register_layers(plugins)
     model = load_model(folder / "model.keras")
@@ -282,6 +213,7 @@ def explain(
                 sample,
                 maps,
                 style=style or config.style,
+                fit=config.fit,
                 readers=readers,
             )
         )

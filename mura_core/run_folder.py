@@ -22,6 +22,7 @@ import yaml
 
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
+from mura_core.resizing import Fit, Method, Square
 
 PHANTOMS = "phantoms"
 
@@ -33,6 +34,8 @@ class RunConfig:
     data: str = PHANTOMS
     body_part: tuple[str, ...] = ()
     size: int = 224
+    resize: Method = "area"
+    fit: Fit = "stretch"
     standardise: bool = True
     strict: bool = False
     model: str = "conv4"
@@ -47,6 +50,11 @@ class RunConfig:
     explain: tuple[str, ...] = ()
     explain_images: int = 24
     style: str = "inferno"
+
+    @property
+    def square(self) -> Square:
+        """What each image becomes."""
+        return Square(self.size, self.resize, self.fit)
 
 
 def read_config(path: Path) -> dict[str, Any]:

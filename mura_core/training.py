@@ -17,7 +17,8 @@ from mura_core.errors import DataError
 from mura_core.feed import training_batches
 from mura_core.files import temporary_sibling, write_csv
 from mura_core.prediction import predict_logits
-from mura_core.prepared import Progress
+from mura_core.progress import Progress
+from mura_core.resizing import Square
 from mura_core.statistics import PixelStatistics
 
 # Called after each epoch with its number, the number of epochs, and its row of history.csv.
@@ -28,12 +29,13 @@ def build_model(
     build: Callable[..., keras.Model],
     options: Mapping[str, Any],
     statistics: PixelStatistics | None,
-    size: int,
+    square: Square,
 ) -> keras.Model:
     """Return an architecture behind a first layer that standardises raw pixels.
 
     The layer is Keras' own `Normalization`, so that the saved model is a plain Keras model from
-    pixel values 0..255 to the logit, and needs nothing beside its file.
+    pixel values 0..255 to the logit, and needs nothing beside its file. The name of its input says
+    how images become squares (see `square_of`).
 
     Parameters
     ----------
@@ -43,15 +45,16 @@ def build_model(
         Its keyword arguments.
     statistics : PixelStatistics, optional
         Of the training images, of shape (size, size). Without them pixels go in as they are.
-    size : int
-        Side of the images in pixels.
+    square : Square
+        What images become before they are the network's.
 
     Raises
     ------
     DataError
         The architecture doesn't end in one logit an image.
     """
-    inputs = keras.Input((size, size, 1), name="pixels")
+    size = square.size
+    inputs = keras.Input((size, size, 1), name=f"pixels_{square.method}_{square.fit}")
     standardisation = keras.layers.Normalization(
         axis=(1, 2, 3), dtype="float32", name="standardisation"
     )

@@ -18,6 +18,9 @@ from PIL import Image
 
 from mura_core.cli import main
 from mura_core.manifest import read_manifest
+from mura_core.prepared import prepare
+from mura_core.resizing import Square
+from mura_core.statistics import load_statistics
 
 SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
 
@@ -311,6 +314,62 @@ def test_an_enormous_image_is_left_out(own_mura: Path, tmp_path: Path):
     result = mura_run("prepare", "--data", own_mura, "--size", "32")
     assert result.exit_code == 0, result.output
     assert "claims" in result.output
+
+
+def test_statistics_only_keeps_no_images(own_mura: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    manifest = read_manifest(own_mura)
+    trains = manifest.table["path"][manifest.table["split"] == "train"].tolist()
+    (manifest.folder / trains[0]).write_bytes(b"")
+    options = ("--data", own_mura, "--size", "32", "--fit", "pad", "--resize", "bilinear")
+    result = mura_run("prepare", "--statistics-only", *options)
+    assert f"Mean and deviation of {len(trains) - 1} training images: " in result.output
+    assert f"1 of {len(trains)} images can't be read; the first: {trains[0]}" in result.output
+    written = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert not [path for path in written if path.name == "images.npy"]
+    [path] = [path for path in written if path.stem.isalnum() and path.suffix == ".npz"]
+    square = Square(32, "bilinear", "pad")
+    whole = prepare(manifest, tmp_path / "whole", square)
+    statistics = load_statistics(path)
+    np.testing.assert_array_equal(statistics.mean, whole.statistics().mean)
+    np.testing.assert_array_equal(statistics.deviation, whole.statistics().deviation)
+    refused(
+        1,
+        "Without --strict they are left out",
+        "prepare",
+        "--statistics-only",
+        "--strict",
+        *options,
+    )
+
+
+def test_a_model_knows_how_its_images_become_squares(own_mura: Path, tmp_path: Path):
+    # Predicted once more from its file alone, a model gives what the run gave.
+    out = tmp_path / "run"
+    mura_run(
+        "train", "--data", own_mura, "--size", "32", "--epochs", "1", "--fit", "crop",
+        "--resize", "linear", "--out", out,
+    )  # fmt: skip
+    run = pd.read_csv(out / "predictions.csv")
+    folder = read_manifest(own_mura).folder
+    paths = [str(folder / path) for path in run["path"]]
+    table = tmp_path / "predicted.csv"
+    mura_run("predict", "--model-file", out / "model.keras", "--out", table, *paths)
+    predicted = pd.read_csv(table).set_index("path")["logit"]
+    np.testing.assert_allclose(predicted[paths], run["logit"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("option", ["--resize", "--fit"])
+def test_an_unknown_way_to_resize_is_refused(option):
+    refused(2, "'best' is not one of", "prepare", option, "best")
+
+
+def test_instructions_that_the_processor_lacks_are_refused(mura: Path):
+    command = [sys.executable, "-m", "mura_core.cli", "prepare", "--data", str(mura)]
+    environment = os.environ | {"MURA_INSTRUCTIONS": "avx9"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 2
+    assert "MURA_INSTRUCTIONS='avx9' is not one of scalar" in result.stderr
 
 
 def test_control_c_ends_in_one_line_that_says_what_is_safe(own_mura: Path, tmp_path: Path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mura_core.drawing import draw, draw_as_in_2019
 from mura_core.explanation import choose, common_scale, evidence, write_heatmaps
+from mura_core.resizing import Square, resize
 from mura_core.statistics import PixelStatistics
 from mura_core.training import build_model
 from mura_models.conv import conv4
@@ -102,7 +103,7 @@ def test_nested_frozen_sequential_subclassed_and_reloaded_networks_give_the_same
 ):
     expected = gradcam(Network(backbone), images[:4], toward=1, seed=0)
     statistics = PixelStatistics(np.zeros((64, 64)), np.ones((64, 64)), 2)
-    nested = build_model(lambda shape: backbone, {}, statistics, 64)
+    nested = build_model(lambda shape: backbone, {}, statistics, Square(64))
     nested.save(tmp_path / "model.keras")
     frozen = keras.models.clone_model(backbone)
     frozen.set_weights(backbone.get_weights())
@@ -162,6 +163,19 @@ def test_a_map_lies_where_its_evidence_is():
     assert brightness[30:, :45].max() == 0
 
 
+@pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("shape", [(60, 90), (90, 60)])
+def test_a_map_lies_where_the_network_saw_its_evidence(fit, shape):
+    # The evidence is where a bright spot of the radiograph is in the square.
+    radiograph = np.zeros(shape, np.uint8)
+    radiograph[20:26, 24:30] = 255
+    square = resize(radiograph, Square(48, fit=fit)).astype(np.float32)
+    heat = draw(np.zeros(shape, np.uint8), square, scale=255.0, fit=fit).overlay.sum(axis=2)
+    rows, columns = np.indices(shape)
+    assert abs((rows * heat).sum() / heat.sum() - 22.5) < 0.5
+    assert abs((columns * heat).sum() / heat.sum() - 26.5) < 0.5
+
+
 def predictions(rows) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["path", "body_part", "label", "logit"])
     return table.assign(probability=1 / (1 + np.exp(-table["logit"])))
@@ -195,6 +209,7 @@ def test_pictures_have_the_radiographs_own_size(tmp_path, style):
         sample,
         maps,
         style=style,
+        fit="stretch",
         readers={},
     )
     row = table.iloc[0]

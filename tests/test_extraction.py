@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mura_core import extract
+from mura_core import Square, extract
 from mura_core.errors import UsageError
 
 
@@ -15,7 +15,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_one_part_unstandardised_is_a_view_of_the_map(mura, folder):
-    elbow = extract(mura, folder, body_part="elbow", size=32, standardise=False)
+    elbow = extract(mura, folder, body_part="elbow", square=Square(32), standardise=False)
     assert elbow.images.dtype == np.uint8
     assert isinstance(elbow.images, np.memmap)
     assert elbow.images.base is not None
@@ -24,11 +24,11 @@ def test_one_part_unstandardised_is_a_view_of_the_map(mura, folder):
 
 
 def test_standardised_training_images_have_mean_0_and_deviation_1(mura, folder):
-    every = extract(mura, folder, size=32)
+    every = extract(mura, folder, square=Square(32))
     assert every.images.dtype == np.float32
     np.testing.assert_allclose(every.images.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(every.images.std(axis=0, ddof=1), 1, atol=1e-5)
-    valid = extract(mura, folder, size=32, split="valid")
+    valid = extract(mura, folder, square=Square(32), split="valid")
     assert abs(valid.images.mean()) < 0.5
 
 
@@ -36,9 +36,9 @@ def test_standardised_training_images_have_mean_0_and_deviation_1(mura, folder):
     ("by", "units"), [("image", 48), ("study", 24), ("patient_within_part", 24)]
 )
 def test_units_hold_their_own_images_in_any_order(mura, folder, by, units):
-    plain = extract(mura, folder, size=32, standardise=False, by=by)
-    shuffled = extract(mura, folder, size=32, standardise=False, by=by, shuffle_seed=5)
-    again = extract(mura, folder, size=32, standardise=False, by=by, shuffle_seed=5)
+    plain = extract(mura, folder, square=Square(32), standardise=False, by=by)
+    shuffled = extract(mura, folder, square=Square(32), standardise=False, by=by, shuffle_seed=5)
+    again = extract(mura, folder, square=Square(32), standardise=False, by=by, shuffle_seed=5)
     assert len(plain.labels) == len(shuffled.labels) == units
     assert shuffled.table["path"].tolist() == again.table["path"].tolist()
     assert shuffled.table["path"].tolist() != plain.table["path"].tolist()
@@ -60,7 +60,7 @@ def test_an_unknown_unit_is_refused(mura, folder):
 
 
 def test_as_a_tensorflow_pipeline(mura, folder):
-    every = extract(mura, folder, size=32, by="study", shuffle_seed=1)
+    every = extract(mura, folder, square=Square(32), by="study", shuffle_seed=1)
     batches = list(every.as_dataset(batch_size=20).as_numpy_iterator())
     assert [len(images) for images, _ in batches] == [20, 20, 8]
     images = np.concatenate([images for images, _ in batches])

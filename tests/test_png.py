@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mura_core import _png_rows, inflate
+from mura_core._processor import best_instructions
 from mura_core.png import SIGNATURE, PngError, read_png
 
 LIMIT = 10_000_000
@@ -79,16 +80,37 @@ def test_pixels_are_pillows(content):
 
 
 @settings(max_examples=200, deadline=None)
-@given(seed=st.integers(0, 10**6), height=st.integers(1, 70), width=st.integers(1, 70))
-def test_vectors_and_scalars_give_the_same_bytes(seed, height, width):
+@given(
+    seed=st.integers(0, 10**6),
+    height=st.integers(1, 80),
+    width=st.integers(1, 200),
+    pixel_bytes=st.integers(1, 4),
+)
+def test_all_instructions_give_the_same_bytes(seed, height, width, pixel_bytes):
     random = np.random.default_rng(seed)
-    rows = random.integers(0, 256, (height, width + 1), dtype=np.uint8)
+    rows = random.integers(0, 256, (height, width * pixel_bytes + 1), dtype=np.uint8)
     rows[:, 0] = random.integers(0, 5, height)
-    planes = [np.empty((height, width), np.uint8) for _ in range(2)]
-    for plane, use_vectors in zip(planes, (True, False), strict=True):
-        filters = np.empty(height, np.uint8)
-        _png_rows.undo_filters(rows.tobytes(), 1, 0, plane, filters, use_vectors)
-    np.testing.assert_array_equal(*planes)
+    planes = np.empty((best_instructions() + 1, height, width), np.uint8)
+    for number, plane in enumerate(planes):
+        _png_rows.undo_filters(rows.tobytes(), pixel_bytes, pixel_bytes - 1, plane, number)
+        np.testing.assert_array_equal(plane, planes[0])
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), width=st.integers(1, 120), pixel_bytes=st.sampled_from([3, 4]))
+def test_one_differing_byte_makes_an_image_colour(seed, width, pixel_bytes):
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (3, width, pixel_bytes), dtype=np.uint8)
+    pixels[..., :3] = pixels[..., :1]
+
+    def equal(instructions: int) -> bool:
+        rows = np.hstack([np.zeros((3, 1), np.uint8), pixels.reshape(3, -1)]).tobytes()
+        return _png_rows.channels_are_equal(rows, 3, width, pixel_bytes, instructions)
+
+    every = range(best_instructions() + 1)
+    assert all(equal(instructions) for instructions in every)
+    pixels[random.integers(3), random.integers(width), random.integers(3)] ^= 1
+    assert not any(equal(instructions) for instructions in every)
 
 
 def test_every_paeth_choice():

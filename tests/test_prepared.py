@@ -13,15 +13,16 @@ from data_sets import write_image, write_mura
 from mura_core.errors import DataError
 from mura_core.manifest import Manifest, read_manifest
 from mura_core.prepared import prepare, statistics_of
-from mura_core.radiographs import read_radiograph, resize
+from mura_core.radiographs import read_radiograph
+from mura_core.resizing import Square, resize
 
 
 def test_rows_are_the_images_and_statistics_are_of_training_images_alone(mura: Path, tmp_path):
     manifest = read_manifest(mura)
-    prepared = prepare(manifest, tmp_path, size=32)
+    prepared = prepare(manifest, tmp_path, square=Square(32))
     assert len(prepared.table) == len(manifest.table) == 64
     for row, path in enumerate(prepared.table["path"]):
-        expected = resize(read_radiograph(manifest.folder / path), 32)
+        expected = resize(read_radiograph(manifest.folder / path), Square(32))
         np.testing.assert_array_equal(prepared.images[row], expected)
     trains = (prepared.table["split"] == "train").to_numpy()
     training = prepared.images[trains].astype(np.float64)
@@ -35,24 +36,24 @@ def test_rows_are_the_images_and_statistics_are_of_training_images_alone(mura: P
 
 def test_the_number_of_threads_changes_nothing(mura: Path, tmp_path):
     manifest = read_manifest(mura)
-    one, many = (prepare(manifest, tmp_path / str(n), size=32, threads=n) for n in (1, 7))
+    one, many = (prepare(manifest, tmp_path / str(n), square=Square(32), threads=n) for n in (1, 7))
     np.testing.assert_array_equal(one.images, many.images)
     np.testing.assert_array_equal(one.statistics().mean, many.statistics().mean)
 
 
 def test_the_map_is_reused_until_an_image_changes(own_mura: Path, tmp_path):
     manifest = read_manifest(own_mura)
-    first = prepare(manifest, tmp_path, size=32)
+    first = prepare(manifest, tmp_path, square=Square(32))
     decoded = []
     assert (
-        prepare(manifest, tmp_path, size=32, progress=lambda *_: decoded.append(1)).folder
+        prepare(manifest, tmp_path, square=Square(32), progress=lambda *_: decoded.append(1)).folder
         == first.folder
     )
     assert not decoded
-    assert prepare(manifest, tmp_path, size=16).folder != first.folder
+    assert prepare(manifest, tmp_path, square=Square(16)).folder != first.folder
     changed = manifest.folder / manifest.table["path"].iloc[0]
     write_image(changed, np.full((9, 9), 200, np.uint8))
-    second = prepare(manifest, tmp_path, size=32)
+    second = prepare(manifest, tmp_path, square=Square(32))
     assert second.folder != first.folder
     assert (second.images[0] == 200).all()
 
@@ -62,8 +63,10 @@ def test_what_cannot_be_read_is_left_out_and_listed(own_mura: Path, tmp_path):
     study = [path for path in manifest.table["path"] if "train/XR_WRIST/patient00000" in path]
     (manifest.folder / study[0]).write_bytes(b"")
     (manifest.folder / study[1]).unlink()
-    whole = prepare(read_manifest(write_mura(tmp_path / "whole")), tmp_path / "cache", size=32)
-    prepared = prepare(manifest, tmp_path / "cache", size=32)
+    whole = prepare(
+        read_manifest(write_mura(tmp_path / "whole")), tmp_path / "cache", square=Square(32)
+    )
+    prepared = prepare(manifest, tmp_path / "cache", square=Square(32))
     assert prepared.left_out.to_dict("records") == [
         {"path": study[0], "reason": "is empty (0 bytes)"},
         {"path": study[1], "reason": "does not exist"},
@@ -80,7 +83,7 @@ def test_nothing_readable_is_an_error(tmp_path):
         columns=["path", "body_part", "patient", "study", "label", "split"],
     )
     with pytest.raises(DataError, match=r"none of the 1 images .* gone\.png does not exist"):
-        prepare(Manifest(tmp_path, table), tmp_path / "cache", size=8)
+        prepare(Manifest(tmp_path, table), tmp_path / "cache", square=Square(8))
 
 
 PREPARE_SLOWLY = """
@@ -88,16 +91,17 @@ import sys, time
 from pathlib import Path
 from mura_core.manifest import read_manifest
 from mura_core.prepared import prepare
+from mura_core.resizing import Square
 import mura_core.prepared as module
-module._JOURNAL_EVERY = 5
+module._JOURNAL_EVERY = 1
 def slowly(done, total):
     print(done, flush=True)
     time.sleep(0.02)
-prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), size=32, progress=slowly)
+prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), square=Square(32), progress=slowly)
 """
 
 
-@pytest.mark.parametrize("after", [3, 17, 40])
+@pytest.mark.parametrize("after", [8, 24, 48])
 def test_a_killed_preparation_goes_on_where_it_stopped(mura: Path, tmp_path, after):
     cache = tmp_path / "cache"
     command = [sys.executable, "-c", PREPARE_SLOWLY, str(mura), str(cache)]
@@ -108,9 +112,11 @@ def test_a_killed_preparation_goes_on_where_it_stopped(mura: Path, tmp_path, aft
     assert not [path for path in (cache / "prepared").iterdir() if path.suffix == ""]
     decoded = []
     manifest = read_manifest(mura)
-    resumed = prepare(manifest, cache, size=32, progress=lambda done, total: decoded.append(done))
-    assert decoded[0] == after // 5 * 5 + 1
-    whole = prepare(manifest, tmp_path / "other", size=32)
+    resumed = prepare(
+        manifest, cache, square=Square(32), progress=lambda done, total: decoded.append(done)
+    )
+    assert decoded[0] == after + 8  # images are journalled eight at a time here
+    whole = prepare(manifest, tmp_path / "other", square=Square(32))
     for name in ("images.npy", "images.csv", "left_out.csv"):
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     np.testing.assert_array_equal(resumed.statistics().deviation, whole.statistics().deviation)
@@ -125,7 +131,7 @@ def test_two_programs_preparing_at_once_do_the_work_once(mura: Path, tmp_path):
     ]
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    assert sorted(len(out.split()) for out, _ in outputs) == [0, 64]
+    assert sorted(len(out.split()) for out, _ in outputs) == [0, 64 // 8]
 
 
 PEAK_MEMORY = """
@@ -133,7 +139,8 @@ import resource, sys
 from pathlib import Path
 from mura_core.manifest import read_manifest
 from mura_core.prepared import prepare
-prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), size=224)
+from mura_core.resizing import Square
+prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), square=Square(224))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from mura_core.errors import DataError, RadiographError
-from mura_core.radiographs import MAX_PIXELS, image_files, read_radiograph, resize
+from mura_core.radiographs import MAX_PIXELS, image_files, read_radiograph
+from mura_core.resizing import Square, resize
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -50,7 +49,7 @@ def test_sixteen_bits_stay_sixteen_and_are_scaled_not_clipped(grey):
     read = read_radiograph(encoded(Image.fromarray(sixteen), "PNG"))
     assert read.dtype == np.uint16
     np.testing.assert_array_equal(read, sixteen)
-    assert abs(resize(read, 28).astype(int) - resize(grey, 28)).max() <= 1
+    assert abs(resize(read, Square(28)).astype(int) - resize(grey, Square(28))).max() <= 1
 
 
 @pytest.mark.parametrize(("orientation", "turn"), [(3, 2), (6, 3), (8, 1)])
@@ -59,28 +58,6 @@ def test_exif_orientation_is_carried_out(grey, orientation, turn):
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(grey), "PNG", exif=exif)
     np.testing.assert_array_equal(read_radiograph(content), np.rot90(grey, turn))
-
-
-@given(
-    height=st.integers(1, 40),
-    width=st.integers(1, 40),
-    size=st.integers(1, 20),
-    dtype=st.sampled_from([np.uint8, np.uint16]),
-)
-@settings(max_examples=100, deadline=None)
-def test_resizing_takes_the_exact_mean_over_each_new_pixels_area(height, width, size, dtype):
-    random = np.random.default_rng(height * 41 + width)
-    image = random.integers(0, np.iinfo(dtype).max, (height, width), dtype, endpoint=True)
-    # Cut each pixel into size x size, which new pixels hold whole numbers of.
-    cut = np.kron(image.astype(np.float64), np.ones((size, size)))
-    exact = cut.reshape(size, height, size, width).mean(axis=(1, 3))
-    levels = exact / 257 if dtype == np.uint16 else exact
-    assert abs(resize(image, size) - levels).max() <= 0.5 + 1e-4
-
-
-def test_resizing_to_its_own_size_changes_nothing(grey):
-    square = grey[:40, :40]
-    np.testing.assert_array_equal(resize(square, 40), square)
 
 
 def test_every_truncation_is_refused(grey):

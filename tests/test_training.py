@@ -14,6 +14,7 @@ from mura_core.feed import training_batches
 from mura_core.manifest import read_manifest
 from mura_core.prediction import load_model, predict_logits, probability
 from mura_core.prepared import prepare
+from mura_core.resizing import Square
 from mura_core.statistics import PixelStatistics, standardise
 from mura_core.training import build_model, fit, report_class_weights
 from mura_models.conv import conv4
@@ -51,13 +52,13 @@ def test_the_first_layer_standardises_as_numpy_does():
     deviation[2, 3] = 0  # never varied
     statistics = PixelStatistics(random.uniform(0, 255, (6, 6)), deviation, 10)
     images = random.integers(0, 256, (5, 6, 6), dtype=np.uint8)
-    model = build_model(identity, {}, statistics, 6)
+    model = build_model(identity, {}, statistics, Square(6))
     expected = standardise(images, statistics)
     assert np.isfinite(expected).all()
     layer = keras.Model(model.input, model.get_layer("standardisation").output)
     np.testing.assert_allclose(layer(images[..., None])[..., 0], expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(layer(images[..., None])[:, 2, 3, 0], 0)
-    raw = build_model(identity, {}, None, 6)
+    raw = build_model(identity, {}, None, Square(6))
     np.testing.assert_allclose(
         raw(images[..., None].astype(np.float32))[:, 0], images.sum(axis=(1, 2)), rtol=1e-6
     )
@@ -69,7 +70,7 @@ def test_an_architecture_that_ends_in_two_outputs_is_refused():
         return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
 
     with pytest.raises(DataError, match=r"shape \(None, 2\); one logit an image"):
-        build_model(two, {}, None, 8)
+        build_model(two, {}, None, Square(8))
 
 
 def test_the_order_of_images_depends_on_seed_and_epoch_alone():
@@ -103,11 +104,11 @@ def test_probabilities_do_not_overflow():
 @pytest.fixture(scope="module")
 def trained(mura, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    prepared = prepare(read_manifest(mura), folder / "cache", size=32)
+    prepared = prepare(read_manifest(mura), folder / "cache", Square(32))
     keras.utils.set_random_seed(1)
     statistics = prepared.statistics()
     model = fit(
-        lambda: build_model(conv4, {}, statistics, 32),
+        lambda: build_model(conv4, {}, statistics, Square(32)),
         prepared.images,
         prepared.table,
         # Batch normalisation's moving statistics take a few hundred steps to settle.
@@ -173,6 +174,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from mura_core.manifest import read_manifest
 from mura_core.prediction import predict_logits
 from mura_core.prepared import prepare
+from mura_core.resizing import Square
 from mura_core.training import build_model, fit
 layers = keras.layers
 def network(shape):
@@ -184,13 +186,13 @@ def network(shape):
     features = layers.Flatten()(layers.MaxPooling2D(4)(features))
     return keras.Model(inputs, layers.Dense(1)(features))
 folder = Path(sys.argv[2])
-prepared = prepare(read_manifest(Path(sys.argv[1])), folder / "cache", size=32)
+prepared = prepare(read_manifest(Path(sys.argv[1])), folder / "cache", Square(32))
 statistics = prepared.statistics()
 table = prepared.table[:61]  # a number that no batch divides
 logits = []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     keras.utils.set_random_seed(3)
-    model = fit(lambda: build_model(network, {}, statistics, 32),
+    model = fit(lambda: build_model(network, {}, statistics, Square(32)),
                 prepared.images, table, epochs=2, batch_size=8, learning_rate=1e-3,
                 class_weights={0: 1.3, 1: 3.0}, seed=3, jit="auto",
                 strategy=tf.distribute.MirroredStrategy(devices), folder=folder)

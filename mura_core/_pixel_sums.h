@@ -1,0 +1,167 @@
+/* Exact sums of pixels and of their squares, over many images, pixel by pixel. */
+
+#ifndef MURA_PIXEL_SUMS_H
+#define MURA_PIXEL_SUMS_H
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "_processor.h"
+
+/* So many squares of a byte fit into 32 bits: 255 * 255 * 66,051 < 2**32. */
+enum { TILE = 1024, MOST_IMAGES_IN_32_BITS = 66051 };
+
+/* A tile of pixels is summed over all the images before the next, in 32 bits, so that its sums stay
+   in the processor's nearest memory. At most MOST_IMAGES_IN_32_BITS images. */
+BODY void add_bytes_of(const uint8_t *images, size_t count, size_t pixels,
+                       uint64_t *restrict total, uint64_t *restrict total_of_squares)
+{
+    for (size_t start = 0; start < pixels; start += TILE) {
+        const size_t size = pixels - start < TILE ? pixels - start : TILE;
+        uint32_t sums[TILE] = {0}, squares[TILE] = {0};
+        for (size_t n = 0; n < count; n++) {
+            const uint8_t *restrict tile = images + n * pixels + start;
+            for (size_t i = 0; i < size; i++) {
+                const uint16_t pixel = tile[i];
+                sums[i] += pixel;
+                squares[i] += (uint16_t)(pixel * pixel);
+            }
+        }
+        for (size_t i = 0; i < size; i++) {
+            total[start + i] += sums[i];
+            total_of_squares[start + i] += squares[i];
+        }
+    }
+}
+
+#if defined(MURA_X86)
+FOR_AVX2 static void add_bytes_by_avx2(const uint8_t *images, size_t count, size_t pixels,
+                                       uint64_t *total, uint64_t *total_of_squares)
+{
+    add_bytes_of(images, count, pixels, total, total_of_squares);
+}
+#endif
+
+/* Add `count` images of `pixels` bytes, one behind the other, to the totals. */
+static void add_bytes(const uint8_t *images, size_t count, size_t pixels, uint64_t *total,
+                      uint64_t *total_of_squares, int instructions)
+{
+    while (count > 0) {
+        const size_t some = count < MOST_IMAGES_IN_32_BITS ? count : MOST_IMAGES_IN_32_BITS;
+#if defined(MURA_X86)
+        if (instructions >= AVX2)
+            add_bytes_by_avx2(images, some, pixels, total, total_of_squares);
+        else
+#endif
+            add_bytes_of(images, some, pixels, total, total_of_squares);
+        images += some * pixels;
+        count -= some;
+    }
+    (void)instructions;
+}
+
+/* Return a + b, rounded, and write what rounding took away (Knuth, The Art of Computer
+   Programming, volume 2, section 4.2.2, theorem B). It holds for any two numbers. */
+BODY double two_sum(double a, double b, double *lost)
+{
+    const double rounded = a + b;
+    const double of_b = rounded - a;
+    *lost = (a - (rounded - of_b)) + (b - of_b);
+    return rounded;
+}
+
+/* Add a term to a pair, and return what the pair can't hold: nearly always nothing. */
+BODY double add_to_pair(double term, double *rounded, double *lost)
+{
+    double taken, beyond;
+    *rounded = two_sum(*rounded, term, &taken);
+    *lost = two_sum(*lost, taken, &beyond);
+    return beyond;
+}
+
+BODY int any_is_not_zero(const double *values, size_t count)
+{
+    int any = 0;
+    for (size_t i = 0; i < count; i++)
+        any |= values[i] != 0;
+    return any;
+}
+
+/* Add terms to as many pairs, writing what they can't hold; returns whether there is any. */
+static int add_to_pairs(const double *terms, size_t count, double *restrict rounded,
+                        double *restrict lost, double *restrict beyond)
+{
+    for (size_t i = 0; i < count; i++)
+        beyond[i] = add_to_pair(terms[i], rounded + i, lost + i);
+    return any_is_not_zero(beyond, count);
+}
+
+/* The same of float32 pixels and of their squares, which are exact in float64. */
+BODY int add_reals_of(const float *restrict pixels, size_t count, double *restrict rounded,
+                      double *restrict lost, double *restrict beyond,
+                      double *restrict square_rounded, double *restrict square_lost,
+                      double *restrict square_beyond)
+{
+    for (size_t i = 0; i < count; i++)
+        beyond[i] = add_to_pair(pixels[i], rounded + i, lost + i);
+    for (size_t i = 0; i < count; i++)
+        square_beyond[i] =
+            add_to_pair((double)pixels[i] * pixels[i], square_rounded + i, square_lost + i);
+    return any_is_not_zero(beyond, count) | any_is_not_zero(square_beyond, count);
+}
+
+#if defined(MURA_X86)
+FOR_AVX2 static int add_reals_by_avx2(const float *pixels, size_t count, double *rounded,
+                                      double *lost, double *beyond, double *square_rounded,
+                                      double *square_lost, double *square_beyond)
+{
+    return add_reals_of(pixels, count, rounded, lost, beyond, square_rounded, square_lost,
+                        square_beyond);
+}
+#endif
+
+static int add_reals(const float *pixels, size_t count, double *rounded, double *lost,
+                     double *beyond, double *square_rounded, double *square_lost,
+                     double *square_beyond, int instructions)
+{
+#if defined(MURA_X86)
+    if (instructions >= AVX2)
+        return add_reals_by_avx2(pixels, count, rounded, lost, beyond, square_rounded, square_lost,
+                                 square_beyond);
+#endif
+    (void)instructions;
+    return add_reals_of(pixels, count, rounded, lost, beyond, square_rounded, square_lost,
+                        square_beyond);
+}
+
+/* The correctly rounded root of (count * squares - total * total) / (count * divisor), or -1 where
+   long double can't tell which of two numbers it is. */
+static double nearest_deviation(uint64_t count, uint64_t divisor, uint64_t total, uint64_t squares)
+{
+#if defined(__SIZEOF_INT128__) && LDBL_MANT_DIG >= 64
+    typedef unsigned __int128 wide;
+    const wide spread = (wide)count * squares - (wide)total * total;
+    const long double root = sqrtl((long double)spread / (long double)((wide)count * divisor));
+    /* Two conversions, a quotient, whose error the root halves, and the root: at most 2.5 units
+       of 2**-64, of which 4 are allowed for. */
+    const long double slack = root * 0x1p-62L;
+    const double lower = (double)(root - slack), upper = (double)(root + slack);
+    return lower == upper ? lower : -1.0;
+#else
+    (void)count, (void)divisor, (void)total, (void)squares;
+    return -1.0;
+#endif
+}
+
+/* W. Kahan, "Further remarks on reducing truncation errors", Communications of the ACM 8, 1965. */
+static inline void add_by_kahan(double term, double *sum, double *compensation)
+{
+    const double mended = term - *compensation;
+    const double next = *sum + mended;
+    *compensation = (next - *sum) - mended;
+    *sum = next;
+}
+
+#endif

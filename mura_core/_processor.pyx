@@ -1,0 +1,10 @@
+# cython: language_level=3
+"""What the processor can do. Python callers use `mura_core.instructions`."""
+
+cdef extern from "_processor.h":
+    int best_instructions_c "best_instructions"()
+
+
+def best_instructions():
+    """Return the most that the extensions know and this processor has: see _processor.h."""
+    return best_instructions_c()

@@ -1,0 +1,160 @@
+"""An image of any size becomes a square: by which mean, and what becomes of its proportions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mura_core import _resize
+from mura_core.instructions import instructions
+from mura_core.radiographs import GreyImage
+
+Method: TypeAlias = Literal["area", "bilinear", "linear"]
+Fit: TypeAlias = Literal["stretch", "pad", "crop"]
+
+METHODS: tuple[Method, ...] = get_args(Method)
+FITS: tuple[Fit, ...] = get_args(Fit)
+
+
+@dataclass(frozen=True)
+class Square:
+    """What every image becomes.
+
+    Parameters
+    ----------
+    size : int
+        The side, in pixels.
+    method : {"area", "bilinear", "linear"}
+        How a new pixel is made of old ones:
+
+        - area: the exact mean over the part of the image that it covers, an old pixel at its edge
+          counting by the share that is covered;
+        - bilinear: a mean weighted by a triangle as wide as two new pixels (antialiased, as
+          Pillow's and TensorFlow's `antialias=True`);
+        - linear: between the four old pixels nearest to its centre, whatever lies between. The
+          2019 code's (OpenCV's default). Fine detail aliases when an image shrinks.
+    fit : {"stretch", "pad", "crop"}
+        What becomes of an image that is no square:
+
+        - stretch: height and width are scaled by themselves, so shapes are distorted, as in the
+          2019 report;
+        - pad: shapes are kept, the longer side fits, and black is added on both sides of the other;
+        - crop: shapes are kept, and the longer side's ends are cut off.
+    """
+
+    size: int = 224
+    method: Method = "area"
+    fit: Fit = "stretch"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"a square of {self.size} pixels")
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
+        if self.fit not in FITS:
+            raise ValueError(f"fit {self.fit!r} is not one of {', '.join(FITS)}")
+
+
+STANDARD_SQUARE = Square()
+
+
+def resize(image: GreyImage, square: Square) -> NDArray[np.uint8]:
+    """Return an image as a square of 8 bits, computed in float32 and rounded once.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W), uint8 or uint16
+        Sixteen-bit pixels are scaled to 0..255: 65535 becomes 255.
+    square : Square
+
+    Returns
+    -------
+    ndarray of shape (size, size), uint8
+    """
+    levels = resize_unrounded(image, square)
+    rounded = np.empty(levels.shape, np.uint8)
+    _resize.round_levels(levels, rounded, instructions())
+    return rounded
+
+
+def resize_unrounded(image: GreyImage, square: Square) -> NDArray[np.float32]:
+    """Return an image as a square of levels from 0 to 255, before rounding.
+
+    The parameters are those of `resize`.
+
+    Returns
+    -------
+    ndarray of shape (size, size), float32
+    """
+    size = square.size
+    if square.fit == "crop":
+        image = _middle(image)
+    height, width = image.shape
+    if square.fit == "pad" and height != width:
+        longer = max(height, width)
+        shape = (max(1, round(height * size / longer)), max(1, round(width * size / longer)))
+        levels = np.zeros((size, size), np.float32)
+        top, left = (size - shape[0]) // 2, (size - shape[1]) // 2
+        inside = np.s_[top : top + shape[0], left : left + shape[1]]
+        levels[inside] = _weighted(image, shape, square.method)
+        return levels
+    return _weighted(image, (size, size), square.method)
+
+
+def _middle(image: GreyImage) -> GreyImage:
+    height, width = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def _weighted(image: GreyImage, shape: tuple[int, int], method: Method) -> NDArray[np.float32]:
+    highest = 65535 if image.dtype == np.uint16 else 255
+    levels = np.empty(shape, np.float32)
+    _resize.weighted(
+        np.ascontiguousarray(image),  # type: ignore[arg-type]
+        *_weights(image.shape[0], shape[0], method, highest),
+        *_weights(image.shape[1], shape[1], method, 255),
+        levels,
+        instructions(),
+    )
+    return levels
+
+
+@lru_cache(maxsize=1024)  # a data set has few sizes
+def _weights(
+    length: int, size: int, method: Method, highest: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return where each of `size` new pixels begins among `length` old ones, and its weights.
+
+    A level of `highest` becomes 255.
+
+    Returns
+    -------
+    first : ndarray of shape (size,)
+    weights : ndarray of shape (size, taps), float32
+        Of the old pixels from `first` on; 0 beyond the image.
+    """
+    scale = length / size  # old pixels a new one
+    if method == "area":
+        reach = scale / 2
+    elif method == "bilinear":
+        reach = max(scale, 1.0)
+    else:
+        reach = 1.0
+    centres = (np.arange(size) + 0.5) * scale
+    first = np.clip(np.floor(centres - reach), 0, length - 1).astype(np.intp)
+    old = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)  # (size, taps)
+    if method == "area":
+        edges = np.arange(size + 1) * scale
+        upper, lower = np.minimum(old + 1, edges[1:, None]), np.maximum(old, edges[:-1, None])
+        weights = upper - lower
+    else:
+        weights = 1 - np.abs(old + 0.5 - centres[:, None]) / reach
+    weights = np.where(old < length, weights, 0).clip(0)
+    weights *= 255 / highest / weights.sum(axis=1, keepdims=True)
+    return first, weights.astype(np.float32)
