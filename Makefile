@@ -1,12 +1,13 @@
 # make run    train, judge and explain conv4 on the embedded phantoms
 # make test   run the whole test suite
 # make lint   ruff, mypy and import-linter
+# make fuzz   a million mutated PNG files, with sanitizers: half an hour
 
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx mura_core/*.h)
 
-.PHONY: run test lint clean
+.PHONY: run test lint fuzz clean
 
 run: .venv/installed
 	@echo "==> mura-run --model conv4 --explain gradcam"
@@ -22,6 +23,10 @@ lint: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: .venv/installed-dev
+	@echo "==> Fuzzing the PNG reader with AddressSanitizer and UBSan"
+	@$(BIN)/python tests/fuzz/sanitized.py --count 1000000
 
 .venv/installed: .venv/pyvenv.cfg $(SOURCES)
 	@echo "==> Installing mura-run into .venv: TensorFlow is 1.9 GB unpacked, so this takes minutes"

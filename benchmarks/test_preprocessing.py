@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mura_core.data import cache_folder
 from mura_core.manifest import read_manifest
 from mura_core.phantoms import phantom_folder
 from mura_core.radiographs import read_radiograph, resize
-from mura_core.data import cache_folder
 from mura_core.statistics import ImageStatistics
 
 SIZE = 224

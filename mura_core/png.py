@@ -132,12 +132,17 @@ def _parse(content: bytes) -> tuple[_Header | None, Buffer, int]:
     header: _Header | None = None
     parts: list[memoryview] = []
     data_at = data_end = 0
+    if not content.startswith(SIGNATURE):
+        raise PngError(0, "this is no PNG file, or its first bytes are damaged")
     offset = len(SIGNATURE)
     kind = b""
     while kind != b"IEND":
         if len(content) - offset < 12:
             raise PngError(offset, "the file ends before the image does")
         length, kind = struct.unpack_from(">I4s", content, offset)
+        # Four letters, the third a capital (section 5.4 of the specification).
+        if not kind.isalpha() or kind[2] & 0x20:
+            raise PngError(offset, f"a chunk can't be named {kind.decode('latin-1')!r}")
         end = offset + 12 + length
         if end > len(content):
             raise PngError(offset, f"the file ends within a chunk of {length} bytes")
