@@ -1,0 +1,67 @@
+"""Contestants measured in turn, round after round, so that a busy moment falls on all alike."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers import CONTESTS, Data
+
+_IMAGES_OF_2019 = 20
+# Measured once; more rounds would take minutes and change nothing about 'at least 30 times'.
+_ONCE = ("2019's lists",)
+
+
+@dataclass
+class Measured:
+    """Seconds an image, of each round."""
+
+    seconds: list[float]
+    peak_mib: float | None = None  # above an interpreter with NumPy
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def race(contest: str, data: Data, rounds: int) -> dict[str, Measured]:
+    """Return what each contestant took; those that can't be imported are left out."""
+    clock = time.perf_counter if CONTESTS[contest].by_wall else time.process_time
+    works = {}
+    for name, make in CONTESTS[contest].contestants.items():
+        try:
+            works[name] = make(data)
+        except ImportError:
+            continue
+    for name, work in works.items():
+        if name not in _ONCE:
+            work()  # caches fill, and libraries load what they load late
+    measured = {name: Measured([]) for name in works}
+    for turn in range(rounds):
+        for name, work in works.items():
+            if name in _ONCE and turn > 0:
+                continue
+            images = _IMAGES_OF_2019 if name in _ONCE else len(data.paths)
+            start = clock()
+            work()
+            measured[name].seconds.append((clock() - start) / images)
+    return measured
+
+
+def peak_mib(contestant: str, folder: Path, images: int) -> float:
+    """Return the peak memory of a whole pass in a process of its own, above NumPy's."""
+    command = [sys.executable, Path(__file__).with_name("peak_memory.py"), folder, str(images)]
+
+    def run(name: str) -> float:
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(
+            [*command, name], capture_output=True, text=True, check=True, env=environment
+        )
+        return float(done.stdout.split()[-1])
+
+    return run(contestant) - run("nothing")
