@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -339,10 +340,17 @@ class PixelStatistics:
     deviation: NDArray[np.float64]
     count: int
 
+    @cached_property
+    def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What is taken from each pixel, and what the rest is multiplied by: 0 without spread."""
+        varies = self.deviation > 0
+        scale = np.divide(1.0, self.deviation, out=np.zeros_like(self.deviation), where=varies)
+        return self.mean.astype(np.float32), scale.astype(np.float32)
+
     def save(self, path: Path) -> None:
         """Write an `.npz` with the arrays `mean`, `deviation` and `count`."""
         with replacing(path, "wb") as file:
-            np.savez_compressed(file, mean=self.mean, deviation=self.deviation, count=self.count)
+            np.savez(file, mean=self.mean, deviation=self.deviation, count=self.count)
 
 
 def load_statistics(path: Path) -> PixelStatistics:
@@ -366,12 +374,7 @@ def standardise(images: NDArray[np.generic], statistics: PixelStatistics) -> NDA
     -------
     ndarray of shape (..., H, W), float32
     """
-    scale = np.divide(
-        1.0,
-        statistics.deviation,
-        out=np.zeros_like(statistics.deviation),
-        where=statistics.deviation > 0,
-    )
-    return ((images - statistics.mean.astype(np.float32)) * scale.astype(np.float32)).astype(
-        np.float32, copy=False
-    )
+    mean, scale = statistics.mean_and_scale
+    standardised = np.subtract(images, mean, dtype=np.float32)
+    standardised *= scale
+    return standardised
