@@ -35,7 +35,7 @@ def races(data_folder: Path) -> Callable[[str], dict[str, Measured]]:
     manifest = read_manifest(data_folder)
     every = max(1, len(manifest.table) // COUNT)
     table = manifest.table.iloc[::every][:COUNT].reset_index(drop=True)
-    data = Data(Manifest(manifest.folder, table))
+    data = Data(Manifest(manifest.folder, table), manifest)
 
     @cache
     def race_once(contest: str) -> dict[str, Measured]:

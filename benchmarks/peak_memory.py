@@ -21,7 +21,7 @@ def main() -> None:
         import pandas as pd
 
         table = pd.concat([manifest.table] * times, ignore_index=True).iloc[:images]
-        CONTESTS["whole pass"].contestants[name](Data(Manifest(manifest.folder, table)))()
+        CONTESTS["whole pass"].contestants[name](Data(Manifest(manifest.folder, table), manifest))()
     np.zeros(1)
     # Not ru_maxrss, which a child inherits from the process that forked it.
     for line in Path("/proc/self/status").read_text().splitlines():

@@ -65,7 +65,9 @@ def test_peak_memory_whatever_the_number_of_images(races, data_folder, goals):
 
 def test_goals(races, goals):
     """Compare what was measured with what was aimed at; the table at the end says which is met."""
-    whole, threads, memory_map = (races(name) for name in ("whole pass", "threads", "memory map"))
+    whole, both, threads, memory_map = (
+        races(name) for name in ("whole pass", "the pass over all images", "threads", "memory map")
+    )
     ours = whole["mura"].median
 
     def times(name: str) -> float:
@@ -80,7 +82,8 @@ def test_goals(races, goals):
         if name in whole:
             goals[f"whole pass: {name}, times ours"] = (times(name), ">=", aim)
     goals["whole pass, times inflating alone"] = (1 / times("inflate alone"), "<=", 1.4)
-    goals["whole pass with the memory map, times without"] = (times("mura, and the map"), "<=", 1.1)
+    with_map = both["and the memory map"].median / both["statistics alone"].median
+    goals["whole pass with the memory map, times without"] = (with_map, "<=", 1.1)
     speed_up = threads["1 thread"].median / threads["2 threads"].median
     goals["2 threads, times 1 thread"] = (speed_up, ">=", 1.6)
     from_map = 224 * 224 / memory_map["statistics from the map"].median / 1e9

@@ -91,6 +91,13 @@ BODY void sum_of_columns(const float *restrict columns, const struct weights *ac
     }
 }
 
+/* Levels from 0 to 255, rounded. */
+BODY void round_levels(const float *restrict levels, size_t count, uint8_t *restrict rounded)
+{
+    for (size_t i = 0; i < count; i++)
+        rounded[i] = (uint8_t)(int32_t)(levels[i] + 0.5f);
+}
+
 static inline size_t next_multiple_of_4(size_t count)
 {
     return (count + 3) / 4 * 4;
@@ -98,7 +105,7 @@ static inline size_t next_multiple_of_4(size_t count)
 
 #define DEFINE_RESIZE(NAME, PIXEL, SUM_OF_ROWS)                                                    \
     BODY int NAME(const PIXEL *image, size_t height, size_t width, const struct weights *down,     \
-                  const struct weights *across, float *out)                                        \
+                  const struct weights *across, float *levels, uint8_t *rounded)                   \
     {                                                                                              \
         /* Columns behind the image weigh nothing, but are read. */                                \
         const size_t pitch = next_multiple_of_4(width + across->taps);                             \
@@ -122,9 +129,14 @@ static inline size_t next_multiple_of_4(size_t count)
             transpose(rows, GROUP, pitch, columns);                                                \
             sum_of_columns(columns, across, new_columns);                                          \
             transpose(new_columns, new_pitch, GROUP, new_rows);                                    \
-            for (size_t r = 0; r < count; r++)                                                     \
-                memcpy(out + (i + r) * across->count, new_rows + r * new_pitch,                    \
-                       across->count * sizeof *out);                                               \
+            for (size_t r = 0; r < count; r++) {                                                   \
+                const size_t start = (i + r) * across->count;                                      \
+                if (rounded)                                                                       \
+                    round_levels(new_rows + r * new_pitch, across->count, rounded + start);        \
+                else                                                                               \
+                    memcpy(levels + start, new_rows + r * new_pitch,                               \
+                           across->count * sizeof *levels);                                        \
+            }                                                                                      \
         }                                                                                          \
         free(rows);                                                                                \
         return 0;                                                                                  \
@@ -136,69 +148,44 @@ DEFINE_RESIZE(resize_uint16_of, uint16_t, sum_of_rows_uint16)
 #if defined(MURA_X86)
 FOR_AVX2 static int resize_uint8_by_avx2(const uint8_t *image, size_t height, size_t width,
                                          const struct weights *down, const struct weights *across,
-                                         float *out)
+                                         float *levels, uint8_t *rounded)
 {
-    return resize_uint8_of(image, height, width, down, across, out);
+    return resize_uint8_of(image, height, width, down, across, levels, rounded);
 }
 
 FOR_AVX2 static int resize_uint16_by_avx2(const uint16_t *image, size_t height, size_t width,
                                           const struct weights *down,
-                                          const struct weights *across, float *out)
+                                          const struct weights *across, float *levels,
+                                          uint8_t *rounded)
 {
-    return resize_uint16_of(image, height, width, down, across, out);
+    return resize_uint16_of(image, height, width, down, across, levels, rounded);
 }
 #endif
 
-/* Write to `out` (down->count x across->count) the image's rows and columns, weighted. Returns 0,
-   or -1 without memory. */
+/* Write the image's rows and columns, weighted, to `rounded` (down->count x across->count), or where
+   that is NULL, unrounded, to `levels`. Returns 0, or -1 without memory. */
 static int resize_uint8(const uint8_t *image, size_t height, size_t width,
-                        const struct weights *down, const struct weights *across, float *out,
-                        int instructions)
+                        const struct weights *down, const struct weights *across, float *levels,
+                        uint8_t *rounded, int instructions)
 {
 #if defined(MURA_X86)
     if (instructions >= AVX2)
-        return resize_uint8_by_avx2(image, height, width, down, across, out);
+        return resize_uint8_by_avx2(image, height, width, down, across, levels, rounded);
 #endif
     (void)instructions;
-    return resize_uint8_of(image, height, width, down, across, out);
+    return resize_uint8_of(image, height, width, down, across, levels, rounded);
 }
 
 static int resize_uint16(const uint16_t *image, size_t height, size_t width,
-                         const struct weights *down, const struct weights *across, float *out,
-                         int instructions)
+                         const struct weights *down, const struct weights *across, float *levels,
+                         uint8_t *rounded, int instructions)
 {
 #if defined(MURA_X86)
     if (instructions >= AVX2)
-        return resize_uint16_by_avx2(image, height, width, down, across, out);
+        return resize_uint16_by_avx2(image, height, width, down, across, levels, rounded);
 #endif
     (void)instructions;
-    return resize_uint16_of(image, height, width, down, across, out);
-}
-
-BODY void round_of(const float *restrict levels, size_t count, uint8_t *restrict out)
-{
-    for (size_t i = 0; i < count; i++)
-        out[i] = (uint8_t)(int32_t)(levels[i] + 0.5f);
-}
-
-#if defined(MURA_X86)
-FOR_AVX2 static void round_by_avx2(const float *levels, size_t count, uint8_t *out)
-{
-    round_of(levels, count, out);
-}
-#endif
-
-/* Round levels from 0 to 255. */
-static void round_levels(const float *levels, size_t count, uint8_t *out, int instructions)
-{
-#if defined(MURA_X86)
-    if (instructions >= AVX2) {
-        round_by_avx2(levels, count, out);
-        return;
-    }
-#endif
-    (void)instructions;
-    round_of(levels, count, out);
+    return resize_uint16_of(image, height, width, down, across, levels, rounded);
 }
 
 #endif

@@ -7,9 +7,6 @@ def weighted(
     row_weights: NDArray[np.float32],
     first_column: NDArray[np.intp],
     column_weights: NDArray[np.float32],
-    out: NDArray[np.float32],
+    out: NDArray[np.float32] | NDArray[np.uint8],
     instructions: int,
-) -> None: ...
-def round_levels(
-    levels: NDArray[np.float32], out: NDArray[np.uint8], instructions: int
 ) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -128,12 +129,28 @@ def _read_by_pillow(content: bytes, name: str) -> GreyImage:
 
 def _content(path: str | Path, name: str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half of what a Path costs
-            return file.readall()
+        # A Path, and a file object, would cost more than small images take to be read.
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            return _all_of(file)
+        finally:
+            os.close(file)
     except FileNotFoundError:
         raise RadiographError(name, "does not exist") from None
     except OSError as error:
         raise RadiographError(name, f"can't be read ({error.strerror})") from None
+
+
+def _all_of(file: int) -> bytes:
+    size = os.fstat(file).st_size
+    content = os.read(file, size + 1)
+    if len(content) == size:
+        return content
+    # It has grown, or is no regular file, or the read was interrupted.
+    parts = [content]
+    while part := os.read(file, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _refuse_odd_shapes(image: Image.Image, name: str) -> None:

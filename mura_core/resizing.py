@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from mura_core.radiographs import GreyImage
 
 Method: TypeAlias = Literal["area", "bilinear", "linear"]
 Fit: TypeAlias = Literal["stretch", "pad", "crop"]
+
+Level = TypeVar("Level", np.uint8, np.float32)
 
 METHODS: tuple[Method, ...] = get_args(Method)
 FITS: tuple[Fit, ...] = get_args(Fit)
@@ -75,10 +77,7 @@ def resize(image: GreyImage, square: Square) -> NDArray[np.uint8]:
     -------
     ndarray of shape (size, size), uint8
     """
-    levels = resize_unrounded(image, square)
-    rounded = np.empty(levels.shape, np.uint8)
-    _resize.round_levels(levels, rounded, instructions())
-    return rounded
+    return _resized(image, square, np.uint8)
 
 
 def resize_unrounded(image: GreyImage, square: Square) -> NDArray[np.float32]:
@@ -90,39 +89,41 @@ def resize_unrounded(image: GreyImage, square: Square) -> NDArray[np.float32]:
     -------
     ndarray of shape (size, size), float32
     """
+    return _resized(image, square, np.float32)
+
+
+def _resized(image: GreyImage, square: Square, dtype: type[Level]) -> NDArray[Level]:
     size = square.size
-    if square.fit == "crop":
-        image = _middle(image)
     height, width = image.shape
-    if square.fit == "pad" and height != width:
+    if height == width or square.fit == "stretch":
+        resized = np.empty((size, size), dtype)
+        _write_weighted(image, square.method, resized)
+    elif square.fit == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        resized = np.empty((size, size), dtype)
+        _write_weighted(image[top : top + side, left : left + side], square.method, resized)
+    else:
         longer = max(height, width)
-        shape = (max(1, round(height * size / longer)), max(1, round(width * size / longer)))
-        levels = np.zeros((size, size), np.float32)
-        top, left = (size - shape[0]) // 2, (size - shape[1]) // 2
-        inside = np.s_[top : top + shape[0], left : left + shape[1]]
-        levels[inside] = _weighted(image, shape, square.method)
-        return levels
-    return _weighted(image, (size, size), square.method)
+        inside = np.empty(
+            (max(1, round(height * size / longer)), max(1, round(width * size / longer))), dtype
+        )
+        _write_weighted(image, square.method, inside)
+        top, left = (size - inside.shape[0]) // 2, (size - inside.shape[1]) // 2
+        resized = np.zeros((size, size), dtype)
+        resized[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return resized
 
 
-def _middle(image: GreyImage) -> GreyImage:
-    height, width = image.shape
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
-
-
-def _weighted(image: GreyImage, shape: tuple[int, int], method: Method) -> NDArray[np.float32]:
+def _write_weighted(image: GreyImage, method: Method, out: NDArray[Level]) -> None:
     highest = 65535 if image.dtype == np.uint16 else 255
-    levels = np.empty(shape, np.float32)
     _resize.weighted(
         np.ascontiguousarray(image),  # type: ignore[arg-type]
-        *_weights(image.shape[0], shape[0], method, highest),
-        *_weights(image.shape[1], shape[1], method, 255),
-        levels,
+        *_weights(image.shape[0], out.shape[0], method, highest),
+        *_weights(image.shape[1], out.shape[1], method, 255),
+        out,
         instructions(),
     )
-    return levels
 
 
 @lru_cache(maxsize=1024)  # a data set has few sizes

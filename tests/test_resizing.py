@@ -126,8 +126,9 @@ def test_all_instructions_give_the_same_bits(height, width, size, method):
         for instructions in range(best_instructions() + 1):
             levels, rounded = np.empty((size, size), np.float32), np.empty((size, size), np.uint8)
             _resize.weighted(image, *weights, levels, instructions)
-            _resize.round_levels(levels, rounded, instructions)
+            _resize.weighted(image, *weights, rounded, instructions)
             results.append((levels.tobytes(), rounded.tobytes()))
+            np.testing.assert_array_equal(rounded, np.floor(levels + np.float32(0.5)))
         assert len(set(results)) == 1
 
 
