@@ -54,6 +54,27 @@ def _load_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     ctx.default_map = {**(ctx.default_map or {}), **settings}
 
 
+def _load_resumed(ctx: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
+    if folder is not None:
+        _load_config(ctx, _, folder / "config.yaml")
+        ctx.default_map = {**(ctx.default_map or {}), "out": folder}
+    return folder
+
+
+def _refuse_changes(resume: Path | None) -> None:
+    """Raise a UsageError if a run that goes on is asked for with other settings."""
+    ctx = click.get_current_context()
+    given = [
+        name
+        for name in ctx.params
+        if name != "resume"
+        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if resume is not None and given:
+        option = "--" + given[0].replace("_", "-")
+        raise click.UsageError(f"--resume goes on with the run's own settings; leave out {option}")
+
+
 def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def decorate(function: Any) -> Any:
         for option in reversed(options):
@@ -103,7 +124,67 @@ _training_options = _options(
     click.option("--epochs", type=_positive, default=10, help="Passes over the training images."),
     click.option("--batch-size", type=_positive, default=8, help="Images a training step."),
     click.option(
+        "--accumulate",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="Average the gradients of N batches: a batch N times as large, in less memory.",
+    ),
+    click.option(
         "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, help="Of Adam."
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(["constant", "cosine", "plateau"]),
+        default="constant",
+        help="Of the learning rate: cosine falls to 0; plateau divides by 10 after 3 bad epochs.",
+    ),
+    click.option(
+        "--warm-up",
+        type=click.FloatRange(0),
+        default=1.0,
+        metavar="EPOCHS",
+        help="Over which the cosine schedule's rate rises from 0.",
+    ),
+    click.option("--weight-decay", type=click.FloatRange(0), default=0.0, help="Above 0: AdamW's."),
+    click.option(
+        "--label-smoothing",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.0,
+        help="Train towards labels this much nearer to one half, of 0 and 1.",
+    ),
+    click.option(
+        "--augment",
+        multiple=True,
+        type=click.Choice(["flip", "rotate", "shift", "contrast"]),
+        help="Change training images at random, anew in every epoch; repeat for several.",
+    ),
+    click.option(
+        "--keep",
+        type=click.Choice(["last", "best"]),
+        default="last",
+        help="The last epoch's weights, or those of the best by the watched figure.",
+    ),
+    click.option(
+        "--early-stopping",
+        type=click.IntRange(0),
+        default=0,
+        metavar="EPOCHS",
+        help="Stop after so many epochs without a better watched figure; 0: never.",
+    ),
+    click.option(
+        "--watch",
+        type=click.Choice(["loss", "auroc"]),
+        default="loss",
+        help="Figure that decides, on a tenth of the training patients, held out for it.",
+    ),
+    click.option(
+        "--mixed-precision",
+        is_flag=True,
+        help="Compute in 16 bits (float16 on a GPU, bfloat16 on a CPU), keep weights in 32.",
+    ),
+    click.option(
+        "--deterministic", is_flag=True, help="The same bits in every run, which takes longer."
     ),
     click.option(
         "--class-weights",
@@ -143,6 +224,14 @@ _training_options = _options(
         expose_value=False,
         callback=_load_config,
         help="YAML with any of these options; a run folder's config.yaml repeats the run.",
+    ),
+    click.option(
+        "--resume",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="RUN",
+        is_eager=True,
+        callback=_load_resumed,
+        help="Go on with a run that was stopped, from its last checkpoint, with its settings.",
     ),
 )
 
@@ -225,21 +314,23 @@ def _set_up_logging(quiet: bool, verbose: bool) -> None:
 
 
 @_command(_data_options, _training_options, _explain_options)
-def run(out: Path, **settings: Any) -> None:
+def run(out: Path, resume: Path | None, **settings: Any) -> None:
     """Train, judge and explain, and write a report: the default command."""
     from mura_core.run import run
     from mura_core.run_folder import RunConfig
 
-    run(RunConfig(**settings), out)
+    _refuse_changes(resume)
+    run(RunConfig(**settings), out, resume=resume is not None)
 
 
 @_command(_data_options, _training_options)
-def train(out: Path, **settings: Any) -> None:
+def train(out: Path, resume: Path | None, **settings: Any) -> None:
     """Train a model and judge it on the validation images."""
     from mura_core.run import evaluate, train, write_report
     from mura_core.run_folder import RunConfig
 
-    train(RunConfig(**settings), out)
+    _refuse_changes(resume)
+    train(RunConfig(**settings), out, resume=resume is not None)
     evaluate(out)
     write_report(out)
 

@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def start_tensorflow(seed: int) -> None:
+def start_tensorflow(seed: int, *, deterministic: bool = False) -> None:
     """Import TensorFlow without its start-up noise, and seed every generator.
 
     GPU memory is taken as it is needed.
+
+    Parameters
+    ----------
+    seed : int
+    deterministic : bool
+        Use operations alone that give the same bits every time, which takes longer.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_standard_error():
@@ -27,6 +33,8 @@ def start_tensorflow(seed: int) -> None:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
 
 
 def all_devices() -> tf.distribute.Strategy:

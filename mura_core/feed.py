@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+from mura_core.augmentation import NUMBERS, draw_numbers
 
 
 def training_batches(
@@ -15,8 +18,11 @@ def training_batches(
     labels: NDArray[np.integer],
     *,
     batch_size: int,
+    steps: int,
     epochs: int,
     seed: int,
+    first_epoch: int = 0,
+    with_numbers: bool = False,
 ) -> tf.data.Dataset:
     """Return the batches of all epochs, one after another.
 
@@ -32,27 +38,43 @@ def training_batches(
         Which images train.
     labels : ndarray of shape (n,), int
         Of these rows: 1 abnormal, 0 normal.
+    steps : int
+        Batches an epoch.
+    first_epoch : int
+        The epoch, counted from 0, that the batches begin with.
+    with_numbers : bool
+        Whether the numbers by which images are augmented come with them.
 
     Returns
     -------
-    tf.data.Dataset of (images (B, H, W, 1) uint8, labels (B, 1) float32)
+    tf.data.Dataset of (images (B, H, W, 1) uint8, labels (B, 1) float32), the images in a pair
+    with numbers (B, 5) float32 where these are wanted.
     """
-    steps = len(rows) // batch_size
 
     @lru_cache(maxsize=2)
     def order(epoch: int) -> NDArray[np.intp]:
         return np.random.default_rng((seed, epoch)).permutation(len(rows))
 
-    def gather(step: np.int64) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        epoch, batch = divmod(int(step), steps)
-        chosen = order(epoch)[batch * batch_size : (batch + 1) * batch_size]
-        return images[rows[chosen]][..., None], labels[chosen, None].astype(np.float32)
+    @lru_cache(maxsize=2)
+    def numbers_of(epoch: int) -> NDArray[np.float32]:
+        return draw_numbers(len(rows), seed=seed, epoch=epoch)
 
-    def as_tensors(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch, batch_labels = tf.numpy_function(gather, [step], [tf.uint8, tf.float32])
+    def gather(step: np.int64) -> tuple[NDArray[Any], ...]:
+        epoch, batch = divmod(int(step), steps)
+        taken = slice(batch * batch_size, (batch + 1) * batch_size)
+        chosen = order(epoch)[taken]
+        numbers = numbers_of(epoch)[taken] if with_numbers else np.empty((0, NUMBERS), np.float32)
+        return images[rows[chosen]][..., None], numbers, labels[chosen, None].astype(np.float32)
+
+    def as_tensors(step: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        types = [tf.uint8, tf.float32, tf.float32]
+        batch, numbers, batch_labels = tf.numpy_function(gather, [step], types)
         batch.set_shape((batch_size, *images.shape[1:], 1))
         batch_labels.set_shape((batch_size, 1))
-        return batch, batch_labels
+        if not with_numbers:
+            return batch, batch_labels
+        numbers.set_shape((batch_size, NUMBERS))
+        return (batch, numbers), batch_labels
 
-    batches = tf.data.Dataset.range(steps * epochs).map(as_tensors, num_parallel_calls=2)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    steps_in_turn = tf.data.Dataset.range(first_epoch * steps, epochs * steps)
+    return steps_in_turn.map(as_tensors, num_parallel_calls=2).prefetch(tf.data.AUTOTUNE)

@@ -42,16 +42,18 @@ log = logging.getLogger("mura")
 
 METRICS_VERSION = 1
 
+_AUGMENTED_IMAGES = 6  # on the contact sheet
+
 
 # The steps ------------------------------------------------------------------------------------
 
 
-def run(config: RunConfig, folder: Path) -> None:
+def run(config: RunConfig, folder: Path, *, resume: bool = False) -> None:
     """Train, judge and explain, and write the report."""
     plugins = load_plugins()
     for name in config.explain:
         plugins.explainer(name)
-    train(config, folder, plugins)
+    train(config, folder, plugins, resume=resume)
     evaluate(folder)
     if config.explain:
         explain(folder, plugins)
@@ -65,11 +67,14 @@ def run(config: RunConfig, folder: Path) -> None:
     log.info("Report: %s", folder / "report.html")
 
 
-def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> None:
+def train(
+    config: RunConfig, folder: Path, plugins: Plugins | None = None, *, resume: bool = False
+) -> None:
     """Prepare the images, train the model, and predict the validation images.
 
     Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`,
-    `history.csv`, `model.keras` and `predictions.csv`.
+    `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz` and `predictions.csv`. Where it
+    resumes a run, it goes on from the last checkpoint.
     """
     plugins = plugins or load_plugins()
     _warn_of_failures(plugins)
@@ -80,8 +85,9 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
 
     from mura_core.devices import all_devices, start_tensorflow
 
-    start_tensorflow(config.seed)
+    start_tensorflow(config.seed, deterministic=config.deterministic)
 
+    from mura_core.augmentation import write_contact_sheet
     from mura_core.prediction import predict_logits, probability
     from mura_core.training import build_model, fit, refuse_untrainable, report_class_weights
 
@@ -89,9 +95,10 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
     build = resolve(architecture.build)
     options = parse_options(build, config.model_option)
     strategy = all_devices()
-    make_run_folder(folder)
+    if not resume:
+        make_run_folder(folder)
+        write_config(folder / "config.yaml", config)
     prepared = prepare_images(manifest, config, plugin_readers(plugins))
-    write_config(folder / "config.yaml", config)
     write_environment(folder / "environment.json")
     write_csv(folder / "counts.csv", count(prepared.table))
     write_csv(folder / "left_out.csv", prepared.left_out)
@@ -105,6 +112,11 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
         labels = table["label"][table["split"] == "train"].to_numpy()
         class_weights = report_class_weights(labels, config.false_positive_bias)
         log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
+    if config.augment:
+        rows = np.flatnonzero(table["split"] == "train")[:_AUGMENTED_IMAGES]
+        write_contact_sheet(
+            folder / "augmented.png", prepared.images[rows], config.augment, seed=config.seed
+        )
     log.info(
         "Training %s for %d epochs on %d device(s)",
         config.model, config.epochs, strategy.num_replicas_in_sync,
@@ -116,12 +128,9 @@ def train(config: RunConfig, folder: Path, plugins: Plugins | None = None) -> No
             ),
             prepared.images,
             table,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
+            config.recipe,
             class_weights=class_weights,
             seed=config.seed,
-            jit=config.jit,
             strategy=strategy,
             folder=folder,
             step_done=step_done,
@@ -264,9 +273,11 @@ def write_report(folder: Path) -> None:
 
 def what_is_safe(folder: Path | None) -> str:
     """Return, as one line, what a run that was stopped leaves to the user."""
-    kept = sorted(path.name for path in folder.iterdir()) if folder and folder.is_dir() else []
     line = "prepared images stay in the cache, and a repeated command goes on from them"
-    return f"{line}; {folder} holds {', '.join(kept)}." if kept else f"{line}."
+    if not folder or not (folder / "config.yaml").is_file():
+        return f"{line}."
+    kept = ", ".join(sorted(path.name for path in folder.iterdir()))
+    return f"{line}; {folder} holds {kept}. To go on: mura-run --resume {folder}"
 
 
 def figures_as_text(rows: Sequence[dict[str, Any]]) -> str:

@@ -1,8 +1,8 @@
 """The files of a run folder, which each step reads and the next goes on from.
 
-`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`, `history.csv`,
-`model.keras`, `predictions.csv`, `metrics.json`, `heatmaps/` and `report.html`; their columns and
-keys are described in docs/run-folder.md.
+`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`, `augmented.png`,
+`history.csv`, `model.keras`, `checkpoint.npz`, `predictions.csv`, `metrics.json`, `heatmaps/` and
+`report.html`; their columns and keys are described in docs/run-folder.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,13 +22,14 @@ import yaml
 
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
+from mura_core.recipe import Recipe
 from mura_core.resizing import Fit, Method, Square
 
 PHANTOMS = "phantoms"
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Recipe):
     """Everything that decides a run; `config.yaml` holds it, under the options' names."""
 
     data: str = PHANTOMS
@@ -40,16 +41,18 @@ class RunConfig:
     strict: bool = False
     model: str = "conv4"
     model_option: tuple[str, ...] = ()
-    epochs: int = 10
-    batch_size: int = 8
-    learning_rate: float = 1e-3
     class_weights: str = "report"
     false_positive_bias: float = 0.0
-    jit: str = "auto"
     seed: int = 2019
+    deterministic: bool = False
     explain: tuple[str, ...] = ()
     explain_images: int = 24
     style: str = "inferno"
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the network is trained."""
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
     @property
     def square(self) -> Square:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,18 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mura_core.errors import DataError
+from mura_core.accumulation import AccumulatingModel
+from mura_core.augmentation import NUMBERS, Augmentation
+from mura_core.epochs import EpochDone, Follow
+from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
-from mura_core.files import temporary_sibling, write_csv
-from mura_core.prediction import predict_logits
 from mura_core.progress import Progress
+from mura_core.recipe import Recipe
 from mura_core.resizing import Square
+from mura_core.splits import hold_out
 from mura_core.statistics import PixelStatistics
 
-# Called after each epoch with its number, the number of epochs, and its row of history.csv.
-EpochDone = Callable[[int, int, Mapping[str, float]], None]
+_WATCHED_PARTS = 10  # one of so many parts of the training patients is held out to be watched
 
 
 def build_model(
@@ -50,8 +54,10 @@ def build_model(
 
     Raises
     ------
+    UsageError
+        The architecture can't be built for images of this size, or with these options.
     DataError
-        The architecture doesn't end in one logit an image.
+        It doesn't end in one logit an image.
     """
     size = square.size
     inputs = keras.Input((size, size, 1), name=f"pixels_{square.method}_{square.fit}")
@@ -71,13 +77,26 @@ def build_model(
         standardisation.adapt_mean.assign(np.zeros((size, size, 1)))
         standardisation.adapt_variance.assign(np.ones((size, size, 1)))
     standardisation.finalize_state()
-    network = build((size, size, 1), **options)
+    try:
+        network = build((size, size, 1), **options)
+    except ValueError as error:
+        raise UsageError(
+            f"the network can't be built for {size} x {size} pixels: {_first_reason(error)}"
+        ) from None
     if network.output_shape != (None, 1):
         raise DataError(
             f"{network.name}: its output has the shape {network.output_shape}; one logit an"
             " image, (None, 1), is wanted"
         )
     return keras.Model(inputs, network(standardised), name="mura")
+
+
+def _first_reason(error: ValueError) -> str:
+    # Keras says first where it was noticed, in bold type, and what it received at great length.
+    plain = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines()]
+    said = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return said[0].split(" Received: ")[0] if said else "no reason given"
 
 
 def refuse_untrainable(table: pd.DataFrame) -> None:
@@ -106,13 +125,10 @@ def fit(
     build: Callable[[], keras.Model],
     images: NDArray[np.uint8],
     table: pd.DataFrame,
+    recipe: Recipe,
     *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
     class_weights: Mapping[int, float] | None,
     seed: int,
-    jit: str,
     strategy: tf.distribute.Strategy,
     folder: Path,
     step_done: Progress | None = None,
@@ -120,8 +136,10 @@ def fit(
 ) -> keras.Model:
     """Return a model fitted to the rows of `table` whose split is `train`.
 
-    After every epoch `folder` holds the model (`model.keras`) and the figures so far
-    (`history.csv`). The `valid` rows are only looked at: nothing is chosen by them.
+    After every epoch `folder` holds the model (`model.keras`), the figures so far (`history.csv`)
+    and what training goes on from (`checkpoint.npz`). Where there is such a checkpoint, it does.
+    The `valid` rows are only looked at: nothing is chosen by them. Where the recipe lets a figure
+    decide, a tenth of the training patients is held out for it.
 
     Parameters
     ----------
@@ -129,43 +147,122 @@ def fit(
         Makes the model; called where its variables belong to the strategy's devices.
     images : ndarray of shape (N, H, W), uint8
     table : DataFrame
-        One row an image, with `label` and `split`.
-    jit : {"auto", "on", "off"}
-        Whether XLA compiles the training step: automatically, on a single CPU.
+        One row an image: a manifest's columns.
+    recipe : Recipe
 
     Raises
     ------
     DataError
-        The training diverged.
+        The training diverged, or the checkpoint is of another network or other images.
     """
-    rows = {split: np.flatnonzero(table["split"] == split) for split in ("train", "valid")}
-    labels = {split: table["label"].to_numpy()[rows[split]] for split in rows}
-    batch_size = min(batch_size, len(rows["train"]))
-    with strategy.scope():
+    split = table["split"].to_numpy().astype("U5")
+    if recipe.watches:
+        training = np.flatnonzero(split == "train")
+        held_out = hold_out(table.iloc[training], seed=seed, parts=_WATCHED_PARTS) == "valid"
+        split[training[held_out]] = "tune"
+    rows = {name: np.flatnonzero(split == name) for name in ("train", "tune", "valid")}
+    labels = table["label"].to_numpy()
+    batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)
+    # Whole groups of batches: what is left over sits the epoch out.
+    steps = len(rows["train"]) // (batch_size * recipe.accumulate) * recipe.accumulate
+    with _precision(recipe.mixed_precision), strategy.scope():
         model = build()
         if strategy.num_replicas_in_sync > 1:
             _synchronise_normalisation(model)
-        model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate),
-            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        trained = _trained(model, recipe)
+        trained.compile(
+            optimizer=_optimizer(recipe, steps),
+            loss=keras.losses.BinaryCrossentropy(
+                from_logits=True, label_smoothing=recipe.label_smoothing
+            ),
             metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
-            jit_compile=_use_xla(jit, strategy),
+            jit_compile=_use_xla(recipe.jit, strategy),
         )
+        trained.optimizer.build(trained.trainable_variables)
+    follow = Follow(
+        model,
+        images,
+        {name: (rows[name], labels[rows[name]]) for name in rows},
+        recipe,
+        folder,
+        identity=hashlib.sha256(table.to_csv().encode()).hexdigest(),
+    )
+    first_epoch = follow.go_on_from(trained.optimizer)
     batches = training_batches(
-        images, rows["train"], labels["train"], batch_size=batch_size, epochs=epochs, seed=seed
+        images,
+        rows["train"],
+        labels[rows["train"]],
+        batch_size=batch_size,
+        steps=steps,
+        epochs=recipe.epochs,
+        seed=seed,
+        first_epoch=first_epoch,
+        with_numbers=bool(recipe.augment),
     )
-    follow = _Follow(images, rows["valid"], labels["valid"], batch_size, folder)
     follow.step_done, follow.epoch_done = step_done, epoch_done
-    model.fit(
-        batches,
-        epochs=epochs,
-        steps_per_epoch=len(rows["train"]) // batch_size,
-        class_weight=dict(class_weights) if class_weights else None,
-        callbacks=[follow],
-        shuffle=False,
-        verbose=0,
-    )
+    follow.images_an_epoch = steps * batch_size
+    if not follow.has_ended:
+        trained.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps // recipe.accumulate,
+            class_weight=dict(class_weights) if class_weights else None,
+            callbacks=[follow],
+            shuffle=False,
+            verbose=0,
+        )
+    if recipe.keep == "best":
+        model.load_weights(folder / "model.keras")
     return model
+
+
+def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """Return what is fitted to train a model; the model, which is saved, stays a plain one."""
+    if not recipe.augment and recipe.accumulate == 1:
+        return model
+    inputs: Any = keras.Input(model.input_shape[1:], name="images")
+    images = inputs
+    if recipe.augment:
+        numbers = keras.Input((NUMBERS,), name="numbers")
+        images = Augmentation(recipe.augment)([inputs, numbers])
+        inputs = [inputs, numbers]
+    if recipe.accumulate == 1:
+        return keras.Model(inputs, model(images))
+    accumulating = AccumulatingModel(inputs, model(images))
+    accumulating.accumulate = recipe.accumulate
+    return accumulating
+
+
+def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        updates = recipe.epochs * steps // recipe.accumulate
+        warm_up = min(round(recipe.warm_up * steps / recipe.accumulate), updates - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warm_up else recipe.learning_rate,
+            decay_steps=max(1, updates - warm_up),
+            warmup_target=recipe.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+    if not recipe.weight_decay:
+        return keras.optimizers.Adam(rate)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+@contextmanager
+def _precision(mixed: bool) -> Iterator[None]:
+    """Make the layers that are built meanwhile compute in 16 bits, and keep weights in 32."""
+    usual = keras.config.dtype_policy()
+    if mixed:
+        gpu = bool(tf.config.list_logical_devices("GPU"))
+        keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(usual)
 
 
 def _use_xla(jit: str, strategy: tf.distribute.Strategy) -> bool:
@@ -181,71 +278,3 @@ def _synchronise_normalisation(model: keras.Model) -> None:
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-
-
-class _Follow(keras.callbacks.Callback):
-    """After each epoch, judge the validation images, and save the model and the history."""
-
-    step_done: Progress | None = None
-    epoch_done: EpochDone | None = None
-
-    def __init__(
-        self,
-        images: NDArray[np.uint8],
-        rows: NDArray[np.intp],
-        labels: NDArray[np.integer],
-        batch_size: int,
-        folder: Path,
-    ) -> None:
-        super().__init__()
-        self._images, self._rows, self._labels = images, rows, labels
-        self._batch_size, self._folder = batch_size, folder
-        self._history: list[dict[str, float]] = []
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._started = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        if self.step_done:
-            steps = self.params["steps"]
-            self.step_done(len(self._history) * steps + batch + 1, self.params["epochs"] * steps)
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        seconds = time.perf_counter() - self._started
-        row = {"epoch": epoch + 1, **(logs or {})} | self._validation()
-        row["seconds"] = seconds
-        row["images_per_second"] = self.params["steps"] * self._batch_size / seconds
-        self._history.append(row)
-        write_csv(self._folder / "history.csv", pd.DataFrame(self._history))
-        save_model(self.model, self._folder / "model.keras")
-        if self.epoch_done:
-            self.epoch_done(epoch + 1, self.params["epochs"], row)
-
-    def _validation(self) -> dict[str, float]:
-        from sklearn.metrics import roc_auc_score
-
-        if len(self._rows) == 0:
-            return {}
-        logits = predict_logits(self.model, self._images, self._rows).astype(np.float64)
-        if not np.isfinite(logits).all():
-            raise DataError(
-                "the training diverged: its logits are not finite. Lower the learning rate."
-            )
-        # Of a logit z: log(1 + exp(-z)) for an abnormal image, log(1 + exp(z)) for a normal one.
-        losses = np.logaddexp(0, np.where(self._labels == 1, -logits, logits))
-        both = len(np.unique(self._labels)) == 2
-        return {
-            "val_loss": float(losses.mean()),
-            "val_auroc": float(roc_auc_score(self._labels, logits)) if both else np.nan,
-        }
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file in the place of an older one, whole or not at all."""
-    temporary = temporary_sibling(path)
-    try:
-        model.save(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mura_core.errors import DataError
+from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
 from mura_core.manifest import read_manifest
 from mura_core.prediction import load_model, predict_logits, probability
 from mura_core.prepared import prepare
+from mura_core.recipe import Recipe
 from mura_core.resizing import Square
 from mura_core.statistics import PixelStatistics, standardise
 from mura_core.training import build_model, fit, report_class_weights
@@ -79,7 +80,7 @@ def test_the_order_of_images_depends_on_seed_and_epoch_alone():
 
     def epochs(seed: int) -> list[list[int]]:
         batches = training_batches(
-            images, np.arange(10), labels, batch_size=4, epochs=3, seed=seed
+            images, np.arange(10), labels, batch_size=4, steps=2, epochs=3, seed=seed
         ).as_numpy_iterator()
         seen = []
         for batch, its_labels in batches:
@@ -112,12 +113,9 @@ def trained(mura, tmp_path_factory):
         prepared.images,
         prepared.table,
         # Batch normalisation's moving statistics take a few hundred steps to settle.
-        epochs=20,
-        batch_size=4,
-        learning_rate=3e-3,
+        Recipe(epochs=20, batch_size=4, learning_rate=3e-3, jit="off"),
         class_weights={0: 1.0, 1: 1.0},
         seed=1,
-        jit="off",
         strategy=tf.distribute.get_strategy(),
         folder=folder,
     )
@@ -136,7 +134,7 @@ def test_after_each_epoch_model_and_history_are_on_the_disk(trained):
     folder, prepared, model = trained
     history = (folder / "history.csv").read_text().splitlines()
     assert len(history) == 21
-    assert history[0].startswith("epoch,accuracy,loss,val_loss,val_auroc,seconds")
+    assert history[0].startswith("epoch,accuracy,loss,val_loss,val_auroc,learning_rate,seconds")
     saved = load_model(folder / "model.keras")
     rows = np.arange(len(prepared.table))
     np.testing.assert_array_equal(
@@ -166,7 +164,7 @@ def test_a_model_file_that_is_none_or_runs_code_is_refused(tmp_path: Path):
 
 
 TRAIN_ON_DEVICES = """
-import sys
+import sys, tempfile
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -174,6 +172,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from mura_core.manifest import read_manifest
 from mura_core.prediction import predict_logits
 from mura_core.prepared import prepare
+from mura_core.recipe import Recipe
 from mura_core.resizing import Square
 from mura_core.training import build_model, fit
 layers = keras.layers
@@ -193,18 +192,27 @@ logits = []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     keras.utils.set_random_seed(3)
     model = fit(lambda: build_model(network, {}, statistics, Square(32)),
-                prepared.images, table, epochs=2, batch_size=8, learning_rate=1e-3,
-                class_weights={0: 1.3, 1: 3.0}, seed=3, jit="auto",
-                strategy=tf.distribute.MirroredStrategy(devices), folder=folder)
+                prepared.images, table, Recipe(epochs=2, accumulate=int(sys.argv[3])),
+                class_weights={0: 1.3, 1: 3.0}, seed=3,
+                strategy=tf.distribute.MirroredStrategy(devices),
+                folder=Path(tempfile.mkdtemp(dir=folder)))
     logits.append(predict_logits(model, prepared.images, np.arange(len(table))))
 print(float(np.abs(logits[0] - logits[1]).max()), float(np.ptp(logits[0])))
 """
 
 
-def test_two_devices_train_what_one_does(mura, tmp_path):
-    command = [sys.executable, "-c", TRAIN_ON_DEVICES, str(mura), str(tmp_path)]
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_devices_train_what_one_does(mura, tmp_path, accumulate):
+    command = [
+        sys.executable, "-c", TRAIN_ON_DEVICES, str(mura), str(tmp_path), str(accumulate)
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     difference, spread = map(float, done.stdout.split())
     assert spread > 0.1
     assert difference < 1e-5
+
+
+def test_a_network_that_an_image_is_too_small_for_is_refused_in_one_line():
+    with pytest.raises(UsageError, match="can't be built for 16 x 16 pixels: Computed"):
+        build_model(conv4, {}, None, Square(16))

@@ -1,0 +1,79 @@
+"""Gradients averaged over several batches before the weights move.
+
+Keras' own `gradient_accumulation_steps` decides inside the training step whether to apply them,
+which TensorFlow can't do across devices (`merge_call` in a `tf.cond`). Here a batch's gradients and
+their application are two functions, and Python decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class AccumulatingModel(keras.Model):
+    """A model one of whose training steps takes `accumulate` batches.
+
+    The result is that of one batch as large as all of them, but for batch normalisation, whose
+    statistics are of each batch. Set `accumulate` before `compile`.
+    """
+
+    accumulate = 1
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Add the gradients of one batch to the sums."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            predicted = self(x, training=True)
+            # Already divided by the number of replicas, whose gradients will be added.
+            loss = self.compute_loss(x, y, predicted, sample_weight, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        for total, gradient in zip(self._gradients, gradients, strict=True):
+            total.assign_add(gradient / self.accumulate)
+        self.metrics[0].update_state(loss * self.distribute_strategy.num_replicas_in_sync)
+        return self.compute_metrics(x, y, predicted, sample_weight)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make what Keras calls for a step."""
+        if self.train_function is not None and not force:
+            return
+        strategy = self.distribute_strategy
+        with strategy.scope():
+            self._gradients = [
+                tf.Variable(
+                    tf.zeros(weight.shape, weight.dtype),
+                    trainable=False,
+                    # Each replica sums its own; the optimizer adds them up.
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.SUM,
+                )
+                for weight in self.trainable_weights
+            ]
+
+        add = tf.function(
+            lambda data: strategy.run(self.train_step, args=(data,)),
+            reduce_retracing=True,
+            jit_compile=self.jit_compile,
+        )
+        move = tf.function(lambda: strategy.run(self._move_weights))
+
+        def train_function(iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
+            logs: dict[str, Any] = {}
+            for _ in range(self.accumulate):
+                logs = add(next(iterator))
+            move()
+            return {
+                name: strategy.experimental_local_results(value)[0] for name, value in logs.items()
+            }
+
+        self.train_function: Callable[..., Any] = train_function
+
+    def _move_weights(self) -> None:
+        pairs = zip(self._gradients, self.trainable_weights, strict=True)
+        self.optimizer.apply_gradients([(total.read_value(), weight) for total, weight in pairs])
+        for total in self._gradients:
+            total.assign(tf.zeros_like(total))

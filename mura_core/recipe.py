@@ -1,0 +1,67 @@
+"""How a network is trained: everything that a person of the field would name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Schedule: TypeAlias = Literal["constant", "cosine", "plateau"]
+Keep: TypeAlias = Literal["last", "best"]
+Watched: TypeAlias = Literal["loss", "auroc"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        Of Adam, at its highest.
+    accumulate : int
+        Batches whose gradients are averaged before the weights move: as one batch so many times
+        as large, but for batch normalisation, whose statistics are of each batch.
+    schedule : {"constant", "cosine", "plateau"}
+        Cosine falls to 0, after rising from 0 over the first `warm_up` epochs; plateau divides
+        the rate by 10 after 3 epochs without a better watched figure.
+    warm_up : float
+        Epochs; of the cosine schedule.
+    weight_decay : float
+        Of AdamW (Loshchilov and Hutter 2019); biases and normalisation are left out of it.
+    label_smoothing : float
+        Moves the labels 0 and 1 towards one half by half of this.
+    augment : tuple of str
+        Of `mura_core.augmentation.KINDS`.
+    keep : {"last", "best"}
+        Which epoch's weights are the model: the last, or the one with the best watched figure.
+    early_stopping : int
+        Epochs without a better watched figure after which training stops; 0 for never.
+    watch : {"loss", "auroc"}
+        The figure by which epochs are compared. It is measured on a tenth of the training
+        patients, held out for it, and never on validation images.
+    mixed_precision : bool
+        Compute in float16 on a GPU, in bfloat16 on a CPU; weights stay in float32.
+    jit : {"auto", "on", "off"}
+        Whether XLA compiles the training step: automatically, on a single CPU.
+    """
+
+    epochs: int = 10
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    accumulate: int = 1
+    schedule: Schedule = "constant"
+    warm_up: float = 1.0
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    augment: tuple[str, ...] = ()
+    keep: Keep = "last"
+    early_stopping: int = 0
+    watch: Watched = "loss"
+    mixed_precision: bool = False
+    jit: str = "auto"
+
+    @property
+    def watches(self) -> bool:
+        """Whether a figure decides anything, for which images must be held out."""
+        return self.keep == "best" or self.early_stopping > 0 or self.schedule == "plateau"
