@@ -394,13 +394,39 @@ def explain(folder: Path, explain: tuple[str, ...], explain_images: int, style: 
     write_report(folder)
 
 
+_model_file = click.option(
+    "--model-file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A run's model.keras.",
+)
+
+
 @_command(
+    _model_file,
     click.option(
-        "--model-file",
-        required=True,
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A run's model.keras.",
+        "--format",
+        "file_format",
+        type=click.Choice(["savedmodel", "onnx", "h5"]),
+        default="savedmodel",
+        help="TensorFlow's, everybody's, or Keras' older one.",
     ),
+    click.option(
+        "--out",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The file, or for savedmodel the folder, to write.",
+    ),
+)
+def export(model_file: Path, file_format: str, out: Path) -> None:
+    """Write a trained model for other programs: raw images in, logits out."""
+    from mura_core.run import export
+
+    export(model_file, out, file_format)
+
+
+@_command(
+    _model_file,
     click.option(
         "--out",
         type=click.Path(dir_okay=False, path_type=Path),

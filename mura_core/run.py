@@ -262,6 +262,26 @@ def predict(model_file: Path, sources: Sequence[Path]) -> pd.DataFrame:
     return table
 
 
+def export(model_file: Path, path: Path, file_format: str) -> None:
+    """Write a saved model in another program's format, and say what goes in and comes out."""
+    from mura_core.devices import start_tensorflow
+
+    start_tensorflow(seed=0)
+
+    from mura_core.exporting import export_model
+    from mura_core.prediction import load_model, square_of
+
+    _register_layers(load_plugins())
+    model = load_model(model_file)
+    square = square_of(model)
+    export_model(model, path, file_format)
+    log.info(
+        "Wrote %s: from grey images (N, %d, %d, 1) of levels 0 to 255, resized by %s, fitted by %s,"
+        " to logits (N, 1)",
+        path, square.size, square.size, square.method, square.fit,
+    )  # fmt: skip
+
+
 def write_report(folder: Path) -> None:
     """Write `report.html` from what else the run folder holds."""
     from mura_core.report import report_page
