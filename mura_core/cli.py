@@ -184,6 +184,11 @@ _training_options = _options(
         help="Compute in 16 bits (float16 on a GPU, bfloat16 on a CPU), keep weights in 32.",
     ),
     click.option(
+        "--devices",
+        default="all",
+        help="Train on these, such as cpu or gpu:0,gpu:1.  all: every GPU there is.",
+    ),
+    click.option(
         "--deterministic", is_flag=True, help="The same bits in every run, which takes longer."
     ),
     click.option(

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mura_core.errors import UsageError
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -37,13 +39,42 @@ def start_tensorflow(seed: int, *, deterministic: bool = False) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def all_devices() -> tf.distribute.Strategy:
-    """Return the strategy that trains on every visible GPU, or on the one device there is."""
+def strategy_on(devices: str) -> tf.distribute.Strategy:
+    """Return the strategy that trains on the devices that are asked for.
+
+    Parameters
+    ----------
+    devices : str
+        `all` for every visible GPU, or the one device there is; else names such as `cpu`,
+        `gpu:1` or `gpu:0,gpu:1`.
+
+    Raises
+    ------
+    UsageError
+        There is no such device.
+    """
     import tensorflow as tf
 
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
+    there = {
+        device.name.removeprefix("/device:").lower(): device.name
+        for device in tf.config.list_logical_devices()
+    }
+    if devices == "all":
+        names = [name for name in there if name.startswith("gpu")] or ["cpu:0"]
+    else:
+        wanted = [name.strip().lower() for name in devices.split(",")]
+        names = [name if ":" in name else f"{name}:0" for name in wanted]
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise UsageError(f"--devices: {missing[0]!r} is not one of {', '.join(there)}")
+    if len(names) == 1:
+        return tf.distribute.OneDeviceStrategy(there[names[0]])
+    return tf.distribute.MirroredStrategy([there[name] for name in names])
+
+
+def has_gpu(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether a strategy trains on a GPU."""
+    return any("GPU" in device for device in strategy.extended.worker_devices)
 
 
 @contextmanager

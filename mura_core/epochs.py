@@ -46,6 +46,7 @@ class Follow(keras.callbacks.Callback):
     step_done: Progress | None = None
     epoch_done: EpochDone | None = None
     images_an_epoch = 0
+    feed_images_per_second = np.nan
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class Follow(keras.callbacks.Callback):
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
         row["seconds"] = seconds
         row["images_per_second"] = self.images_an_epoch / seconds
+        row["feed_images_per_second"] = self.feed_images_per_second
         better = self._watch(row)
         self._history.append(row)
         write_csv(self._folder / "history.csv", pd.DataFrame(self._history))

@@ -83,7 +83,7 @@ def train(
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest)
 
-    from mura_core.devices import all_devices, start_tensorflow
+    from mura_core.devices import start_tensorflow, strategy_on
 
     start_tensorflow(config.seed, deterministic=config.deterministic)
 
@@ -94,7 +94,7 @@ def train(
     # Whatever can be refused is refused before the images are read.
     build = resolve(architecture.build)
     options = parse_options(build, config.model_option)
-    strategy = all_devices()
+    strategy = strategy_on(config.devices)
     if not resume:
         make_run_folder(folder)
         write_config(folder / "config.yaml", config)
@@ -360,10 +360,13 @@ def _warn_of_failures(plugins: Plugins) -> None:
 def _say_epoch(epoch: int, epochs: int, row: Mapping[str, float]) -> None:
     judged = ", ".join(
         f"{name.replace('val_', 'validation ').replace('auroc', 'AUROC')} {row[name]:.3f}"
-        for name in ("loss", "accuracy", "val_loss", "val_auroc")
+        for name in ("loss", "accuracy", "tune_loss", "tune_auroc", "val_loss", "val_auroc")
         if name in row
     )
-    log.info("Epoch %d of %d: %s (%.0f images/s)", epoch, epochs, judged, row["images_per_second"])
+    log.info(
+        "Epoch %d of %d: %s (%.0f images/s; the feed could give %.0f)",
+        epoch, epochs, judged, row["images_per_second"], row["feed_images_per_second"],
+    )  # fmt: skip
 
 
 def _as_text(table: pd.DataFrame) -> str:

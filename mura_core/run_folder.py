@@ -45,6 +45,7 @@ class RunConfig(Recipe):
     false_positive_bias: float = 0.0
     seed: int = 2019
     deterministic: bool = False
+    devices: str = "all"
     explain: tuple[str, ...] = ()
     explain_images: int = 24
     style: str = "inferno"

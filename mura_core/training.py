@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from mura_core.accumulation import AccumulatingModel
 from mura_core.augmentation import NUMBERS, Augmentation
+from mura_core.devices import has_gpu
 from mura_core.epochs import EpochDone, Follow
 from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
@@ -26,6 +28,7 @@ from mura_core.resizing import Square
 from mura_core.splits import hold_out
 from mura_core.statistics import PixelStatistics
 
+_FEED_SECONDS = 0.3  # for which the feed's speed is measured
 _WATCHED_PARTS = 10  # one of so many parts of the training patients is held out to be watched
 
 
@@ -165,7 +168,7 @@ def fit(
     batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)
     # Whole groups of batches: what is left over sits the epoch out.
     steps = len(rows["train"]) // (batch_size * recipe.accumulate) * recipe.accumulate
-    with _precision(recipe.mixed_precision), strategy.scope():
+    with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
         model = build()
         if strategy.num_replicas_in_sync > 1:
             _synchronise_normalisation(model)
@@ -200,6 +203,8 @@ def fit(
         with_numbers=bool(recipe.augment),
     )
     follow.step_done, follow.epoch_done = step_done, epoch_done
+    if not follow.has_ended:
+        follow.feed_images_per_second = _speed_of(batches, batch_size)
     follow.images_an_epoch = steps * batch_size
     if not follow.has_ended:
         trained.fit(
@@ -215,6 +220,18 @@ def fit(
     if recipe.keep == "best":
         model.load_weights(folder / "model.keras")
     return model
+
+
+def _speed_of(batches: tf.data.Dataset, batch_size: int) -> float:
+    """Return how many images a second the feed gives when nothing waits for it."""
+    started = time.perf_counter()
+    count = 0
+    for count, _ in enumerate(batches, start=1):
+        if count == 1:
+            started = time.perf_counter()  # what comes before is starting up
+        elif time.perf_counter() - started > _FEED_SECONDS:
+            break
+    return (count - 1) * batch_size / max(time.perf_counter() - started, 1e-9)
 
 
 def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
@@ -253,11 +270,10 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 
 
 @contextmanager
-def _precision(mixed: bool) -> Iterator[None]:
+def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
     """Make the layers that are built meanwhile compute in 16 bits, and keep weights in 32."""
     usual = keras.config.dtype_policy()
     if mixed:
-        gpu = bool(tf.config.list_logical_devices("GPU"))
         keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
     try:
         yield
@@ -270,7 +286,7 @@ def _use_xla(jit: str, strategy: tf.distribute.Strategy) -> bool:
         return jit == "on"
     # On a CPU the small networks of the report train up to 1.4 times as fast. On GPUs it is
     # untried, and across devices Keras' step can't be compiled.
-    return strategy.num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
+    return strategy.num_replicas_in_sync == 1 and not has_gpu(strategy)
 
 
 def _synchronise_normalisation(model: keras.Model) -> None:

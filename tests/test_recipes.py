@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from mura_core.augmentation import Augmentation, draw_numbers, write_contact_sheet
+from mura_core.devices import strategy_on
 from mura_core.errors import DataError
 from mura_core.prediction import load_model, predict_logits
 from mura_core.recipe import Recipe
@@ -65,7 +65,7 @@ def trained(data, folder: Path, recipe: Recipe, build=network, class_weights=Non
         recipe,
         class_weights=class_weights,
         seed=7,
-        strategy=tf.distribute.get_strategy(),
+        strategy=strategy_on("cpu"),
         folder=folder,
     )
 

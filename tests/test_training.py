@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from mura_core.devices import strategy_on
 from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
 from mura_core.manifest import read_manifest
@@ -116,7 +116,7 @@ def trained(mura, tmp_path_factory):
         Recipe(epochs=20, batch_size=4, learning_rate=3e-3, jit="off"),
         class_weights={0: 1.0, 1: 1.0},
         seed=1,
-        strategy=tf.distribute.get_strategy(),
+        strategy=strategy_on("cpu"),
         folder=folder,
     )
     return folder, prepared, model
@@ -216,3 +216,12 @@ def test_two_devices_train_what_one_does(mura, tmp_path, accumulate):
 def test_a_network_that_an_image_is_too_small_for_is_refused_in_one_line():
     with pytest.raises(UsageError, match="can't be built for 16 x 16 pixels: Computed"):
         build_model(conv4, {}, None, Square(16))
+
+
+def test_devices_are_chosen_by_name():
+    assert strategy_on("all").num_replicas_in_sync == 1
+    assert strategy_on("cpu").extended.worker_devices == (
+        "/job:localhost/replica:0/task:0/device:CPU:0",
+    )
+    with pytest.raises(UsageError, match=r"--devices: 'gpu:7' is not one of cpu:0"):
+        strategy_on("cpu, gpu:7")
