@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import training_peers
 from PIL import Image
 
 from mura_core import ImageStatistics, Square, read_radiograph, resize, stream_statistics
@@ -468,4 +469,18 @@ CONTESTS = {
     "memory map": Contest(
         {"statistics from the map": statistics_from_map, "shuffled batches": shuffled_batches}
     ),
+    "feed": Contest(
+        {"mura": training_peers.feed_by_mura, "tf.data, decoding": training_peers.feed_by_tf_data},
+        by_wall=True,
+    ),
+} | {
+    f"training conv4 by {batch_size}": Contest(
+        {
+            "mura": training_peers.train_by_mura(batch_size),
+            "Keras, from files": training_peers.train_by_keras(batch_size),
+            "PyTorch, from files": training_peers.train_by_pytorch(batch_size),
+        },
+        by_wall=True,
+    )
+    for batch_size in (8, 32)
 }

@@ -33,4 +33,14 @@ static inline int best_instructions(void)
 #endif
 }
 
+/* Of no use to us, but oneDNN, by which TensorFlow convolves, has it. */
+static inline int processor_has_avx512(void)
+{
+#if defined(MURA_X86)
+    return __builtin_cpu_supports("avx512f") != 0;
+#else
+    return 0;
+#endif
+}
+
 #endif

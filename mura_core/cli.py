@@ -208,7 +208,7 @@ _training_options = _options(
         "--jit",
         type=click.Choice(["auto", "on", "off"]),
         default="auto",
-        help="Compile the training step by XLA; automatically, on a CPU.",
+        help="Compile the training step by XLA; automatically, on a CPU without AVX-512.",
     ),
     click.option(
         "--standardise/--no-standardise",

@@ -43,7 +43,7 @@ class Recipe:
     mixed_precision : bool
         Compute in float16 on a GPU, in bfloat16 on a CPU; weights stay in float32.
     jit : {"auto", "on", "off"}
-        Whether XLA compiles the training step: automatically, on a single CPU.
+        Whether XLA compiles the training step: automatically, on a single CPU without AVX-512.
     """
 
     epochs: int = 10

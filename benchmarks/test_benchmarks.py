@@ -88,6 +88,16 @@ def test_goals(races, goals):
     goals["2 threads, times 1 thread"] = (speed_up, ">=", 1.6)
     from_map = 224 * 224 / memory_map["statistics from the map"].median / 1e9
     goals["statistics from the map, GB/s"] = (from_map, ">=", 3)
+    feed = races("feed")
+    goals["the feed of a training, images/s"] = (1 / feed["mura"].median, ">=", 10_000)
+    times_decoding = feed["tf.data, decoding"].median / feed["mura"].median
+    goals["the feed, times tf.data decoding each epoch"] = (times_decoding, ">=", 20)
+    for batch_size in (8, 32):
+        contest = races(f"training conv4 by {batch_size}")
+        for peer, aim in (("Keras, from files", 1.2), ("PyTorch, from files", 1.0)):
+            if peer in contest:
+                speed_up = contest[peer].median / contest["mura"].median
+                goals[f"training conv4 by {batch_size}, times {peer}"] = (speed_up, ">=", aim)
     goals["shuffled batch, gathered and standardised, microseconds an image"] = (
         memory_map["shuffled batches"].median * 1e6, "<=", 30,
     )  # fmt: skip

@@ -1,0 +1,142 @@
+"""What training costs: our path, plain Keras from files, and PyTorch with its DataLoader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mura_core import Square
+
+if TYPE_CHECKING:
+    from peers import Data, Maker, Work
+
+SIZE = 224
+
+
+def feed_by_mura(data: Data) -> Work:
+    from mura_core.feed import training_batches
+
+    squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
+    rows, batch_size = np.arange(len(squares)), 8
+    batches = training_batches(
+        squares, rows, labels, batch_size=batch_size, steps=len(rows) // batch_size,
+        epochs=1, seed=0,
+    )  # fmt: skip
+    return lambda: sum(1 for _ in batches)
+
+
+def decoded_batches(data: Data, batch_size: int) -> Any:
+    """The way of Keras' and TensorFlow's tutorials: every epoch decodes and resizes each image."""
+    import tensorflow as tf
+
+    def read(path: Any, label: Any) -> Any:
+        image = tf.io.decode_png(tf.io.read_file(path), channels=1)
+        return tf.image.resize(image, (SIZE, SIZE), antialias=True), label
+
+    labels = data.manifest.table["label"].to_numpy().astype(np.float32)[:, None]
+    files = tf.data.Dataset.from_tensor_slices((data.paths, labels))
+    images = files.map(read, num_parallel_calls=tf.data.AUTOTUNE)
+    return images.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def feed_by_tf_data(data: Data) -> Work:
+    batches = decoded_batches(data, 8)
+    return lambda: sum(1 for _ in batches)
+
+
+def train_by_mura(batch_size: int) -> Maker:
+    def make(data: Data) -> Work:
+        import keras
+
+        from mura_core import stream_statistics
+        from mura_core.devices import strategy_on
+        from mura_core.feed import training_batches
+        from mura_core.recipe import Recipe
+        from mura_core.training import _optimizer, _use_xla, build_model
+        from mura_models.conv import conv4
+
+        squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
+        steps = len(squares) // batch_size
+        strategy = strategy_on("all")
+        with strategy.scope():
+            statistics = stream_statistics(squares, None).result()
+            model = build_model(conv4, {}, statistics, Square(SIZE))
+            model.compile(
+                optimizer=_optimizer(Recipe(), steps),
+                loss=keras.losses.BinaryCrossentropy(from_logits=True),
+                jit_compile=_use_xla("auto", strategy),
+            )
+        batches = training_batches(
+            squares, np.arange(len(squares)), labels, batch_size=batch_size, steps=steps,
+            epochs=1, seed=0,
+        )  # fmt: skip
+        return lambda: model.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
+
+    return make
+
+
+def train_by_keras(batch_size: int) -> Maker:
+    def make(data: Data) -> Work:
+        import keras
+
+        from mura_models.conv import conv4
+
+        inputs = keras.Input((SIZE, SIZE, 1))
+        standardisation = keras.layers.Normalization()
+        batches = decoded_batches(data, batch_size)
+        standardisation.adapt(batches.map(lambda images, labels: images))
+        model = keras.Model(inputs, conv4((SIZE, SIZE, 1))(standardisation(inputs)))
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        model.compile(optimizer="adam", loss=loss)
+        return lambda: model.fit(batches, verbose=0)
+
+    return make
+
+
+def train_by_pytorch(batch_size: int) -> Maker:
+    def make(data: Data) -> Work:
+        import torch
+        from peers import pillow_square
+        from torch import nn
+        from torch.utils.data import DataLoader, Dataset
+
+        labels = data.manifest.table["label"].to_numpy().astype(np.float32)
+
+        class Files(Dataset):  # type: ignore[type-arg, misc]
+            def __len__(self) -> int:
+                return len(data.paths)
+
+            def __getitem__(self, index: int) -> Any:
+                square = pillow_square(data.paths[index]).astype(np.float32)
+                return torch.from_numpy(square)[None] / 64 - 1, labels[index]
+
+        layers: list[Any] = []
+        channels = 1
+        for filters in (2, 4, 8, 16, 32):
+            layers += [
+                nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]  # fmt: skip
+            channels = filters
+        layers += [
+            nn.Flatten(),
+            nn.Linear(32 * 7 * 7, 64),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(64, 1),
+        ]
+        model = nn.Sequential(*layers)
+        optimizer = torch.optim.Adam(model.parameters())
+        loader = DataLoader(Files(), batch_size, drop_last=True)
+
+        def work() -> None:
+            for images, targets in loader:
+                optimizer.zero_grad()
+                loss = nn.functional.binary_cross_entropy_with_logits(model(images)[:, 0], targets)
+                loss.backward()
+                optimizer.step()
+
+        return work
+
+    return make
