@@ -121,6 +121,12 @@ _training_options = _options(
     click.option(
         "--model-option", multiple=True, metavar="KEY=VALUE", help="Of the architecture; repeat."
     ),
+    click.option(
+        "--weights",
+        default="none",
+        metavar="NAME|FILE",
+        help="To start from, for keras: models: imagenet, or a file.",
+    ),
     click.option("--epochs", type=_positive, default=10, help="Passes over the training images."),
     click.option("--batch-size", type=_positive, default=8, help="Images a training step."),
     click.option(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from mura_core.run_folder import (
     write_environment,
 )
 from mura_plugins import NotApplicable, RunSummary
-from mura_plugins.manager import PluginError, Plugins, load_plugins, parse_options, resolve
+from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
 
 log = logging.getLogger("mura")
 
@@ -93,7 +94,7 @@ def train(
 
     # Whatever can be refused is refused before the images are read.
     build = resolve(architecture.build)
-    options = parse_options(build, config.model_option)
+    options = parse_options(build, config.options)
     strategy = strategy_on(config.devices)
     if not resume:
         make_run_folder(folder)
@@ -344,8 +345,8 @@ def _register_layers(plugins: Plugins) -> None:
     # defines them is imported.
     for offer in plugins.architectures:
         try:
-            resolve(offer.record.build)
-        except PluginError as error:
+            import_module(offer.record.build.partition(":")[0])
+        except Exception as error:
             log.warning("The architecture %s can't be used: %s", offer.record.name, error)
 
 

@@ -41,6 +41,7 @@ class RunConfig(Recipe):
     strict: bool = False
     model: str = "conv4"
     model_option: tuple[str, ...] = ()
+    weights: str = "none"
     class_weights: str = "report"
     false_positive_bias: float = 0.0
     seed: int = 2019
@@ -49,6 +50,12 @@ class RunConfig(Recipe):
     explain: tuple[str, ...] = ()
     explain_images: int = 24
     style: str = "inferno"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The architecture's, as `key=value`."""
+        weights = () if self.weights == "none" else (f"weights={self.weights}",)
+        return (*self.model_option, *weights)
 
     @property
     def recipe(self) -> Recipe:

@@ -3,6 +3,8 @@
 from mura_plugins import Architecture, hookimpl
 
 _REPORT = "2019 student report on MURA"
+_RESNET = "He et al. 2016, Deep Residual Learning for Image Recognition"
+_DENSENET = "Huang et al. 2017, Densely Connected Convolutional Networks"
 
 
 @hookimpl
@@ -10,9 +12,83 @@ def mura_architectures() -> list[Architecture]:
     """Return the built-in architectures."""
     return [
         Architecture(
+            name="dense",
+            build="mura_models.dense:dense",
+            summary="Dense layers alone, the report's first network.",
+            reference=_REPORT,
+        ),
+        Architecture(
+            name="conv2",
+            build="mura_models.conv:conv2",
+            summary="Two convolutions and a dense layer.",
+            reference=f"{_REPORT}, section 5.2.1",
+        ),
+        Architecture(
+            name="conv3",
+            build="mura_models.conv:conv3",
+            summary="Five convolutions with growing kernels.",
+            reference=f"{_REPORT}, section 5.2.2",
+        ),
+        Architecture(
             name="conv4",
             build="mura_models.conv:conv4",
             summary="Five small convolution blocks with batch normalisation; trains on a CPU.",
             reference=f"{_REPORT}, section 5.2.3",
+        ),
+        Architecture(
+            name="conv4-gap",
+            build="mura_models.conv:conv4_gap",
+            summary="conv4 with a mean over the image and one unit, as CAM needs.",
+            reference="Zhou et al. 2016, Learning Deep Features for Discriminative Localization",
+        ),
+        Architecture(
+            name="vgg-like",
+            build="mura_models.vgg:vgg_like",
+            summary="VGG16's pattern with an eighth of its filters (option width).",
+            reference="Simonyan and Zisserman 2015, Very Deep Convolutional Networks",
+            input_size=512,
+        ),
+        Architecture(
+            name="resnet18",
+            build="mura_models.resnet:resnet18",
+            summary="Residual network of 18 layers.",
+            reference=_RESNET,
+        ),
+        Architecture(
+            name="resnet34",
+            build="mura_models.resnet:resnet34",
+            summary="Residual network of 34 layers.",
+            reference=_RESNET,
+        ),
+        Architecture(
+            name="resnet50",
+            build="mura_models.resnet:resnet50",
+            summary="Residual network of 50 layers, Keras' own.",
+            reference=_RESNET,
+        ),
+        Architecture(
+            name="densenet121",
+            build="mura_models.densenet:densenet121",
+            summary="Densely connected network of 121 layers, Keras' own.",
+            reference=_DENSENET,
+        ),
+        Architecture(
+            name="densenet169",
+            build="mura_models.densenet:densenet169",
+            summary="Densely connected network of 169 layers: MURA's baseline.",
+            reference="Rajpurkar et al. 2017, arXiv 1712.06957",
+            input_size=320,
+        ),
+        Architecture(
+            name="densenet-small",
+            build="mura_models.densenet:densenet_small",
+            summary="Half of densenet121, for small GPUs (option blocks).",
+            reference=f"{_REPORT}; {_DENSENET}",
+        ),
+        Architecture(
+            name="keras:*",
+            build="mura_models.applications:*",
+            summary="Any of keras.applications, such as keras:EfficientNetV2B0 (option weights).",
+            reference="https://keras.io/api/applications",
         ),
     ]

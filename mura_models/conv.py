@@ -1,7 +1,58 @@
-"""The convolutional networks of the 2019 report (sections 5.2.1 to 5.2.3)."""
+"""The convolutional networks of the 2019 report (sections 5.2.1 to 5.2.3), and one for CAM."""
 
 import keras
 from keras import layers
+
+from mura_models.sizes import refuse_smaller
+
+
+def conv2(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Model:
+    """Return the report's first convolutional network, section 5.2.1: two convolutions.
+
+    The report gives no more numbers. Chosen here: 4 and 8 filters of 3 x 3, each pooled by 4, so
+    that a dense layer of 64, as in the report's later networks, has 100,000 weights at 224 x 224
+    and not a million.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1), of at least 16 x 16 pixels.
+    dropout : float
+        Share of the dense layer's units dropped in training.
+    """
+    refuse_smaller(input_shape, 16, "conv2")
+    inputs = keras.Input(input_shape)
+    features = inputs
+    for number, filters in enumerate((4, 8), start=1):
+        features = _plain_block(features, filters, 3, 4, name=f"block{number}")
+    features = layers.Flatten(name="flatten")(features)
+    features = layers.Dense(64, activation="relu", name="dense")(features)
+    features = layers.Dropout(dropout, name="dropout")(features)
+    return _with_logit(inputs, features, "conv2")
+
+
+def conv3(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Model:
+    """Return the report's second convolutional network, section 5.2.2.
+
+    The report doesn't say how much is dropped; here it is half, as in its other networks.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1), of at least 64 x 64 pixels.
+    dropout : float
+        Share of the features dropped in training, before the dense layer.
+    """
+    refuse_smaller(input_shape, 64, "conv3")
+    inputs = keras.Input(input_shape)
+    features = inputs
+    blocks = zip((2, 2, 4, 4, 8), (3, 3, 5, 5, 7), (2, 2, 2, 2, 4), strict=True)
+    for number, (filters, kernel, pool) in enumerate(blocks, start=1):
+        features = _plain_block(features, filters, kernel, pool, name=f"block{number}")
+    features = layers.Flatten(name="flatten")(features)
+    features = layers.Dropout(dropout, name="dropout")(features)
+    features = layers.Dense(64, activation="relu", name="dense")(features)
+    return _with_logit(inputs, features, "conv3")
 
 
 def conv4(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Model:
@@ -12,23 +63,54 @@ def conv4(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Mode
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1); the report used (224, 224, 1).
+        (H, W, 1); the report used (224, 224, 1). At least 32 x 32 pixels.
     dropout : float
         Share of the dense layer's units dropped in training.
     """
+    refuse_smaller(input_shape, 32, "conv4")
     inputs = keras.Input(input_shape)
-    features = inputs
-    for number, filters in enumerate((2, 4, 8, 16, 32), start=1):
-        features = _block(features, filters, name=f"block{number}")
-    features = layers.Flatten(name="flatten")(features)
+    features = layers.Flatten(name="flatten")(_conv4_blocks(inputs))
     features = layers.Dense(64, activation="relu", name="dense")(features)
     features = layers.Dropout(dropout, name="dropout")(features)
+    return _with_logit(inputs, features, "conv4")
+
+
+def conv4_gap(input_shape: tuple[int, int, int]) -> keras.Model:
+    """Return conv4 with the mean over the image and one unit in place of its dense layers.
+
+    Class activation maps (Zhou et al. 2016, "Learning Deep Features for Discriminative
+    Localization") are defined for such a head alone.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1), of at least 32 x 32 pixels.
+    """
+    refuse_smaller(input_shape, 32, "conv4-gap")
+    inputs = keras.Input(input_shape)
+    features = layers.GlobalAveragePooling2D(name="mean")(_conv4_blocks(inputs))
+    return _with_logit(inputs, features, "conv4_gap")
+
+
+def _conv4_blocks(features: keras.KerasTensor) -> keras.KerasTensor:
+    for number, filters in enumerate((2, 4, 8, 16, 32), start=1):
+        name = f"block{number}"
+        features = layers.Conv2D(filters, 3, padding="same", name=f"{name}_conv")(features)
+        features = layers.BatchNormalization(name=f"{name}_norm")(features)
+        features = layers.ReLU(name=f"{name}_relu")(features)
+        features = layers.MaxPooling2D(2, name=f"{name}_pool")(features)
+    return features
+
+
+def _plain_block(
+    features: keras.KerasTensor, filters: int, kernel: int, pool: int, name: str
+) -> keras.KerasTensor:
+    features = layers.Conv2D(
+        filters, kernel, padding="same", activation="relu", name=f"{name}_conv"
+    )(features)
+    return layers.MaxPooling2D(pool, name=f"{name}_pool")(features)
+
+
+def _with_logit(inputs: keras.KerasTensor, features: keras.KerasTensor, name: str) -> keras.Model:
     logit = layers.Dense(1, dtype="float32", name="logit")(features)
-    return keras.Model(inputs, logit, name="conv4")
-
-
-def _block(features: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    features = layers.Conv2D(filters, 3, padding="same", name=f"{name}_conv")(features)
-    features = layers.BatchNormalization(name=f"{name}_norm")(features)
-    features = layers.ReLU(name=f"{name}_relu")(features)
-    return layers.MaxPooling2D(2, name=f"{name}_pool")(features)
+    return keras.Model(inputs, logit, name=name)

@@ -11,7 +11,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -25,8 +25,8 @@ _BUILT_IN = "mura-run"
 Record = TypeVar("Record", Architecture, Explainer, Reader)
 
 
-class PluginError(Exception):
-    """A plugin, or a name that should be a plugin's, can't be used as asked."""
+class PluginError(ValueError):
+    """A plugin, a name that should be a plugin's, or its options can't be used as asked."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,20 @@ class Plugins:
     _managers: list[tuple[EntryPoint, pluggy.PluginManager]] = field(default_factory=list)
 
     def architecture(self, name: str) -> Architecture:
-        """Return the architecture of this name.
+        """Return the architecture of this name, which may be a member of a family.
 
         Raises
         ------
         PluginError
             No plugin, or more than one, offers it.
         """
-        return self._only("--model", name, self.architectures)
+        names = {offer.record.name for offer in self.architectures}
+        families = [of for of in names if of.endswith("*") and name.startswith(of[:-1])]
+        if name in names or not families:
+            return self._only("--model", name, self.architectures)
+        family = self._only("--model", max(families, key=len), self.architectures)
+        member = name.removeprefix(family.name[:-1])
+        return replace(family, name=name, build=family.build.replace("*", member))
 
     def explainer(self, name: str) -> Explainer:
         """Return the explainer of this name; raise as `architecture` does."""

@@ -14,7 +14,8 @@ class Architecture:
     Parameters
     ----------
     name : str
-        As in `--model NAME`.
+        As in `--model NAME`. One that ends in `*` is a family: what a user writes in place of the
+        star stands in place of the star that `build` ends in, too.
     build : str
         `"package.module:function"`. The function takes the input shape (H, W, 1), then options
         as keyword arguments with types and defaults, and returns an uncompiled `keras.Model`

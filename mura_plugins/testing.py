@@ -10,7 +10,12 @@ Each check raises an AssertionError that says which promise is broken.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,27 +29,38 @@ if TYPE_CHECKING:
     import keras
 
 
-def check_architecture(record: Architecture, *, sizes: tuple[int, int] = (64, 96)) -> None:
+def check_architecture(
+    record: Architecture,
+    *,
+    sizes: tuple[int, int] = (64, 96),
+    options: Mapping[str, Any] | None = None,
+) -> None:
     """Check that an architecture builds, learns and is saved as the core needs it.
+
+    It is built at two sizes; its output is one float32 logit; the same seed gives the same weights
+    and loss; gradients reach every weight; it overfits eight images; saved and loaded, it gives
+    the same logits; and it trains on two devices (two halves of the CPU, in a process of its own).
 
     Parameters
     ----------
     record : Architecture
     sizes : tuple of int
-        Two sides of square images, in pixels, at which it must build.
+        Two sides of square images, in pixels, at which it must build. It is trained at the first.
+    options : mapping, optional
+        The builder's, such as fewer blocks, to check a large network in little time.
     """
     import keras
 
-    build = resolve(record.build)
+    options = dict(options or {})
+    build = partial(resolve(record.build), **options)
     for size in sizes:
         model = build((size, size, 1))
         assert isinstance(model, keras.Model), f"{record.build} returns no keras.Model"
         assert model.output_shape == (None, 1), f"output {model.output_shape} is not (None, 1)"
-        assert model.dtype_policy.compute_dtype == "float32" or _dtype(model) == "float32", (
-            "the logit must be float32"
-        )
+        assert _dtype(model) == "float32", f"the logit is {_dtype(model)}, not float32"
 
     size = sizes[0]
+    _check_deterministic(build, size)
     keras.utils.set_random_seed(0)
     model = build((size, size, 1))
     labels = (np.arange(8) % 2).astype(np.float32)[:, None]
@@ -53,13 +69,12 @@ def check_architecture(record: Architecture, *, sizes: tuple[int, int] = (64, 96
     _check_gradients_reach_all_weights(model, images, labels)
     _check_overfits(model, images, labels)
     logits = model.predict(images, verbose=0)
-    # Trained to certainty, a probability stays within 0 and 1; a logit doesn't.
-    assert logits.min() < 0 or logits.max() > 1, "the output is a probability, not a logit"
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.keras")
         again = keras.saving.load_model(Path(folder) / "model.keras", safe_mode=True)
     difference = np.abs(again.predict(images, verbose=0) - logits).max()
     assert difference <= 1e-6, f"saved and loaded, its logits differ by {difference}"
+    _check_two_devices(record, size, options)
 
 
 def check_explainer(record: Explainer, model: keras.Model | None = None) -> None:
@@ -105,6 +120,58 @@ def check_explainer(record: Explainer, model: keras.Model | None = None) -> None
         assert 18 <= column <= 29, "the map's peak isn't where the network's evidence is"
 
 
+def _check_deterministic(build: Any, size: int) -> None:
+    import keras
+
+    images = np.random.default_rng(1).normal(size=(4, size, size, 1)).astype(np.float32)
+    labels = np.array([[0], [1], [0], [1]], np.float32)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    weights, losses = [], []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        model = build((size, size, 1))
+        weights.append(model.get_weights())
+        losses.append(float(loss(labels, model(images, training=True))))
+    assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True)), (
+        "the same seed gives other weights"
+    )
+    assert abs(losses[0] - losses[1]) <= 1e-6, f"the same seed gives the losses {losses}"
+
+
+_ON_TWO_DEVICES = """
+import ast
+import sys
+import keras, numpy as np, tensorflow as tf
+from mura_plugins.manager import resolve
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+size = int(sys.argv[2])
+images = np.random.default_rng(0).normal(size=(4, size, size, 1)).astype(np.float32)
+labels = np.float32([[0], [1], [0], [1]])
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = resolve(sys.argv[1])((size, size, 1), **ast.literal_eval(sys.argv[3]))
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+    model.compile(optimizer="adam", loss=keras.losses.BinaryCrossentropy(from_logits=True))
+batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
+history = model.fit(batches, verbose=0)
+assert np.isfinite(history.history["loss"]).all(), history.history
+"""
+
+
+def _check_two_devices(record: Architecture, size: int, options: dict[str, Any]) -> None:
+    # In a process of its own: devices are divided before TensorFlow starts, or not at all.
+    command = [sys.executable, "-c", _ON_TWO_DEVICES, record.build, str(size), repr(options)]
+    # It finds modules where this process does, a test's temporary folders included.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(  # noqa: S603
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+    assert done.returncode == 0, f"it doesn't train on two devices: {reason[0]}"
+
+
 def _dtype(model: keras.Model) -> str:
     import keras
 
@@ -132,7 +199,14 @@ def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
 
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(optimizer=keras.optimizers.Adam(3e-3), loss=loss, jit_compile=False)
-    losses = [float(model.train_on_batch(images, labels)) for _ in range(150)]
+    losses: list[float] = []
+    while len(losses) < 150 and not (losses and max(losses[-5:]) < 0.1 * losses[0]):
+        losses.append(float(model.train_on_batch(images, labels)))
+    # Called as in training: the moving statistics of batch normalisation take longer to settle.
+    outputs = np.asarray(model(images, training=True))
+    assert outputs.min() < 0 or outputs.max() > 1, (
+        "trained on eight images, its outputs stay within 0 and 1: a probability, not a logit"
+    )
     assert min(losses[-10:]) < 0.5 * losses[0], (
         f"it doesn't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}"
     )

@@ -88,6 +88,7 @@ def test_defaults_are_shown():
 
 def test_a_run_leaves_its_whole_folder(finished: Path, mura: Path):
     assert {path.name for path in finished.iterdir()} == {
+        "checkpoint.npz",
         "config.yaml",
         "console.txt",
         "counts.csv",

@@ -1,0 +1,29 @@
+"""The dense network of the 2019 report."""
+
+import keras
+from keras import layers
+
+
+def dense(
+    input_shape: tuple[int, int, int],
+    units: tuple[int, ...] = (512, 64, 32),
+    dropout: float = 0.5,
+) -> keras.Model:
+    """Return layers of units that each see all of the layer before, as the report's code had them.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1); the report used (224, 224, 1), which makes 25.7 million weights.
+    units : tuple of int
+        Of the hidden layers.
+    dropout : float
+        Share of the last hidden layer's units dropped in training.
+    """
+    inputs = keras.Input(input_shape)
+    features = layers.Flatten(name="flatten")(inputs)
+    for number, count in enumerate(units, start=1):
+        features = layers.Dense(count, activation="relu", name=f"dense{number}")(features)
+    features = layers.Dropout(dropout, name="dropout")(features)
+    logit = layers.Dense(1, dtype="float32", name="logit")(features)
+    return keras.Model(inputs, logit, name="dense")
