@@ -22,6 +22,7 @@ class AccumulatingModel(keras.Model):
     """
 
     accumulate = 1
+    gradients: list[tf.Variable]  # summed so far, of each trainable weight
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Add the gradients of one batch to the sums."""
@@ -32,7 +33,7 @@ class AccumulatingModel(keras.Model):
             loss = self.compute_loss(x, y, predicted, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_weights)
-        for total, gradient in zip(self._gradients, gradients, strict=True):
+        for total, gradient in zip(self.gradients, gradients, strict=True):
             total.assign_add(gradient / self.accumulate)
         self.metrics[0].update_state(loss * self.distribute_strategy.num_replicas_in_sync)
         return self.compute_metrics(x, y, predicted, sample_weight)
@@ -43,7 +44,7 @@ class AccumulatingModel(keras.Model):
             return
         strategy = self.distribute_strategy
         with strategy.scope():
-            self._gradients = [
+            self.gradients = [
                 tf.Variable(
                     tf.zeros(weight.shape, weight.dtype),
                     trainable=False,
@@ -59,7 +60,7 @@ class AccumulatingModel(keras.Model):
             reduce_retracing=True,
             jit_compile=self.jit_compile,
         )
-        move = tf.function(lambda: strategy.run(self._move_weights))
+        move = tf.function(lambda: strategy.run(self.move_weights))
 
         def train_function(iterator: Iterator[Any]) -> dict[str, tf.Tensor]:
             logs: dict[str, Any] = {}
@@ -72,8 +73,9 @@ class AccumulatingModel(keras.Model):
 
         self.train_function: Callable[..., Any] = train_function
 
-    def _move_weights(self) -> None:
-        pairs = zip(self._gradients, self.trainable_weights, strict=True)
+    def move_weights(self) -> None:
+        """Apply the summed gradients, and begin new sums."""
+        pairs = zip(self.gradients, self.trainable_weights, strict=True)
         self.optimizer.apply_gradients([(total.read_value(), weight) for total, weight in pairs])
-        for total in self._gradients:
+        for total in self.gradients:
             total.assign(tf.zeros_like(total))

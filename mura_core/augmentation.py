@@ -39,7 +39,8 @@ class Augmentation(keras.layers.Layer):
     """
 
     def __init__(self, kinds: Collection[str], **options: Any) -> None:
-        super().__init__(**options)
+        # Levels and numbers have more than 16 bits, whatever the network computes in.
+        super().__init__(dtype="float32", **options)
         self.kinds = tuple(kinds)
 
     def call(self, inputs: Any) -> tf.Tensor:

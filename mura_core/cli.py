@@ -7,14 +7,17 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
 from mura_core.errors import DataError, MuraError
+
+if TYPE_CHECKING:
+    from mura_core.run_folder import RunConfig
 
 _NOT_A_DEVICE = "For research and teaching: not a medical device, never in place of a radiologist."
 
@@ -86,6 +89,24 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _positive = click.IntRange(min=1)
 
+
+class _Bytes(click.ParamType):  # type: ignore[type-arg]
+    """A size such as 8GiB."""
+
+    name = "SIZE"
+    _units: ClassVar = {"GiB": 2**30, "GB": 10**9, "MiB": 2**20, "MB": 10**6}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        for unit, size in self._units.items():
+            number = str(value).removesuffix(unit).strip()
+            if number != value and number.replace(".", "", 1).isdecimal():
+                return int(float(number) * size)
+        return self.fail(f"{value!r} is not a size such as 8GiB or 7500MB", param, ctx)
+
+
+_size = click.option("--size", type=_positive, default=224, help="Side of the images, in pixels.")
+
 _data_options = _options(
     click.option(
         "--data",
@@ -99,7 +120,7 @@ _data_options = _options(
         metavar="PART",
         help="Only this part, such as elbow; repeat for several.  [default: all]",
     ),
-    click.option("--size", type=_positive, default=224, help="Side of the images, in pixels."),
+    _size,
     click.option(
         "--resize",
         type=click.Choice(["area", "bilinear", "linear"]),
@@ -116,7 +137,7 @@ _data_options = _options(
     click.option("--seed", type=click.IntRange(min=0), default=2019, help="Of everything random."),
 )
 
-_training_options = _options(
+_network_options = _options(
     click.option("--model", default="conv4", help="Architecture; see `mura-run plugins`."),
     click.option(
         "--model-option", multiple=True, metavar="KEY=VALUE", help="Of the architecture; repeat."
@@ -127,7 +148,10 @@ _training_options = _options(
         metavar="NAME|FILE",
         help="To start from, for keras: models: imagenet, or a file.",
     ),
-    click.option("--epochs", type=_positive, default=10, help="Passes over the training images."),
+)
+
+# What decides how much memory training takes.
+_step_options = _options(
     click.option("--batch-size", type=_positive, default=8, help="Images a training step."),
     click.option(
         "--accumulate",
@@ -136,6 +160,29 @@ _training_options = _options(
         metavar="N",
         help="Average the gradients of N batches: a batch N times as large, in less memory.",
     ),
+    click.option(
+        "--mixed-precision",
+        is_flag=True,
+        help="Compute in 16 bits (float16 on a GPU, bfloat16 on a CPU), keep weights in 32.",
+    ),
+    click.option(
+        "--rematerialise",
+        is_flag=True,
+        help="Compute features again on the way back: less memory, a third more work.",
+    ),
+)
+
+_fit_option = click.option(
+    "--gpu-memory",
+    type=_Bytes(),
+    help="Make the training fit GPUs of this size, such as 8GiB, as `mura-run plan` would.",
+)
+
+_training_options = _options(
+    _network_options,
+    _step_options,
+    _fit_option,
+    click.option("--epochs", type=_positive, default=10, help="Passes over the training images."),
     click.option(
         "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, help="Of Adam."
     ),
@@ -183,11 +230,6 @@ _training_options = _options(
         type=click.Choice(["loss", "auroc"]),
         default="loss",
         help="Figure that decides, on a tenth of the training patients, held out for it.",
-    ),
-    click.option(
-        "--mixed-precision",
-        is_flag=True,
-        help="Compute in 16 bits (float16 on a GPU, bfloat16 on a CPU), keep weights in 32.",
     ),
     click.option(
         "--devices",
@@ -321,29 +363,49 @@ def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log.handlers = [results, warned]
 
 
+def _config(gpu_memory: int | None, settings: Mapping[str, Any]) -> RunConfig:
+    from mura_core.run import fit_into
+    from mura_core.run_folder import RunConfig
+
+    config = RunConfig(**settings)
+    return config if gpu_memory is None else fit_into(config, gpu_memory)
+
+
 # The commands ---------------------------------------------------------------------------------
 
 
 @_command(_data_options, _training_options, _explain_options)
-def run(out: Path, resume: Path | None, **settings: Any) -> None:
+def run(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any) -> None:
     """Train, judge and explain, and write a report: the default command."""
     from mura_core.run import run
-    from mura_core.run_folder import RunConfig
 
     _refuse_changes(resume)
-    run(RunConfig(**settings), out, resume=resume is not None)
+    run(_config(gpu_memory, settings), out, resume=resume is not None)
 
 
 @_command(_data_options, _training_options)
-def train(out: Path, resume: Path | None, **settings: Any) -> None:
+def train(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any) -> None:
     """Train a model and judge it on the validation images."""
     from mura_core.run import evaluate, train, write_report
-    from mura_core.run_folder import RunConfig
 
     _refuse_changes(resume)
-    train(RunConfig(**settings), out, resume=resume is not None)
+    train(_config(gpu_memory, settings), out, resume=resume is not None)
     evaluate(out)
     write_report(out)
+
+
+@_command(
+    _network_options,
+    _size,
+    _step_options,
+    click.option("--gpu-memory", type=_Bytes(), default="8GiB", help="Of the GPU."),
+)
+def plan(gpu_memory: int, **settings: Any) -> None:
+    """Say what memory a training would take, and how it fits a GPU, before it starts."""
+    from mura_core.run import plan
+    from mura_core.run_folder import RunConfig
+
+    click.echo(plan(RunConfig(**settings), gpu_memory))
 
 
 @_command(

@@ -77,6 +77,23 @@ def has_gpu(strategy: tf.distribute.Strategy) -> bool:
     return any("GPU" in device for device in strategy.extended.worker_devices)
 
 
+def gpu_memory(strategy: tf.distribute.Strategy) -> int | None:
+    """Return the bytes that TensorFlow may take of the strategy's smallest GPU; None without one.
+
+    Untried: no machine with a GPU was at hand.
+    """
+    if not has_gpu(strategy):
+        return None
+    from tensorflow.python.client import device_lib
+
+    chosen = {device.rpartition("device:")[2] for device in strategy.extended.worker_devices}
+    return min(
+        device.memory_limit
+        for device in device_lib.list_local_devices()
+        if device.name.rpartition("device:")[2] in chosen
+    )
+
+
 @contextmanager
 def _quiet_standard_error() -> Iterator[None]:
     # TensorFlow's C++ side writes to file descriptor 2 before any log level applies. What it

@@ -42,6 +42,9 @@ class Recipe:
         patients, held out for it, and never on validation images.
     mixed_precision : bool
         Compute in float16 on a GPU, in bfloat16 on a CPU; weights stay in float32.
+    rematerialise : bool
+        Compute features again on the way back instead of keeping them: less memory, about a third
+        more work, the same result.
     jit : {"auto", "on", "off"}
         Whether XLA compiles the training step: automatically, on a single CPU without AVX-512.
     """
@@ -59,6 +62,7 @@ class Recipe:
     early_stopping: int = 0
     watch: Watched = "loss"
     mixed_precision: bool = False
+    rematerialise: bool = False
     jit: str = "auto"
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,12 @@ def train(
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest)
 
-    from mura_core.devices import start_tensorflow, strategy_on
+    from mura_core.devices import gpu_memory, start_tensorflow, strategy_on
 
     start_tensorflow(config.seed, deterministic=config.deterministic)
 
     from mura_core.augmentation import write_contact_sheet
+    from mura_core.planning import counter, warn_if_too_large
     from mura_core.prediction import predict_logits, probability
     from mura_core.training import build_model, fit, refuse_untrainable, report_class_weights
 
@@ -96,6 +98,14 @@ def train(
     build = resolve(architecture.build)
     options = parse_options(build, config.options)
     strategy = strategy_on(config.devices)
+    memory = gpu_memory(strategy)
+    if memory is not None:
+        warn_if_too_large(
+            counter(build, options, config.square),
+            config.recipe,
+            memory,
+            strategy.num_replicas_in_sync,
+        )
     if not resume:
         make_run_folder(folder)
         write_config(folder / "config.yaml", config)
@@ -142,6 +152,44 @@ def train(
     logits = predict_logits(model, prepared.images, valid)
     predictions = table.iloc[valid].assign(fold=0, logit=logits, probability=probability(logits))
     write_csv(folder / "predictions.csv", predictions)
+
+
+def plan(config: RunConfig, gpu_memory: int) -> str:
+    """Return what a run's training would take of a GPU, and what to do about it, as text.
+
+    Parameters
+    ----------
+    gpu_memory : int
+        Bytes.
+    """
+    from mura_core.devices import start_tensorflow
+
+    start_tensorflow(config.seed)
+
+    from mura_core.planning import plan_as_text
+
+    return plan_as_text(_memory_counter(config), config.recipe, gpu_memory)
+
+
+def fit_into(config: RunConfig, gpu_memory: int) -> RunConfig:
+    """Return a run's settings, changed as little as its training needs to fit each GPU."""
+    from mura_core.devices import start_tensorflow, strategy_on
+
+    start_tensorflow(config.seed)
+
+    from mura_core.planning import fitted, flags
+
+    replicas = strategy_on(config.devices).num_replicas_in_sync
+    recipe = fitted(_memory_counter(config), config.recipe, gpu_memory, replicas)
+    log.info("Planned: %s", flags(recipe))
+    return replace(config, **asdict(recipe))
+
+
+def _memory_counter(config: RunConfig) -> Any:
+    from mura_core.planning import counter
+
+    build = resolve(load_plugins().architecture(config.model).build)
+    return counter(build, parse_options(build, config.options), config.square)
 
 
 def evaluate(folder: Path) -> None:

@@ -25,6 +25,7 @@ from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
 from mura_core.progress import Progress
 from mura_core.recipe import Recipe
+from mura_core.rematerialisation import Rematerialised
 from mura_core.resizing import Square
 from mura_core.splits import hold_out
 from mura_core.statistics import PixelStatistics
@@ -169,20 +170,7 @@ def fit(
     batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)
     # Whole groups of batches: what is left over sits the epoch out.
     steps = len(rows["train"]) // (batch_size * recipe.accumulate) * recipe.accumulate
-    with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
-        model = build()
-        if strategy.num_replicas_in_sync > 1:
-            _synchronise_normalisation(model)
-        trained = _trained(model, recipe)
-        trained.compile(
-            optimizer=_optimizer(recipe, steps),
-            loss=keras.losses.BinaryCrossentropy(
-                from_logits=True, label_smoothing=recipe.label_smoothing
-            ),
-            metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
-            jit_compile=_use_xla(recipe.jit, strategy),
-        )
-        trained.optimizer.build(trained.trainable_variables)
+    model, trained = compiled(build, recipe, steps, strategy)
     follow = Follow(
         model,
         images,
@@ -235,9 +223,39 @@ def _speed_of(batches: tf.data.Dataset, batch_size: int) -> float:
     return (count - 1) * batch_size / max(time.perf_counter() - started, 1e-9)
 
 
+def compiled(
+    build: Callable[[], keras.Model], recipe: Recipe, steps: int, strategy: tf.distribute.Strategy
+) -> tuple[keras.Model, keras.Model]:
+    """Return a model, and what is fitted to train it: the same, or a model that holds it.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the model; called where its variables belong to the strategy's devices.
+    recipe : Recipe
+    steps : int
+        Batches an epoch.
+    """
+    with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
+        model = build()
+        if strategy.num_replicas_in_sync > 1:
+            _synchronise_normalisation(model)
+        trained = _trained(model, recipe)
+        trained.compile(
+            optimizer=_optimizer(recipe, steps),
+            loss=keras.losses.BinaryCrossentropy(
+                from_logits=True, label_smoothing=recipe.label_smoothing
+            ),
+            metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+            jit_compile=_use_xla(recipe.jit, strategy),
+        )
+        trained.optimizer.build(trained.trainable_variables)
+    return model, trained
+
+
 def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
     """Return what is fitted to train a model; the model, which is saved, stays a plain one."""
-    if not recipe.augment and recipe.accumulate == 1:
+    if not (recipe.augment or recipe.rematerialise or recipe.accumulate > 1):
         return model
     inputs: Any = keras.Input(model.input_shape[1:], name="images")
     images = inputs
@@ -245,9 +263,14 @@ def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
         numbers = keras.Input((NUMBERS,), name="numbers")
         images = Augmentation(recipe.augment)([inputs, numbers])
         inputs = [inputs, numbers]
+    if recipe.rematerialise:
+        network = Rematerialised(model.layers[-1])
+        logits = network(model.get_layer("standardisation")(images))
+    else:
+        logits = model(images)
     if recipe.accumulate == 1:
-        return keras.Model(inputs, model(images))
-    accumulating = AccumulatingModel(inputs, model(images))
+        return keras.Model(inputs, logits)
+    accumulating = AccumulatingModel(inputs, logits)
     accumulating.accumulate = recipe.accumulate
     return accumulating
 

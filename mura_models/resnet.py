@@ -14,14 +14,32 @@ _FILTERS = (64, 128, 256, 512)  # table 1, of the four stages
 _EPSILON, _MOMENTUM = 1e-5, 0.9  # of the normalisation, torchvision's
 
 
-def resnet18(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return the network of 18 layers for (H, W, 1) images, of any size from 32 x 32 pixels."""
-    return residual_network(input_shape, (2, 2, 2, 2), name="resnet18")
+def resnet18(
+    input_shape: tuple[int, int, int], width: float = 1.0, dropout: float = 0.0
+) -> keras.Model:
+    """Return the network of 18 layers.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1), of any size from 32 x 32 pixels.
+    width : float
+        The share of the paper's filters. A quarter trains on a CPU.
+    dropout : float
+        Share of the features dropped in training, before the logit; the paper drops none.
+    """
+    return residual_network(
+        input_shape, (2, 2, 2, 2), width=width, dropout=dropout, name="resnet18"
+    )
 
 
-def resnet34(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return the network of 34 layers for (H, W, 1) images, of any size from 32 x 32 pixels."""
-    return residual_network(input_shape, (3, 4, 6, 3), name="resnet34")
+def resnet34(
+    input_shape: tuple[int, int, int], width: float = 1.0, dropout: float = 0.0
+) -> keras.Model:
+    """Return the network of 34 layers; the parameters are those of `resnet18`."""
+    return residual_network(
+        input_shape, (3, 4, 6, 3), width=width, dropout=dropout, name="resnet34"
+    )
 
 
 def resnet50(input_shape: tuple[int, int, int]) -> keras.Model:
@@ -38,6 +56,8 @@ def residual_network(
     input_shape: tuple[int, int, int],
     blocks: tuple[int, int, int, int],
     outputs: int = 1,
+    width: float = 1.0,
+    dropout: float = 0.0,
     name: str = "resnet",
 ) -> keras.Model:
     """Return a network of basic blocks, two 3 x 3 convolutions each.
@@ -50,17 +70,22 @@ def residual_network(
         Of each stage.
     outputs : int
         Logits; the paper's networks have 1,000.
+    width, dropout : float
+        As of `resnet18`.
     """
     inputs = keras.Input(input_shape)
-    features = _convolved(inputs, 64, 7, stride=2, name="stem")
+    widths = [max(1, round(filters * width)) for filters in _FILTERS]
+    features = _convolved(inputs, widths[0], 7, stride=2, name="stem")
     features = layers.ReLU(name="stem_relu")(features)
     features = layers.ZeroPadding2D(1, name="stem_pool_padding")(features)
     features = layers.MaxPooling2D(3, strides=2, name="stem_pool")(features)
-    for stage, (filters, count) in enumerate(zip(_FILTERS, blocks, strict=True), start=1):
+    for stage, (filters, count) in enumerate(zip(widths, blocks, strict=True), start=1):
         for block in range(1, count + 1):
             stride = 2 if block == 1 and stage > 1 else 1
             features = _basic_block(features, filters, stride, name=f"stage{stage}_block{block}")
     features = layers.GlobalAveragePooling2D(name="mean")(features)
+    if dropout:
+        features = layers.Dropout(dropout, name="dropout")(features)
     logits = layers.Dense(outputs, dtype="float32", name="logit")(features)
     return keras.Model(inputs, logits, name=name)
 

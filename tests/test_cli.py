@@ -229,7 +229,7 @@ def test_left_out_images_are_counted_named_and_listed(own_mura: Path, tmp_path: 
 
 def test_unknown_names_are_usage_errors_that_list_the_known(mura: Path, tmp_path: Path):
     out = ("--data", mura, "--out", tmp_path / "run", *SMALL)
-    refused(2, "--model 'conv9' is not one of conv4", "--model", "conv9", *out)
+    refused(2, "--model 'conv9' is not one of conv2, conv3, conv4", "--model", "conv9", *out)
     refused(2, "--explain 'magic' is not one of gradcam", "--explain", "magic", *out)
     refused(2, "--body-part 'knee' is not one of XR_ELBOW, XR_WRIST", "--body-part", "knee", *out)
     refused(2, "it has dropout=0.5", "--model-option", "depth=3", *out)
@@ -276,7 +276,7 @@ def test_a_full_disk_is_one_line(finished: Path, mura: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("epochs: 10\nlearning: 1\n", "'learning' is not one of data, body_part"),
+        ("epochs: 10\nlearning: 1\n", "'learning' is not one of epochs, batch_size"),
         ("epochs: [1\n", "is not YAML"),
         ("just words", "must hold lines like"),
         ("epochs: many\n", "epochs: 'many' is no value for it"),
@@ -381,8 +381,10 @@ def test_control_c_ends_in_one_line_that_says_what_is_safe(own_mura: Path, tmp_p
     ]  # fmt: skip
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        # A shell's background jobs ignore the signal, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
         for line in process.stdout:
             if line.startswith("Epoch 2 "):
                 process.send_signal(signal.SIGINT)

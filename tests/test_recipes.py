@@ -161,7 +161,8 @@ def test_label_smoothing_and_weight_decay(data, tmp_path):
 
 
 def test_mixed_precision_computes_in_16_bits_and_saves_a_plain_model(data, tmp_path):
-    model = trained(data, tmp_path / "run", Recipe(epochs=2, mixed_precision=True), build=conv4)
+    recipe = Recipe(epochs=2, mixed_precision=True, rematerialise=True, augment=("rotate",))
+    model = trained(data, tmp_path / "run", recipe, build=conv4)
     [convolution, *_] = [
         layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Conv2D)
     ]

@@ -214,7 +214,15 @@ def test_two_devices_train_what_one_does(mura, tmp_path, accumulate):
 
 
 def test_a_network_that_an_image_is_too_small_for_is_refused_in_one_line():
+    def deep(shape):
+        features = inputs = keras.Input(shape)
+        for _ in range(3):
+            features = keras.layers.MaxPooling2D(4)(features)
+        return keras.Model(inputs, keras.layers.Dense(1)(features))
+
     with pytest.raises(UsageError, match="can't be built for 16 x 16 pixels: Computed"):
+        build_model(deep, {}, None, Square(16))
+    with pytest.raises(UsageError, match="conv4 takes images of at least 32 x 32 pixels"):
         build_model(conv4, {}, None, Square(16))
 
 
