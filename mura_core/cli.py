@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import click
 
 from mura_core.errors import DataError, MuraError
+from mura_core.recipe import RECIPES
 
 if TYPE_CHECKING:
     from mura_core.run_folder import RunConfig
@@ -55,6 +56,11 @@ def _load_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> N
     except DataError as error:
         raise click.UsageError(str(error)) from None
     ctx.default_map = {**(ctx.default_map or {}), **settings}
+
+
+def _load_recipe(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is not None:
+        ctx.default_map = {**(ctx.default_map or {}), **RECIPES[name]}
 
 
 def _load_resumed(ctx: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
@@ -269,6 +275,14 @@ _training_options = _options(
         default=lambda: Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}",
         show_default="runs/<time>",
         help="The run folder, which must be new.",
+    ),
+    click.option(
+        "--recipe",
+        type=click.Choice(list(RECIPES)),
+        is_eager=True,
+        expose_value=False,
+        callback=_load_recipe,
+        help="Options that were tried together; others that are given as well go before.",
     ),
     click.option(
         "--config",

@@ -100,6 +100,11 @@ class Follow(keras.callbacks.Callback):
         return len(self._history) >= self._recipe.epochs or self._stops_early
 
     @property
+    def best_epoch(self) -> int:
+        """The epoch, counted from 1, with the best watched figure."""
+        return len(self._history) - self._without_better
+
+    @property
     def _stops_early(self) -> bool:
         return 0 < self._recipe.early_stopping <= self._without_better
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Schedule: TypeAlias = Literal["constant", "cosine", "plateau"]
 Keep: TypeAlias = Literal["last", "best"]
@@ -69,3 +70,25 @@ class Recipe:
     def watches(self) -> bool:
         """Whether a figure decides anything, for which images must be held out."""
         return self.keep == "best" or self.early_stopping > 0 or self.schedule == "plateau"
+
+
+# Options of a run, by the name of `--recipe`; docs/training.md says what each reaches.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # As its code had it; the other defaults are the report's already.
+    "report2019": {"model": "conv4", "resize": "linear", "fit": "stretch", "epochs": 10},
+    # Half an hour of one core for some 1,800 images.
+    "half-hour": {
+        "model": "resnet18",
+        "model_option": ("width=0.25",),
+        "size": 256,
+        "fit": "pad",
+        "epochs": 40,
+        "batch_size": 16,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "weight_decay": 0.05,
+        "label_smoothing": 0.05,
+        "augment": ("flip", "rotate", "shift", "contrast"),
+        "class_weights": "none",
+    },
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,9 @@ from mura_core.resizing import Square
 from mura_core.splits import hold_out
 from mura_core.statistics import PixelStatistics
 
+log = logging.getLogger("mura")
+
+_WATCHED_NAMES = {"loss": "loss", "auroc": "AUROC"}
 _FEED_SECONDS = 0.3  # for which the feed's speed is measured
 _WATCHED_PARTS = 10  # one of so many parts of the training patients is held out to be watched
 
@@ -208,6 +212,10 @@ def fit(
         )
     if recipe.keep == "best":
         model.load_weights(folder / "model.keras")
+        log.info(
+            "Kept the weights of epoch %d, the best by the %s of the training patients held out",
+            follow.best_epoch, _WATCHED_NAMES[recipe.watch],
+        )  # fmt: skip
     return model
 
 

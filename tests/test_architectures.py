@@ -7,9 +7,16 @@ from itertools import pairwise
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import mura_models
+from mura_core.cli import main
+from mura_core.data import cache_folder, open_data
+from mura_core.prediction import load_model, predict_logits
+from mura_core.prepared import prepare
+from mura_core.resizing import Square
 from mura_models import applications
 from mura_models.resnet import residual_network
 from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
@@ -22,14 +29,15 @@ RECORDS = {record.name: record for record in mura_models.mura_architectures()}
 LARGE = {"resnet50": "ResNet50", "densenet121": "DenseNet121", "densenet169": "DenseNet169"}
 MEMBERS = {"keras:*": "keras:MobileNet"}
 OPTIONS = {"densenet-small": {"blocks": (1, 1, 1, 1)}}
-SLOW = [
-    pytest.param(name, marks=pytest.mark.slow)
-    for name in ("vgg-like", "resnet18", "resnet34", "densenet-small", "keras:*")
+SLOW = {"vgg-like", "resnet18", "resnet34", "densenet-small", "keras:*"}
+CHECKED = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in RECORDS
+    if name not in LARGE
 ]
-QUICK = [name for name in RECORDS if name not in {*LARGE, *(slow.values[0] for slow in SLOW)}]
 
 
-@pytest.mark.parametrize("name", [*QUICK, *SLOW])
+@pytest.mark.parametrize("name", CHECKED)
 def test_an_architecture_keeps_the_contract(name):
     sizes = (64, 96) if name == "conv3" else (32, 48)
     record = load_plugins().architecture(MEMBERS.get(name, name))
@@ -282,3 +290,25 @@ def test_a_download_that_cannot_happen_is_one_line(monkeypatch, tmp_path):
     with pytest.raises(PluginError, match=r"MobileNetV2 can't be downloaded .*fetch") as caught:
         resolve("mura_models.applications:MobileNetV2")((96, 96, 1), weights="imagenet")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECORDS)
+def test_an_architecture_trains_for_an_epoch_on_the_phantoms(name, tmp_path):
+    out = tmp_path / "run"
+    command = [
+        "train", "--model", MEMBERS.get(name, name), "--body-part", "hand", "--size", "64",
+        "--epochs", "1", "--batch-size", "16", "--jit", "off", "--out", str(out),
+    ]  # fmt: skip
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    history = pd.read_csv(out / "history.csv")
+    assert np.isfinite(history[["loss", "val_loss"]]).all(axis=None)
+    # The saved file is the trained network, whole.
+    predictions = pd.read_csv(out / "predictions.csv")
+    model = load_model(out / "model.keras")
+    prepared = prepare(open_data("phantoms", ["hand"], seed=2019), cache_folder(), Square(64))
+    rows = np.flatnonzero(prepared.table["split"] == "valid")
+    np.testing.assert_allclose(
+        predict_logits(model, prepared.images, rows), predictions["logit"], rtol=1e-4, atol=1e-4
+    )

@@ -19,7 +19,9 @@ from PIL import Image
 from mura_core.cli import main
 from mura_core.manifest import read_manifest
 from mura_core.prepared import prepare
+from mura_core.recipe import RECIPES
 from mura_core.resizing import Square
+from mura_core.run_folder import read_config
 from mura_core.statistics import load_statistics
 
 SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
@@ -406,3 +408,28 @@ def test_odd_image_modes_are_read_right_among_many(own_mura: Path, tmp_path: Pat
     result = mura_run("prepare", "--data", own_mura, "--size", "32")
     assert result.exit_code == 0, result.output
     assert "Left out" not in result.output
+
+
+def test_a_recipe_sets_options_that_others_go_before(mura: Path, tmp_path: Path):
+    out = tmp_path / "run"
+    result = mura_run(
+        "train", "--recipe", "half-hour", "--data", mura, "--out", out, "--size", "32",
+        "--epochs", "1", "--model-option", "width=0.1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    assert config["model"] == "resnet18"
+    assert config["fit"] == "pad"
+    assert (config["size"], config["epochs"]) == (32, 1)
+    assert config["model_option"] == ["width=0.1"]
+    refused(2, "'quick' is not one of 'report2019', 'half-hour'", "--recipe", "quick")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_name_options_and_values_of_their_types(name: str, tmp_path: Path):
+    settings = {
+        option: list(value) if isinstance(value, tuple) else value
+        for option, value in RECIPES[name].items()
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert read_config(tmp_path / "config.yaml") == settings

@@ -108,13 +108,15 @@ def test_schedules(data, tmp_path):
     assert rates["plateau"][-1] < 0.5
 
 
-def test_the_best_epoch_is_chosen_on_training_patients_and_kept(data, tmp_path):
+def test_the_best_epoch_is_chosen_on_training_patients_and_kept(data, tmp_path, caplog):
     images, table = data
     recipe = Recipe(epochs=12, batch_size=8, learning_rate=0.03, keep="best", watch="loss")
-    model = trained(data, tmp_path / "best", recipe)
+    with caplog.at_level("INFO", logger="mura"):
+        model = trained(data, tmp_path / "best", recipe)
     seen = history(tmp_path / "best")
     best = int(seen["tune_loss"].argmin())
     assert best < 11, "the last epoch was the best: this shows nothing"
+    assert f"Kept the weights of epoch {best + 1}, the best by the loss" in caplog.text
     # The model is that epoch's: its validation loss is the one of that row.
     valid = np.flatnonzero(table["split"] == "valid")
     labels = table["label"].to_numpy()[valid]

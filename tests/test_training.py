@@ -1,5 +1,6 @@
 """Training: the network of 2019, its standardisation, and one device against two."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -164,7 +165,7 @@ def test_a_model_file_that_is_none_or_runs_code_is_refused(tmp_path: Path):
 
 
 TRAIN_ON_DEVICES = """
-import sys, tempfile
+import json, sys, tempfile
 from pathlib import Path
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -190,21 +191,31 @@ statistics = prepared.statistics()
 table = prepared.table[:61]  # a number that no batch divides
 logits = []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
-    keras.utils.set_random_seed(3)
-    model = fit(lambda: build_model(network, {}, statistics, Square(32)),
-                prepared.images, table, Recipe(epochs=2, accumulate=int(sys.argv[3])),
-                class_weights={0: 1.3, 1: 3.0}, seed=3,
-                strategy=tf.distribute.MirroredStrategy(devices),
-                folder=Path(tempfile.mkdtemp(dir=folder)))
+    run = Path(tempfile.mkdtemp(dir=folder))
+    # Two devices are stopped after an epoch, and go on.
+    for epochs in ((2,) if len(devices) == 1 else (1, 2)):
+        keras.utils.set_random_seed(3)
+        recipe = Recipe(epochs=epochs, **json.loads(sys.argv[3]))
+        model = fit(lambda: build_model(network, {}, statistics, Square(32)),
+                    prepared.images, table, recipe,
+                    class_weights={0: 1.3, 1: 3.0}, seed=3,
+                    strategy=tf.distribute.MirroredStrategy(devices), folder=run)
     logits.append(predict_logits(model, prepared.images, np.arange(len(table))))
 print(float(np.abs(logits[0] - logits[1]).max()), float(np.ptp(logits[0])))
 """
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_devices_train_what_one_does(mura, tmp_path, accumulate):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"accumulate": 2, "augment": ["flip", "rotate"]},
+        {"rematerialise": True, "keep": "best", "weight_decay": 0.01},
+    ],
+)
+def test_two_devices_train_what_one_does(mura, tmp_path, options):
     command = [
-        sys.executable, "-c", TRAIN_ON_DEVICES, str(mura), str(tmp_path), str(accumulate)
+        sys.executable, "-c", TRAIN_ON_DEVICES, str(mura), str(tmp_path), json.dumps(options)
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
