@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -111,7 +111,12 @@ class _Bytes(click.ParamType):  # type: ignore[type-arg]
         return self.fail(f"{value!r} is not a size such as 8GiB or 7500MB", param, ctx)
 
 
-_size = click.option("--size", type=_positive, default=224, help="Side of the images, in pixels.")
+_size = click.option(
+    "--size",
+    type=_positive,
+    show_default="the architecture's, mostly 224",
+    help="Side of the images, in pixels.",
+)
 
 _data_options = _options(
     click.option(
@@ -377,10 +382,13 @@ def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log.handlers = [results, warned]
 
 
-def _config(gpu_memory: int | None, settings: Mapping[str, Any]) -> RunConfig:
+def _config(settings: dict[str, Any], gpu_memory: int | None = None) -> RunConfig:
     from mura_core.run import fit_into
     from mura_core.run_folder import RunConfig
+    from mura_plugins.manager import load_plugins
 
+    if settings["size"] is None:
+        settings["size"] = load_plugins().architecture(settings["model"]).input_size
     config = RunConfig(**settings)
     return config if gpu_memory is None else fit_into(config, gpu_memory)
 
@@ -394,7 +402,7 @@ def run(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any)
     from mura_core.run import run
 
     _refuse_changes(resume)
-    run(_config(gpu_memory, settings), out, resume=resume is not None)
+    run(_config(settings, gpu_memory), out, resume=resume is not None)
 
 
 @_command(_data_options, _training_options)
@@ -403,7 +411,7 @@ def train(out: Path, resume: Path | None, gpu_memory: int | None, **settings: An
     from mura_core.run import evaluate, train, write_report
 
     _refuse_changes(resume)
-    train(_config(gpu_memory, settings), out, resume=resume is not None)
+    train(_config(settings, gpu_memory), out, resume=resume is not None)
     evaluate(out)
     write_report(out)
 
@@ -417,9 +425,8 @@ def train(out: Path, resume: Path | None, gpu_memory: int | None, **settings: An
 def plan(gpu_memory: int, **settings: Any) -> None:
     """Say what memory a training would take, and how it fits a GPU, before it starts."""
     from mura_core.run import plan
-    from mura_core.run_folder import RunConfig
 
-    click.echo(plan(RunConfig(**settings), gpu_memory))
+    click.echo(plan(_config(settings), gpu_memory))
 
 
 @_command(
@@ -436,7 +443,9 @@ def plan(gpu_memory: int, **settings: Any) -> None:
         help="Keep the training images' mean and deviation image alone, not the images.",
     ),
 )
-def prepare(csv_by_part: Path | None, statistics_only: bool, **settings: Any) -> None:
+def prepare(
+    csv_by_part: Path | None, statistics_only: bool, size: int | None, **settings: Any
+) -> None:
     """Read every image once, and keep it in the cache for later runs."""
     from mura_core.data import (
         open_data,
@@ -449,7 +458,7 @@ def prepare(csv_by_part: Path | None, statistics_only: bool, **settings: Any) ->
     from mura_core.run_folder import RunConfig
     from mura_plugins.manager import load_plugins
 
-    config = RunConfig(**settings)
+    config = RunConfig(**settings) if size is None else RunConfig(size=size, **settings)
     manifest = open_data(config.data, config.body_part, config.seed)
     say_counts(config.data, manifest)
     if csv_by_part is not None:

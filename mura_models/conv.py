@@ -55,7 +55,7 @@ def conv3(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Mode
     return _with_logit(inputs, features, "conv3")
 
 
-def conv4(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Model:
+def conv4(input_shape: tuple[int, int, int], width: int = 1, dropout: float = 0.5) -> keras.Model:
     """Return the report's last and best network, section 5.2.3.
 
     The report ended in a sigmoid; here its logit is the output, which is the same network.
@@ -64,12 +64,14 @@ def conv4(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Mode
     ----------
     input_shape : tuple
         (H, W, 1); the report used (224, 224, 1). At least 32 x 32 pixels.
+    width : int
+        So many times the report's filters.
     dropout : float
         Share of the dense layer's units dropped in training.
     """
     refuse_smaller(input_shape, 32, "conv4")
     inputs = keras.Input(input_shape)
-    features = layers.Flatten(name="flatten")(_conv4_blocks(inputs))
+    features = layers.Flatten(name="flatten")(_conv4_blocks(inputs, width))
     features = layers.Dense(64, activation="relu", name="dense")(features)
     features = layers.Dropout(dropout, name="dropout")(features)
     return _with_logit(inputs, features, "conv4")
@@ -92,10 +94,10 @@ def conv4_gap(input_shape: tuple[int, int, int]) -> keras.Model:
     return _with_logit(inputs, features, "conv4_gap")
 
 
-def _conv4_blocks(features: keras.KerasTensor) -> keras.KerasTensor:
+def _conv4_blocks(features: keras.KerasTensor, width: int = 1) -> keras.KerasTensor:
     for number, filters in enumerate((2, 4, 8, 16, 32), start=1):
         name = f"block{number}"
-        features = layers.Conv2D(filters, 3, padding="same", name=f"{name}_conv")(features)
+        features = layers.Conv2D(filters * width, 3, padding="same", name=f"{name}_conv")(features)
         features = layers.BatchNormalization(name=f"{name}_norm")(features)
         features = layers.ReLU(name=f"{name}_relu")(features)
         features = layers.MaxPooling2D(2, name=f"{name}_pool")(features)

@@ -24,17 +24,12 @@ from mura_plugins.testing import check_architecture
 
 RECORDS = {record.name: record for record in mura_models.mura_architectures()}
 
-# Keras' own networks, each of which takes minutes to trace: built, run forward and counted here.
-# Their blocks are trained as densenet-small's and as a member's of the family.
+# Keras' own networks, each of which takes a minute or more to trace.
 LARGE = {"resnet50": "ResNet50", "densenet121": "DenseNet121", "densenet169": "DenseNet169"}
 MEMBERS = {"keras:*": "keras:MobileNet"}
 OPTIONS = {"densenet-small": {"blocks": (1, 1, 1, 1)}}
-SLOW = {"vgg-like", "resnet18", "resnet34", "densenet-small", "keras:*"}
-CHECKED = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
-    for name in RECORDS
-    if name not in LARGE
-]
+SLOW = {"vgg-like", "resnet18", "resnet34", "densenet-small", "keras:*", *LARGE}
+CHECKED = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RECORDS]
 
 
 @pytest.mark.parametrize("name", CHECKED)

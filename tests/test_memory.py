@@ -195,6 +195,15 @@ def test_a_run_is_made_to_fit_and_says_so(mura: Path, tmp_path: Path):
     assert "accumulate: 1\n" not in config or "rematerialise: true" in config
 
 
+def test_images_are_as_large_as_the_architecture_was_described_for():
+    command = ["plan", "--model", "vgg-like", "--batch-size", "1"]
+    small, described, large = (
+        CliRunner().invoke(main, [*command, *size]).output.splitlines()[0]
+        for size in (("--size", "64"), (), ("--size", "512"))
+    )
+    assert small != described == large
+
+
 @pytest.mark.parametrize("size", ["8", "GiB", "-1GiB", "1.2.3GiB"])
 def test_a_size_that_is_none_is_refused(size):
     result = CliRunner().invoke(main, ["plan", "--gpu-memory", size])

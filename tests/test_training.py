@@ -160,7 +160,7 @@ def test_a_model_file_that_is_none_or_runs_code_is_refused(tmp_path: Path):
     inputs = keras.Input((4, 4, 1))
     code = keras.layers.Lambda(lambda x: x)(inputs)
     keras.Model(inputs, code).save(tmp_path / "code.keras")
-    with pytest.raises(DataError, match=r"code\.keras: can't be loaded"):
+    with pytest.raises(DataError, match=r"code\.keras: can't be loaded .*holds code of its own"):
         load_model(tmp_path / "code.keras")
 
 
