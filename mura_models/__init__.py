@@ -88,7 +88,7 @@ def mura_architectures() -> list[Architecture]:
         Architecture(
             name="keras:*",
             build="mura_models.applications:*",
-            summary="Any of keras.applications, such as keras:EfficientNetV2B0 (option weights).",
+            summary="Any of keras.applications, such as keras:EfficientNetV2B0 (see --weights).",
             reference="https://keras.io/api/applications",
         ),
     ]
