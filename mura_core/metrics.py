@@ -1,10 +1,11 @@
-"""Figures from the predictions table alone, each with its level, its body part and its count.
+"""Figures from the predictions table alone, each with its level, its body part and its counts.
 
 Levels, from MURA and the 2019 report:
 
 - `image`: one radiograph;
 - `study`: the images of one body part of one patient at one time, MURA's unit;
-- `patient_within_part`: a patient's images of one body part, the report's 'patient'.
+- `patient_within_part`: a patient's images of one body part, the report's 'patient';
+- `patient`: a person, with the images of all body parts.
 
 The probability of a study or patient is the mean of its images' probabilities, and it is
 abnormal when any of its images is.
@@ -12,7 +13,8 @@ abnormal when any of its images is.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,101 +22,242 @@ from numpy.typing import NDArray
 
 from mura_core.manifest import PATIENT_WITHIN_PART, STUDY
 
-OPERATING_POINT = 0.5  # the report's: positive at a probability of 0.5 or more
-LEVELS = {"image": ["path"], "study": STUDY, "patient_within_part": PATIENT_WITHIN_PART}
-FIGURES = ("accuracy", "sensitivity", "specificity", "auroc", "kappa")
+HALF = 0.5  # the report's operating point: positive at a probability of 0.5 or more
+LEVELS = {
+    "image": ["path"],
+    "study": STUDY,
+    "patient_within_part": PATIENT_WITHIN_PART,
+    "patient": ["patient"],
+}
+FIGURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "ppv",
+    "npv",
+    "f1",
+    "auroc",
+    "average_precision",
+    "kappa",
+    "brier",
+    "calibration_error",
+)
+CALIBRATION_BINS = 10
+_LEAST_PATIENTS = 2  # of each label, below which no figure has any ground
+
+Floats: TypeAlias = NDArray[np.float64]
+# The probability from which a unit is called abnormal, by level and fold.
+OperatingPoints: TypeAlias = Mapping[tuple[str, int], float]
 
 
-def evaluate(predictions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the figures of every level, over all and for each body part.
+def at_level(predictions: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Return one row a unit of this level, in an order that isn't the images'.
 
     Parameters
     ----------
     predictions : DataFrame
-        The manifest's columns and `probability`, one row an image.
+        One row an image: the manifest's columns, `fold`, `probability` and `part_rate`.
 
     Returns
     -------
-    list of dict
-        `level`, `body_part` (ALL for all), `count`, `abnormal`, `normal`, the confusion counts,
-        `always_normal_accuracy`, the figures, and `not_given`: why figures are None, or None.
+    DataFrame with the columns `body_part`, `patient`, `fold`, `label` and the means `probability`
+    and `part_rate`. Of a patient with several body parts, `body_part` is one of them.
     """
-    rows = []
-    for level in LEVELS:
-        units = at_level(predictions, level)
-        parts = sorted(units["body_part"].unique())
-        selections = [("ALL", units)] if len(parts) > 1 else []
-        selections += [(part, units[units["body_part"] == part]) for part in parts]
-        for part, chosen in selections:
-            labels = chosen["label"].to_numpy()
-            probabilities = chosen["probability"].to_numpy()
-            rows.append({"level": level, "body_part": part, **figures(labels, probabilities)})
-    return rows
-
-
-def at_level(predictions: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Return one row a unit of this level, with `body_part`, `label` and `probability`."""
-    grouped = predictions.groupby(LEVELS[level], sort=False)
+    # Sorted, so that sums are taken in the same order however the images come.
+    grouped = predictions.sort_values("path").groupby(LEVELS[level])
     return grouped.agg(
         body_part=("body_part", "first"),
+        patient=("patient", "first"),
+        fold=("fold", "first"),
         label=("label", "max"),
         probability=("probability", "mean"),
+        part_rate=("part_rate", "mean"),
     ).reset_index(drop=True)
 
 
-def figures(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> dict[str, Any]:
-    """Return the counts of some units, and the figures that these counts give ground for.
+def selections(units: pd.DataFrame, level: str) -> list[tuple[str, pd.DataFrame]]:
+    """Return the units of all body parts, under the name ALL, and those of each.
+
+    A person's units aren't of one body part: where there are several, `patient` has ALL alone.
+    """
+    parts = sorted(units["body_part"].unique())
+    every = [("ALL", units)] if len(parts) > 1 else []
+    if every and level == "patient":
+        return every
+    return every + [(part, units[units["body_part"] == part]) for part in parts]
+
+
+class Sample:
+    """Units that are judged, in a form that figures are computed from again and again.
 
     Parameters
     ----------
-    labels : ndarray of shape (n,)
-        1 abnormal, 0 normal.
-    probabilities : ndarray of shape (n,)
+    labels : ndarray of shape (n,), bool
+        True for abnormal.
+    probabilities : ndarray of shape (n,), float64
         Of 'abnormal'.
+    positive : ndarray of shape (n,), bool
+        What was called abnormal.
+    patients : ndarray of shape (n,), int
+        Whose unit it is, as a number from 0; by default every unit is another patient's.
     """
-    from sklearn.metrics import roc_auc_score
 
-    positive = probabilities >= OPERATING_POINT
-    abnormal = labels == 1
-    row = from_confusion(
-        int(np.sum(positive & abnormal)),
-        int(np.sum(positive & ~abnormal)),
-        int(np.sum(~positive & ~abnormal)),
-        int(np.sum(~positive & abnormal)),
-    )
-    if row["not_given"] is None:
-        row["auroc"] = float(roc_auc_score(labels, probabilities))
-    return row
+    def __init__(
+        self,
+        labels: NDArray[np.bool_],
+        probabilities: Floats,
+        positive: NDArray[np.bool_],
+        patients: NDArray[np.intp] | None = None,
+    ) -> None:
+        self.labels = np.asarray(labels, bool)
+        self.probabilities = np.asarray(probabilities, np.float64)
+        self.positive = np.asarray(positive, bool)
+        self.patients = np.arange(len(self.labels)) if patients is None else patients
+        self.patient_count = int(self.patients.max()) + 1
+        self._sums = self._sums_by_patient()
+        order = np.argsort(self.probabilities, kind="stable")
+        abnormal, normal = (order[self.labels[order] == label] for label in (True, False))
+        self._abnormal_patients = self.patients[abnormal]
+        self._normal_patients = self.patients[normal]
+        # Of each abnormal unit, by rising probability: how many abnormal and normal ones have
+        # less, and how many normal ones have less or as much.
+        ranked = self.probabilities[abnormal]
+        self._abnormal_below = np.searchsorted(ranked, ranked, "left")
+        self._normal_below = np.searchsorted(self.probabilities[normal], ranked, "left")
+        self._normal_up_to = np.searchsorted(self.probabilities[normal], ranked, "right")
+        self._has_ties = not np.array_equal(self._normal_below, self._normal_up_to)
+        self._all_alike = bool(np.ptp(self.probabilities) == 0)
+
+    def _sums_by_patient(self) -> Floats:
+        """Return what figures without ranks are made of, (4 + 1 + bins, patients)."""
+        labels, positive = self.labels, self.positive
+        error = self.probabilities - labels
+        bins = np.minimum((self.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        rows = [
+            positive & labels,
+            positive & ~labels,
+            ~positive & ~labels,
+            ~positive & labels,
+            error**2,
+            *(np.where(bins == number, error, 0.0) for number in range(CALIBRATION_BINS)),
+        ]
+        return np.stack([np.bincount(self.patients, row, self.patient_count) for row in rows])
+
+    def no_ground(self) -> str | None:
+        """Return why no figure can be given, such as `1 abnormal`, or None."""
+        for name, chosen in (("abnormal", self.labels), ("normal", ~self.labels)):
+            patients = len(np.unique(self.patients[chosen]))
+            if patients < _LEAST_PATIENTS:
+                count = int(chosen.sum())
+                return f"{count} {name}" + (", of 1 patient" if count > 1 else "")
+        return None
+
+    def confusion(self) -> dict[str, int]:
+        """Return the counts of units."""
+        names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+        return {name: int(row.sum()) for name, row in zip(names, self._sums, strict=False)}
+
+    def figures(self, weights: Floats | None = None) -> dict[str, Floats]:
+        """Return each figure where every patient counts as often as a weight says.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (draws, patients), float64, optional
+            By default every patient counts once, and there is one draw.
+
+        Returns
+        -------
+        dict from each name of `FIGURES` to an ndarray of shape (draws,): NaN where the figure isn't
+        defined, such as a sensitivity without any abnormal unit.
+        """
+        if weights is None:
+            weights = np.ones((1, self.patient_count))
+        # Not by @: these few rows aren't worth the threads that it would start.
+        sums = np.einsum("dp,rp->rd", weights, self._sums)
+        confusion, squares, gaps = sums[:4], sums[4], sums[5:]
+        count = confusion.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self._all_alike:
+                abnormal, normal = confusion[0] + confusion[3], confusion[1] + confusion[2]
+                auroc = np.where(abnormal * normal > 0, 0.5, np.nan)
+                average_precision = abnormal / count
+            else:
+                auroc, average_precision = self._ranked(weights)
+            return from_confusion(*confusion) | {
+                "auroc": auroc,
+                "average_precision": average_precision,
+                # Brier 1950, for two outcomes and one probability.
+                "brier": squares / count,
+                # Naeini, Cooper and Hauskrecht 2015: the gap between the mean probability and
+                # the rate of abnormal units in each of ten bins of equal width, weighted by the
+                # bins' counts.
+                "calibration_error": np.abs(gaps).sum(axis=0) / count,
+            }
+
+    def _ranked(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return the area under the ROC curve and the average precision, (draws,) each."""
+        abnormal = np.take(weights, self._abnormal_patients, axis=1)  # (draws, abnormal units)
+        normal = np.take(weights, self._normal_patients, axis=1)
+        abnormal_sums, normal_sums = _sums_before(abnormal), _sums_before(normal)
+        abnormal_total, normal_total = abnormal_sums[:, -1], normal_sums[:, -1]
+        normal_below = np.take(normal_sums, self._normal_below, axis=1)
+        # Mann and Whitney 1947: a tie counts half.
+        outranked = np.einsum("du,du->d", abnormal, normal_below)
+        if self._has_ties:
+            normal_up_to = np.take(normal_sums, self._normal_up_to, axis=1)
+            outranked = (outranked + np.einsum("du,du->d", abnormal, normal_up_to)) / 2
+        # The precision at each abnormal unit's own probability, averaged over them.
+        found = np.take(abnormal_sums, self._abnormal_below, axis=1)
+        np.subtract(abnormal_total[:, None], found, out=found)
+        called = normal_total[:, None] - normal_below
+        called += found
+        precision = np.divide(found, called, out=found, where=called > 0)
+        return (
+            outranked / (abnormal_total * normal_total),
+            np.einsum("du,du->d", abnormal, precision) / abnormal_total,
+        )
+
+
+def _sums_before(columns: Floats) -> Floats:
+    """Return, for each column and the end, the sum of those before it, (draws, n + 1)."""
+    sums = np.zeros((columns.shape[0], columns.shape[1] + 1))
+    np.cumsum(columns, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def from_confusion(
-    true_positives: int, false_positives: int, true_negatives: int, false_negatives: int
+    true_positives: Any, false_positives: Any, true_negatives: Any, false_negatives: Any
 ) -> dict[str, Any]:
-    """Return the counts and every figure that follows from a confusion matrix."""
+    """Return every figure that follows from confusion counts: numbers, or arrays of them."""
     abnormal = true_positives + false_negatives
     normal = true_negatives + false_positives
-    count = abnormal + normal
-    row: dict[str, Any] = {
-        "count": count,
-        "abnormal": abnormal,
-        "normal": normal,
-        "true_positives": true_positives,
-        "false_positives": false_positives,
-        "true_negatives": true_negatives,
-        "false_negatives": false_negatives,
-        "always_normal_accuracy": normal / count if count else None,
-        **dict.fromkeys(FIGURES),
-        "not_given": None,
-    }
-    if abnormal == 0 or normal == 0:
-        row["not_given"] = f"{abnormal} abnormal and {normal} normal"
-        return row
-    accuracy = (true_positives + true_negatives) / count
-    # Cohen 1960: agreement beyond what the two marginal rates would give by chance.
     said_abnormal = true_positives + false_positives
-    by_chance = (abnormal * said_abnormal + normal * (count - said_abnormal)) / count**2
-    row["accuracy"] = accuracy
-    row["sensitivity"] = true_positives / abnormal
-    row["specificity"] = true_negatives / normal
-    row["kappa"] = (accuracy - by_chance) / (1 - by_chance)
-    return row
+    said_normal = true_negatives + false_negatives
+    count = abnormal + normal
+    accuracy = (true_positives + true_negatives) / count
+    sensitivity = true_positives / abnormal
+    specificity = true_negatives / normal
+    # Cohen 1960: agreement beyond what the two marginal rates would give by chance.
+    by_chance = (abnormal * said_abnormal + normal * said_normal) / count**2
+    return {
+        "accuracy": accuracy,
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "ppv": true_positives / said_abnormal,
+        "npv": true_negatives / said_normal,
+        "f1": 2 * true_positives / (abnormal + said_abnormal),
+        "kappa": (accuracy - by_chance) / (1 - by_chance),
+    }
+
+
+def sample_of(units: pd.DataFrame, level: str, points: OperatingPoints) -> Sample:
+    """Return units of `at_level` at their operating points."""
+    folds, fold_of_unit = np.unique(units["fold"], return_inverse=True)
+    thresholds = np.array([points[level, int(fold)] for fold in folds])[fold_of_unit]
+    probabilities = units["probability"].to_numpy(np.float64)
+    _, patients = np.unique(units["patient"].to_numpy(str), return_inverse=True)
+    return Sample(
+        units["label"].to_numpy() == 1, probabilities, probabilities >= thresholds, patients
+    )

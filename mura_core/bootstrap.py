@@ -1,0 +1,73 @@
+"""Intervals by bootstrap over patients.
+
+The images of a patient resemble one another, so patients are drawn, not images (Efron 1979; for
+clusters, Field and Welsh 2007): a draw takes as many patients as there are, with replacement, and
+each brings all of its units. A patient that is drawn twice counts twice, so a draw is a vector of
+weights, and many are computed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mura_core.metrics import FIGURES, Floats, Sample
+
+DRAWS = 2000
+CONFIDENCE = 0.95
+_LEAST_DEFINED = 0.95  # of the draws must define a figure; else there's no ground for an interval
+_NUMBERS_AT_ONCE = 2**17  # so that they stay in a processor's cache
+
+
+def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> list[Floats]:
+    """Return every figure of some samples in the same draws of patients.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Of the same patients, numbered alike.
+    seed : int
+        The same seed and number of patients give the same draws.
+    draws : int
+
+    Returns
+    -------
+    list of ndarray of shape (len(FIGURES), draws), float64
+        NaN where a draw doesn't define a figure.
+    """
+    results = [np.empty((len(FIGURES), draws)) for _ in samples]
+    at_once = max(1, _NUMBERS_AT_ONCE // max(len(sample.labels) for sample in samples))
+    patients = samples[0].patient_count
+    for first, weights in _weights(patients, draws, min(at_once, draws), seed):
+        for sample, result in zip(samples, results, strict=True):
+            figures = sample.figures(weights)
+            for row, name in enumerate(FIGURES):
+                result[row, first : first + len(weights)] = figures[name]
+    return results
+
+
+def interval(draws: Floats) -> tuple[float, float] | None:
+    """Return the 95 % interval (percentiles) of a figure's draws, of shape (draws,).
+
+    None where fewer than 95 % of the draws define the figure.
+    """
+    defined = draws[np.isfinite(draws)]
+    if len(defined) < _LEAST_DEFINED * len(draws):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(defined, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def _weights(
+    patients: int, draws: int, at_once: int, seed: int
+) -> Iterator[tuple[int, Floats]]:
+    """Yield the number of a first draw, and how often each patient is drawn, (draws, patients)."""
+    random = np.random.default_rng(seed)
+    for first in range(0, draws, at_once):
+        count = min(at_once, draws - first)
+        drawn = random.integers(0, patients, (count, patients))
+        drawn += np.arange(count)[:, None] * patients
+        weights = np.bincount(drawn.ravel(), minlength=count * patients)
+        yield first, weights.reshape(count, patients).astype(np.float64)

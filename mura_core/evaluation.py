@@ -1,0 +1,171 @@
+"""The figures of every level and body part, with intervals and beside the baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mura_core.bootstrap import DRAWS, bootstrap, interval
+from mura_core.metrics import (
+    FIGURES,
+    LEVELS,
+    Floats,
+    OperatingPoints,
+    Sample,
+    at_level,
+    sample_of,
+    selections,
+)
+
+# A network that doesn't beat these has learned nothing of use.
+BASELINES = {
+    "always_normal": "always normal",
+    "body_part_alone": "body part alone",
+}
+BEATEN_BY = ("accuracy", "auroc")
+
+
+def evaluate(
+    predictions: pd.DataFrame, points: OperatingPoints, *, seed: int, draws: int = DRAWS
+) -> list[dict[str, Any]]:
+    """Return the figures of every level, over all body parts and for each.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row an image: the manifest's columns, `fold`, `probability` and `part_rate`.
+    points : mapping
+        The operating point of each level and fold.
+    seed : int
+        Of the bootstrap.
+    draws : int
+
+    Returns
+    -------
+    list of dict
+        `level`, `body_part` (ALL for all), `count`, `abnormal`, `normal`, `patients`, the confusion
+        counts, each of `FIGURES` or None, `intervals` and `baselines` (docs/run-folder.md), and
+        `not_given`: why the figures are None, or None.
+    """
+    rows = []
+    for level in LEVELS:
+        for part, units in selections(at_level(predictions, level), level):
+            sample = sample_of(units, level, points)
+            rows.append(
+                {"level": level, "body_part": part, **counts_of(sample)}
+                | _figures(sample, _baselines(sample, units), seed, draws)
+            )
+    return rows
+
+
+def evaluate_folds(predictions: pd.DataFrame, points: OperatingPoints) -> list[dict[str, Any]]:
+    """Return the figures of each level and fold over all body parts, without intervals."""
+    rows = []
+    for level in LEVELS:
+        units = at_level(predictions, level)
+        for fold in sorted(units["fold"].unique()):
+            sample = sample_of(units[units["fold"] == fold], level, points)
+            not_given = sample.no_ground()
+            rows.append(
+                {"level": level, "fold": int(fold), **counts_of(sample)}
+                | (dict.fromkeys(FIGURES) if not_given else _numbers(sample.figures()))
+                | {"not_given": not_given}
+            )
+    return rows
+
+
+def over_folds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each level's mean and standard deviation (n - 1) of each figure over the folds."""
+    table = pd.DataFrame(rows)
+    summary: list[dict[str, Any]] = []
+    for level, folds in table.groupby("level", sort=False):
+        spread: dict[str, Any] = {}
+        for name in FIGURES:
+            given = folds[name].dropna().astype(float)
+            spread[name] = (
+                {"mean": float(given.mean()), "deviation": float(given.std()), "folds": len(given)}
+                if len(given) > 1
+                else None
+            )
+        summary.append({"level": level, **spread})
+    return summary
+
+
+def counts_of(sample: Sample) -> dict[str, int]:
+    """Return how many units and patients are judged, and how."""
+    abnormal = int(sample.labels.sum())
+    return {
+        "count": len(sample.labels),
+        "abnormal": abnormal,
+        "normal": len(sample.labels) - abnormal,
+        "patients": sample.patient_count,
+        **sample.confusion(),
+    }
+
+
+def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
+    nothing = np.zeros(len(sample.labels))
+    rates = units["part_rate"].to_numpy(np.float64)
+    return {
+        "always_normal": Sample(sample.labels, nothing, nothing > 0, sample.patients),
+        "body_part_alone": Sample(sample.labels, rates, rates >= 0.5, sample.patients),
+    }
+
+
+def _figures(
+    sample: Sample, baselines: dict[str, Sample], seed: int, draws: int
+) -> dict[str, Any]:
+    not_given = sample.no_ground()
+    if not_given:
+        nothing = {"intervals": dict.fromkeys(FIGURES), "baselines": dict.fromkeys(BASELINES)}
+        return dict.fromkeys(FIGURES) | nothing | {"not_given": not_given}
+    figures = _numbers(sample.figures())
+    drawn, *baselines_drawn = bootstrap([sample, *baselines.values()], seed=seed, draws=draws)
+    intervals = {
+        name: _with_width(interval(drawn[row])) if figures[name] is not None else None
+        for row, name in enumerate(FIGURES)
+    }
+    against = {
+        name: _against(figures, drawn, _numbers(baseline.figures()), baseline_drawn)
+        for (name, baseline), baseline_drawn in zip(
+            baselines.items(), baselines_drawn, strict=True
+        )
+    }
+    return figures | {"intervals": intervals, "baselines": against, "not_given": None}
+
+
+def _against(
+    figures: dict[str, float | None],
+    drawn: Floats,
+    baseline: dict[str, float | None],
+    baseline_drawn: Floats,
+) -> dict[str, Any]:
+    """Return a baseline's figures, and by how much they are beaten in the same draws."""
+    beaten: dict[str, Any] = {}
+    for name in BEATEN_BY:
+        row = FIGURES.index(name)
+        bounds = interval(drawn[row] - baseline_drawn[row])
+        ours, theirs = figures[name], baseline[name]
+        assert ours is not None
+        assert theirs is not None
+        beaten[name] = {
+            "difference": ours - theirs,
+            "interval": bounds,
+            "beats": bounds is not None and bounds[0] > 0,
+        }
+    return baseline | {"beaten_by": beaten}
+
+
+def _with_width(bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    # Where every draw gives the same number, such as a sensitivity of 1, draws can't say how far
+    # from it the truth may be.
+    return bounds if bounds and bounds[0] < bounds[1] else None
+
+
+def _numbers(figures: dict[str, Floats]) -> dict[str, float | None]:
+    return {
+        name: float(figures[name][0]) if np.isfinite(figures[name][0]) else None
+        for name in FIGURES
+    }
