@@ -26,13 +26,18 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("mura-run")
 
 
-def open_data(data: str, body_parts: Sequence[str], seed: int) -> Manifest:
-    """Return the manifest of a folder of radiographs, or of the phantoms."""
+def open_data(
+    data: str, body_parts: Sequence[str], seed: int, validate: str = "split"
+) -> Manifest:
+    """Return the manifest of a folder of radiographs, or of the phantoms.
+
+    Images whose split isn't named all train where the run holds patients out itself.
+    """
     folder = Path(data)
     if data == PHANTOMS:
         with progress("Drawing phantoms", "images") as drawn:
             folder = phantom_folder(cache_folder(), progress=drawn)
-    return read_manifest(folder, seed).of(body_parts)
+    return read_manifest(folder, seed, split=validate == "split").of(body_parts)
 
 
 def say_counts(data: str, manifest: Manifest) -> None:

@@ -57,7 +57,7 @@ class Manifest:
         return Manifest(self.folder, table.reset_index(drop=True))
 
 
-def read_manifest(data: Path, seed: int = 0) -> Manifest:
+def read_manifest(data: Path, seed: int = 0, *, split: bool = True) -> Manifest:
     """Return the manifest of a data set.
 
     Three layouts are read:
@@ -74,6 +74,8 @@ def read_manifest(data: Path, seed: int = 0) -> Manifest:
     data : Path
     seed : int
         Of the hold-out, for data that names no split: a fifth of the patients, stratified.
+    split : bool
+        Whether to hold them out; otherwise all images of such data are `train`.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def read_manifest(data: Path, seed: int = 0) -> Manifest:
             "folders <split>/<body part>/<patient>/<study>_positive|_negative/."
         )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int8"})
-    table = _with_split(table, data, seed)
+    table = _with_split(table, data, seed if split else None)
     _refuse_contradictions(table, data)
     return Manifest(folder, table.sort_values(["split", *STUDY, "path"], ignore_index=True))
 
@@ -287,9 +289,9 @@ def _label(text: str, where: str) -> int:
     return int(text)
 
 
-def _with_split(table: pd.DataFrame, data: Path, seed: int) -> pd.DataFrame:
+def _with_split(table: pd.DataFrame, data: Path, seed: int | None) -> pd.DataFrame:
     if (table["split"] == "").all():
-        return table.assign(split=hold_out(table, seed=seed))
+        return table.assign(split="train" if seed is None else hold_out(table, seed=seed))
     unknown = sorted(set(table["split"]) - set(SPLITS))
     if unknown:
         raise DataError(

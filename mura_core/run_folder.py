@@ -1,8 +1,9 @@
 """The files of a run folder, which each step reads and the next goes on from.
 
-`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`, `augmented.png`,
-`history.csv`, `model.keras`, `checkpoint.npz`, `predictions.csv`, `metrics.json`, `heatmaps/` and
-`report.html`; their columns and keys are described in docs/run-folder.md.
+`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`, `statistics.npz`,
+`augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`, `predictions.csv`,
+`folds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and `report.html`;
+their columns and keys are described in docs/run-folder.md.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ class RunConfig(Recipe):
     seed: int = 2019
     deterministic: bool = False
     devices: str = "all"
+    validate: str = "split"
+    proportion: float = 0.8
+    folds: int = 5
+    operating_point: str = "0.5"
+    calibrate: str = "none"
     explain: tuple[str, ...] = ()
     explain_images: int = 24
     style: str = "inferno"
@@ -135,15 +141,20 @@ def make_run_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def read_predictions(folder: Path) -> pd.DataFrame:
-    """Return a run's `predictions.csv`.
+def training_folder(folder: Path, fold: int) -> Path:
+    """Return where the files of one training are: the run folder, or a fold's own."""
+    return folder / "folds" / str(fold) if fold else folder
+
+
+def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFrame:
+    """Return a run's `predictions.csv`, or `tuning.csv`.
 
     Raises
     ------
     DataError
         It is missing, or lacks a column.
     """
-    path = folder / "predictions.csv"
+    path = folder / name
     if not path.is_file():
         raise DataError(f"{path}: no such file; is {folder} the folder of a finished training?")
     text = dict.fromkeys(("path", "body_part", "patient", "study", "split"), "str")
@@ -151,15 +162,16 @@ def read_predictions(folder: Path) -> pd.DataFrame:
         predictions = pd.read_csv(path, dtype=text, na_filter=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is not a table of predictions ({error})") from None
-    for name in (*text, "label", "logit", "probability"):
-        if name not in predictions:
-            raise DataError(f"{path}: has no column {name!r}")
-        if name not in text and not pd.api.types.is_numeric_dtype(predictions[name]):
-            raise DataError(f"{path}: the column {name!r} holds something that is no number")
+    for column in (*text, "label", "fold", "logit", "probability", "part_rate"):
+        if column not in predictions:
+            raise DataError(f"{path}: has no column {column!r}")
+        if column not in text and not pd.api.types.is_numeric_dtype(predictions[column]):
+            raise DataError(f"{path}: the column {column!r} holds something that is no number")
     if not predictions["label"].isin([0, 1]).all():
         raise DataError(f"{path}: the column 'label' holds something other than 0 and 1")
-    if not predictions["probability"].between(0, 1).all():
-        raise DataError(f"{path}: the column 'probability' leaves 0 to 1")
+    for column in ("probability", "part_rate"):
+        if not predictions[column].between(0, 1).all():
+            raise DataError(f"{path}: the column {column!r} leaves 0 to 1")
     return predictions
 
 

@@ -28,14 +28,12 @@ from mura_core.progress import Progress
 from mura_core.recipe import Recipe
 from mura_core.rematerialisation import Rematerialised
 from mura_core.resizing import Square
-from mura_core.splits import hold_out
 from mura_core.statistics import PixelStatistics
 
 log = logging.getLogger("mura")
 
 _WATCHED_NAMES = {"loss": "loss", "auroc": "AUROC"}
 _FEED_SECONDS = 0.3  # for which the feed's speed is measured
-_WATCHED_PARTS = 10  # one of so many parts of the training patients is held out to be watched
 
 
 def build_model(
@@ -148,7 +146,7 @@ def fit(
     After every epoch `folder` holds the model (`model.keras`), the figures so far (`history.csv`)
     and what training goes on from (`checkpoint.npz`). Where there is such a checkpoint, it does.
     The `valid` rows are only looked at: nothing is chosen by them. Where the recipe lets a figure
-    decide, a tenth of the training patients is held out for it.
+    decide, it is measured on the `tune` rows.
 
     Parameters
     ----------
@@ -164,11 +162,7 @@ def fit(
     DataError
         The training diverged, or the checkpoint is of another network or other images.
     """
-    split = table["split"].to_numpy().astype("U5")
-    if recipe.watches:
-        training = np.flatnonzero(split == "train")
-        held_out = hold_out(table.iloc[training], seed=seed, parts=_WATCHED_PARTS) == "valid"
-        split[training[held_out]] = "tune"
+    split = table["split"].to_numpy()
     rows = {name: np.flatnonzero(split == name) for name in ("train", "tune", "valid")}
     labels = table["label"].to_numpy()
     batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)

@@ -1,0 +1,75 @@
+"""The figures as tables and sentences to read on a console or a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mura_core.evaluation import BASELINES, BEATEN_BY
+from mura_core.metrics import FIGURES
+
+# On a console; the page has the others, too.
+_SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "kappa")
+
+NAMES = {name: name.replace("_", " ") for name in FIGURES} | {
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "brier": "Brier score",
+}
+
+
+def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the figures of one level as a table, intervals beside the numbers."""
+    table = pd.DataFrame(
+        {"part": row["body_part"], "n": row["count"], "abnormal": row["abnormal"]}
+        | {
+            NAMES[name]: with_interval(row[name], row["intervals"][name])
+            for name in _SHOWN
+        }
+        | {
+            f"{BASELINES[name]}": "-" if baseline is None else f"{baseline['accuracy']:.3f}"
+            for name, baseline in row["baselines"].items()
+        }
+        | {"": f"not given: {row['not_given']}" if row["not_given"] else ""}
+        for row in rows
+    )
+    return table.to_string(index=False)
+
+
+def with_interval(number: float | None, bounds: Sequence[float] | None) -> str:
+    """Return such as `0.812 (0.780 to 0.841)`, or `-` for no number."""
+    if number is None:
+        return "-"
+    return f"{number:.3f}" + (f" ({bounds[0]:.3f}-{bounds[1]:.3f})" if bounds else "")
+
+
+def verdicts(row: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on each baseline: whether the network beats it, and by how much."""
+    if row["not_given"]:
+        return []
+    sentences = []
+    for name, baseline in row["baselines"].items():
+        clauses = []
+        for figure in BEATEN_BY:
+            beaten = baseline["beaten_by"][figure]
+            verb = "beats" if beaten["beats"] else "does not beat"
+            numbers = f"{row[figure]:.3f} against {baseline[figure]:.3f}"
+            if bounds := beaten["interval"]:
+                numbers += f"; difference {bounds[0]:+.3f} to {bounds[1]:+.3f}"
+            clauses.append(f"{verb} it by {NAMES[figure]} ({numbers})")
+        joined = " and ".join(clauses)
+        sentences.append(f"{BASELINES[name].capitalize()}: the network {joined}.")
+    return sentences
+
+
+def folds_as_text(summary: Mapping[str, Any]) -> str:
+    """Return the mean and the standard deviation of a level's figures over the folds."""
+    return ", ".join(
+        f"{NAMES[name]} {spread['mean']:.3f} ± {spread['deviation']:.3f}"
+        for name in _SHOWN
+        if (spread := summary[name])
+    )

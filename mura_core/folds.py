@@ -1,0 +1,175 @@
+"""The trainings of a run: one, or one for each fold, each in a folder of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from mura_core.errors import DataError
+from mura_core.files import write_csv
+from mura_core.prepared import PreparedImages, statistics_of
+from mura_core.progress import progress
+from mura_core.run_folder import RunConfig, read_predictions, training_folder
+from mura_core.splits import Training
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from mura_core.statistics import PixelStatistics
+
+log = logging.getLogger("mura")
+
+
+def train_each(
+    trainings: list[Training],
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+) -> None:
+    """Train a model for each training, and predict the images that it judges.
+
+    Folds that were finished before are left as they are. The predictions of all of them are then
+    gathered in the run folder.
+
+    Parameters
+    ----------
+    trainings : list of Training
+        Whose tables have the rows of the prepared images.
+    prepared : PreparedImages
+    config : RunConfig
+    build : callable
+        Makes a new model, standardising by these statistics or not at all.
+    strategy : tf.distribute.Strategy
+    folder : Path
+        The run folder.
+    """
+    for training in trainings:
+        own = training_folder(folder, training.fold)
+        if training.fold:
+            log.info("\nFold %d of %d", training.fold, len(trainings))
+            if _is_finished(training, own):
+                log.info("Was trained before: %s", own)
+                continue
+        own.mkdir(parents=True, exist_ok=True)
+        _train(training, prepared, config, build, strategy, own)
+    if len(trainings) > 1:
+        _gather(trainings, folder)
+
+
+def _train(
+    training: Training,
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+) -> None:
+    import keras
+
+    from mura_core.training import fit, report_class_weights
+
+    table = training.table
+    split = table["split"]
+    write_csv(folder / "splits.csv", table[["path", "patient", "split"]])
+    seen = np.flatnonzero(split.isin(["train", "tune"]))
+    statistics = statistics_of(prepared.images, seen)
+    statistics.save(folder / "statistics.npz")
+    class_weights = None
+    if config.class_weights == "report":
+        labels = table["label"][split == "train"].to_numpy()
+        class_weights = report_class_weights(labels, config.false_positive_bias)
+        log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
+    log.info(
+        "Training %s for %d epochs on %d device(s)",
+        config.model, config.epochs, strategy.num_replicas_in_sync,
+    )  # fmt: skip
+    # A fold's weights and order don't depend on the folds before it.
+    seed = config.seed + training.fold
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    with progress("Training", "steps") as step_done:
+        model = fit(
+            lambda: build(statistics if config.standardise else None),
+            prepared.images,
+            table,
+            config.recipe,
+            class_weights=class_weights,
+            seed=seed,
+            strategy=strategy,
+            folder=folder,
+            step_done=step_done,
+            epoch_done=_say_epoch,
+        )
+    model.summary(expand_nested=True, print_fn=log.debug)
+    if (split == "tune").any():
+        write_csv(folder / "tuning.csv", _predict(model, prepared, training, "tune"))
+    # Last: with it, a fold is finished.
+    write_csv(folder / "predictions.csv", _predict(model, prepared, training, "valid"))
+
+
+def _predict(
+    model: keras.Model, prepared: PreparedImages, training: Training, judged: str
+) -> pd.DataFrame:
+    from mura_core.prediction import predict_logits, probability
+
+    split = training.table["split"]
+    seen = training.table[split.isin(["train", "tune"])]
+    rates = seen.groupby("body_part")["label"].mean()
+    rows = np.flatnonzero(split == judged)
+    logits = predict_logits(model, prepared.images, rows)
+    table = prepared.table.iloc[rows]
+    return table.assign(
+        fold=training.fold,
+        logit=logits,
+        probability=probability(logits),
+        part_rate=table["body_part"].map(rates).fillna(seen["label"].mean()),
+    )
+
+
+def _is_finished(training: Training, folder: Path) -> bool:
+    if not (folder / "predictions.csv").is_file():
+        return False
+    judged = training.table["path"][training.table["split"] == "valid"]
+    if read_predictions(folder)["path"].tolist() != judged.tolist():
+        raise DataError(
+            f"{folder}: was trained on other images: the data has changed since; begin a new run"
+        )
+    return True
+
+
+def _gather(trainings: list[Training], folder: Path) -> None:
+    """Put the folds' predictions, histories and splits together."""
+    folders = {training.fold: training_folder(folder, training.fold) for training in trainings}
+    histories = [
+        pd.read_csv(own / "history.csv").assign(fold=fold) for fold, own in folders.items()
+    ]
+    write_csv(folder / "history.csv", pd.concat(histories))
+    fold = sum(
+        (training.table["split"] == "valid").astype(int) * training.fold for training in trainings
+    )
+    table = trainings[0].table.assign(fold=fold)
+    table["split"] = np.where(table["fold"] > 0, "train", "unused")
+    write_csv(folder / "splits.csv", table[["path", "patient", "split", "fold"]])
+    predictions = pd.concat([read_predictions(own) for own in folders.values()])
+    order = predictions.set_index("path").loc[table["path"][table["fold"] > 0]].reset_index()
+    write_csv(folder / "predictions.csv", order)
+
+
+def _say_epoch(epoch: int, epochs: int, row: Mapping[str, float]) -> None:
+    judged = ", ".join(
+        f"{name.replace('val_', 'validation ').replace('auroc', 'AUROC')} {row[name]:.3f}"
+        for name in ("loss", "accuracy", "tune_loss", "tune_auroc", "val_loss", "val_auroc")
+        if name in row
+    )
+    log.info(
+        "Epoch %d of %d: %s (%.0f images/s; the feed could give %.0f)",
+        epoch, epochs, judged, row["images_per_second"], row["feed_images_per_second"],
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""What a network got wrong: a table of its errors, and contact sheets of the most confident."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from mura_core.errors import RadiographError
+from mura_core.files import replacing
+from mura_core.metrics import OperatingPoints
+from mura_core.radiographs import Readers, read_radiograph
+
+_A_SHEET = 12
+_ACROSS = 4
+_SIDE = 224
+_CAPTION = 34  # pixels below each image
+_FONT_SIZE = 13
+
+
+def mistakes_of(predictions: pd.DataFrame, points: OperatingPoints) -> pd.DataFrame:
+    """Return the images on the wrong side of their operating point, by part, surest first.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row an image, with the probability that it's judged by.
+    points : mapping
+        The operating point of each level and fold.
+
+    Returns
+    -------
+    DataFrame with the predictions' columns, `operating_point`, and `margin`: how far the
+    probability is on the wrong side.
+    """
+    threshold = predictions["fold"].map(lambda fold: points["image", int(fold)])
+    abnormal = predictions["probability"] >= threshold
+    wrong = predictions.assign(
+        operating_point=threshold, margin=(predictions["probability"] - threshold).abs()
+    )[abnormal != (predictions["label"] == 1)]
+    return wrong.sort_values(["body_part", "margin", "path"], ascending=[True, False, True])
+
+
+def draw_mistakes(
+    mistakes: pd.DataFrame, data_folder: Path, folder: Path, readers: Readers
+) -> Iterator[Path]:
+    """Write and yield a contact sheet for each body part: its surest errors, twelve at most.
+
+    An image that can't be read any more is left blank.
+    """
+    for part, rows in mistakes.groupby("body_part"):
+        shown = rows.head(_A_SHEET)
+        height = _SIDE + _CAPTION
+        sheet = Image.new(
+            "L", (_ACROSS * _SIDE, -(-len(shown) // _ACROSS) * height), 255
+        )
+        draw = ImageDraw.Draw(sheet)
+        font = ImageFont.load_default(_FONT_SIZE)
+        for number, row in enumerate(shown.to_dict("records")):
+            left, top = number % _ACROSS * _SIDE, number // _ACROSS * height
+            try:
+                sheet.paste(_square(data_folder / row["path"], readers), (left, top))
+            except RadiographError:
+                pass
+            truth = "abnormal" if row["label"] else "normal"
+            caption = f"{truth}, probability {row['probability']:.3f}\n{_name(row)}"
+            draw.multiline_text((left + 3, top + _SIDE + 2), caption, 0, font, spacing=1)
+        path = folder / f"{str(part).replace('/', '-')}.png"
+        folder.mkdir(exist_ok=True)
+        with replacing(path, "wb") as file:
+            sheet.save(file, format="PNG")
+        yield path
+
+
+def _square(path: Path, readers: Readers) -> Image.Image:
+    pixels: NDArray[np.uint8 | np.uint16] = read_radiograph(path, readers=readers)
+    eight_bit = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+    return ImageOps.pad(Image.fromarray(eight_bit), (_SIDE - 4, _SIDE - 4), color=0)
+
+
+def _name(row: dict[str, str]) -> str:
+    return f"{row['patient']} {row['study']} {Path(row['path']).name}"

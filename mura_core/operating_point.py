@@ -1,0 +1,237 @@
+"""From what probability an image is called abnormal, and whether probabilities are calibrated.
+
+Both are chosen on predictions of training patients that the network hasn't trained on, and never
+on the images that are then judged: on the patients held out for it, or, with folds, on the
+out-of-fold predictions of the other folds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.errors import DataError, UsageError
+from mura_core.metrics import HALF, LEVELS, Floats, at_level
+from mura_core.run_folder import config_of, read_predictions
+
+Calibration = Callable[[Floats], Floats]
+
+TUNING = "tuning.csv"  # of a run folder
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an operating point is found: `fixed` at a value, or by `youden`'s index, or as the one
+    with a `sensitivity` or `specificity` of at least the value.
+    """  # noqa: D205
+
+    kind: Literal["fixed", "youden", "sensitivity", "specificity"]
+    value: float = HALF
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether predictions are needed to find it."""
+        return self.kind != "fixed"
+
+
+def parse_rule(text: str) -> Rule:
+    """Return the rule of `--operating-point`.
+
+    Raises
+    ------
+    UsageError
+        It isn't one.
+    """
+    kind, _, number = text.partition("=")
+    try:
+        if text == "youden":
+            return Rule("youden")
+        value = float(number if number else text)
+        if 0 < value < 1 and (kind in ("sensitivity", "specificity") or not number):
+            return Rule(kind if number else "fixed", value)  # type: ignore[arg-type]
+    except ValueError:
+        pass
+    raise UsageError(
+        f"--operating-point {text!r} is not a probability such as 0.5, youden, sensitivity=0.95 or"
+        " specificity=0.9"
+    )
+
+
+def choose_point(rule: Rule, labels: NDArray[np.integer], probabilities: Floats) -> float:
+    """Return the probability from which a unit is called abnormal.
+
+    Of the probabilities that occur it is the one with the highest Youden index, sensitivity +
+    specificity - 1 (Youden 1950); or the highest with the sensitivity that is asked for; or the
+    lowest with the specificity, which may lie above all that occur.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), of both 0 and 1
+    probabilities : ndarray of shape (n,)
+    """
+    from sklearn.metrics import roc_curve
+
+    if not rule.is_chosen:
+        return rule.value
+    false_positive_rate, sensitivity, thresholds = roc_curve(
+        labels, probabilities, drop_intermediate=False
+    )
+    thresholds[0] = np.nextafter(thresholds[1], np.inf)  # nothing is abnormal, by scikit-learn inf
+    if rule.kind == "youden":
+        chosen = int(np.argmax(sensitivity - false_positive_rate))
+    elif rule.kind == "sensitivity":
+        chosen = int(np.argmax(sensitivity >= rule.value))
+    else:
+        chosen = int(np.flatnonzero(1 - false_positive_rate >= rule.value)[-1])
+    return float(thresholds[chosen])
+
+
+def calibration(
+    kind: str, logits: Floats, labels: NDArray[np.integer]
+) -> tuple[Calibration, float | None]:
+    """Return a function from logits to calibrated probabilities, and the temperature if it has one.
+
+    Parameters
+    ----------
+    kind : {"none", "temperature", "isotonic"}
+        Temperature divides the logits by the number with the highest likelihood (Guo et al. 2017);
+        isotonic takes the rising steps with the least squared error (Zadrozny and Elkan 2002).
+    logits, labels : ndarray of shape (n,)
+        What it is fitted to.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import expit
+
+    if kind == "temperature":
+        signed = np.where(labels == 1, -logits, logits).astype(np.float64)
+
+        def loss(log_temperature: float) -> float:
+            return float(np.logaddexp(0, signed / np.exp(log_temperature)).mean())
+
+        temperature = float(np.exp(minimize_scalar(loss, bounds=(-5, 5), method="bounded").x))
+        return lambda new: expit(new / temperature), temperature
+    if kind == "isotonic":
+        from sklearn.isotonic import IsotonicRegression
+
+        steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels)
+        return lambda new: steps.predict(new), None
+    return expit, None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Predictions with the probabilities and operating points they are judged by.
+
+    Attributes
+    ----------
+    predictions : DataFrame
+        As predicted, with `probability` calibrated.
+    points : dict
+        The operating point of each level and fold.
+    chosen : list of dict
+        The same, a row each: `level`, `fold`, `threshold`, and how many units it was chosen on,
+        `count` and `abnormal`, null where it was given beforehand.
+    temperatures : dict
+        Of each fold, where that is how it was calibrated.
+    """
+
+    predictions: pd.DataFrame
+    points: dict[tuple[str, int], float]
+    chosen: list[dict[str, Any]]
+    temperatures: dict[int, float]
+
+
+def judge(
+    predictions: pd.DataFrame, tuning: pd.DataFrame | None, rule: Rule, calibrate: str
+) -> Judgement:
+    """Calibrate predictions, and choose each level's operating point.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        What is judged; one row an image.
+    tuning : DataFrame or None
+        Predictions of held-out training patients. Without them, each fold is judged by what is
+        chosen on the others.
+    rule : Rule
+    calibrate : {"none", "temperature", "isotonic"}
+
+    Raises
+    ------
+    DataError
+        There's nothing to choose on, or it is of one label.
+    """
+    if not rule.is_chosen and calibrate == "none":
+        points = {
+            (level, int(fold)): rule.value
+            for level in LEVELS
+            for fold in sorted(predictions["fold"].unique())
+        }
+        chosen = [
+            {"level": level, "fold": fold, "threshold": point, "count": None, "abnormal": None}
+            for (level, fold), point in points.items()
+        ]
+        return Judgement(predictions, points, chosen, {})
+    judged: list[pd.DataFrame] = []
+    points, chosen, temperatures = {}, [], {}
+    for fold, rows in predictions.groupby("fold"):
+        others = predictions[predictions["fold"] != fold] if tuning is None else tuning
+        if others["label"].nunique() < 2:
+            raise DataError(
+                f"the operating point and the calibration are chosen on {len(others)} held-out"
+                " images of training patients, and there are none of one label among them"
+                if len(others)
+                else "no training patients were held out to choose an operating point or a"
+                " calibration by: train with --operating-point or --calibrate, or with folds"
+            )
+        calibrated, temperature = calibration(
+            calibrate, others["logit"].to_numpy(np.float64), others["label"].to_numpy()
+        )
+        if temperature is not None:
+            temperatures[int(fold)] = temperature
+        judged.append(rows.assign(probability=calibrated(rows["logit"].to_numpy(np.float64))))
+        others = others.assign(probability=calibrated(others["logit"].to_numpy(np.float64)))
+        for level in LEVELS:
+            units = at_level(others, level)
+            labels = units["label"].to_numpy()
+            point = choose_point(rule, labels, units["probability"].to_numpy())
+            points[level, int(fold)] = point
+            chosen.append(
+                {"level": level, "fold": int(fold), "threshold": point}
+                | {"count": len(units), "abnormal": int(labels.sum())}
+            )
+    return Judgement(
+        pd.concat(judged).loc[predictions.index], points, chosen, temperatures
+    )
+
+
+def judge_run(
+    folder: Path, operating_point: str | None = None, calibrate: str | None = None
+) -> Judgement:
+    """Return a run's predictions as they are judged, by its own settings where none are given.
+
+    Its own are those of its `metrics.json`; of its `config.yaml` where it wasn't judged before.
+    """
+    settings = settings_of(folder)
+    rule = parse_rule(operating_point or settings["operating_point"])
+    tuning = read_predictions(folder, TUNING) if (folder / TUNING).is_file() else None
+    return judge(
+        read_predictions(folder), tuning, rule, calibrate or settings["calibrate"]
+    )
+
+
+def settings_of(folder: Path) -> dict[str, str]:
+    """Return the `operating_point` and `calibrate` by which a run is judged."""
+    path = folder / "metrics.json"
+    if path.is_file():
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return {name: metrics[name] for name in ("operating_point", "calibrate")}
+    config = config_of(folder)
+    return {"operating_point": config.operating_point, "calibrate": config.calibrate}
