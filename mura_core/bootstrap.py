@@ -60,9 +60,7 @@ def interval(draws: Floats) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _weights(
-    patients: int, draws: int, at_once: int, seed: int
-) -> Iterator[tuple[int, Floats]]:
+def _weights(patients: int, draws: int, at_once: int, seed: int) -> Iterator[tuple[int, Floats]]:
     """Yield the number of a first draw, and how often each patient is drawn, (draws, patients)."""
     random = np.random.default_rng(seed)
     for first in range(0, draws, at_once):

@@ -307,6 +307,47 @@ _training_options = _options(
     ),
 )
 
+_judging_options = _options(
+    click.option(
+        "--operating-point",
+        default="0.5",
+        metavar="RULE",
+        help="From what probability it is abnormal: a number, youden, sensitivity=0.95 or"
+        " specificity=0.9; chosen on training patients that were held out.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Choice(["none", "temperature", "isotonic"]),
+        default="none",
+        help="Probabilities, on training patients that were held out.",
+    ),
+)
+
+_validation_options = _options(
+    click.option(
+        "--validate",
+        type=click.Choice(["split", "holdout", "kfold"]),
+        default="split",
+        help="On the data's own valid images; or on training patients, held out once or in folds,"
+        " and the valid images are left alone.",
+    ),
+    click.option(
+        "--proportion",
+        type=click.FloatRange(0.05, 0.95),
+        default=0.8,
+        help="Of the training images, that train with --validate holdout.",
+    ),
+    click.option(
+        "--folds",
+        type=click.IntRange(min=2),
+        default=5,
+        metavar="K",
+        help="With --validate kfold: every training image is judged by a network that hasn't seen"
+        " its patient.",
+    ),
+    _judging_options,
+)
+
 _explain_options = _options(
     click.option(
         "--explain",
@@ -396,7 +437,7 @@ def _config(settings: dict[str, Any], gpu_memory: int | None = None) -> RunConfi
 # The commands ---------------------------------------------------------------------------------
 
 
-@_command(_data_options, _training_options, _explain_options)
+@_command(_data_options, _training_options, _validation_options, _explain_options)
 def run(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any) -> None:
     """Train, judge and explain, and write a report: the default command."""
     from mura_core.run import run
@@ -405,10 +446,11 @@ def run(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any)
     run(_config(settings, gpu_memory), out, resume=resume is not None)
 
 
-@_command(_data_options, _training_options)
+@_command(_data_options, _training_options, _validation_options)
 def train(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any) -> None:
     """Train a model and judge it on the validation images."""
-    from mura_core.run import evaluate, train, write_report
+    from mura_core.judging import evaluate
+    from mura_core.run import train, write_report
 
     _refuse_changes(resume)
     train(_config(settings, gpu_memory), out, resume=resume is not None)
@@ -471,12 +513,31 @@ def prepare(
         prepare_images(manifest, config, readers)
 
 
-@_command(_run_argument)
-def evaluate(folder: Path) -> None:
-    """Judge a run's predictions once more, without its model."""
-    from mura_core.run import evaluate, write_report
+@_command(
+    _run_argument,
+    click.option(
+        "--operating-point",
+        metavar="RULE",
+        show_default="as before",
+        help="A probability, youden, sensitivity=0.95 or specificity=0.9.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Choice(["none", "temperature", "isotonic"]),
+        show_default="as before",
+        help="Probabilities.",
+    ),
+)
+def evaluate(folder: Path, operating_point: str | None, calibrate: str | None) -> None:
+    """Judge a run's predictions once more, without its model.
 
-    evaluate(folder)
+    Operating point and calibration are chosen on what the run held out of its training for that,
+    or on its other folds.
+    """
+    from mura_core.judging import evaluate
+    from mura_core.run import write_report
+
+    evaluate(folder, operating_point=operating_point, calibrate=calibrate)
     write_report(folder)
 
 

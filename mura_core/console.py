@@ -10,8 +10,8 @@ import pandas as pd
 from mura_core.evaluation import BASELINES, BEATEN_BY
 from mura_core.metrics import FIGURES
 
-# On a console; the page has the others, too.
-_SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "kappa")
+# First; the page has the others below.
+SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "kappa")
 
 NAMES = {name: name.replace("_", " ") for name in FIGURES} | {
     "ppv": "PPV",
@@ -26,10 +26,7 @@ def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures of one level as a table, intervals beside the numbers."""
     table = pd.DataFrame(
         {"part": row["body_part"], "n": row["count"], "abnormal": row["abnormal"]}
-        | {
-            NAMES[name]: with_interval(row[name], row["intervals"][name])
-            for name in _SHOWN
-        }
+        | {NAMES[name]: with_interval(row[name], row["intervals"][name]) for name in SHOWN}
         | {
             f"{BASELINES[name]}": "-" if baseline is None else f"{baseline['accuracy']:.3f}"
             for name, baseline in row["baselines"].items()
@@ -70,6 +67,21 @@ def folds_as_text(summary: Mapping[str, Any]) -> str:
     """Return the mean and the standard deviation of a level's figures over the folds."""
     return ", ".join(
         f"{NAMES[name]} {spread['mean']:.3f} ± {spread['deviation']:.3f}"
-        for name in _SHOWN
+        for name in SHOWN
         if (spread := summary[name])
     )
+
+
+def how_called(metrics: Mapping[str, Any], level: str) -> str:
+    """Return from what probability units of a level are called abnormal, and how that was found."""
+    points = [row for row in metrics["operating_points"] if row["level"] == level]
+    values = sorted({f"{row['threshold']:.3g}" for row in points})
+    text = f"abnormal at a probability of {' to '.join(dict.fromkeys((values[0], values[-1])))}"
+    if points[0]["count"] is None:
+        return f"{text} or more"
+    where = (
+        "on the other folds"
+        if metrics["validate"] == "kfold"
+        else f"on {points[0]['count']} of held-out training patients"
+    )
+    return f"{text} or more, by {metrics['operating_point']} {where}"

@@ -26,9 +26,7 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("mura-run")
 
 
-def open_data(
-    data: str, body_parts: Sequence[str], seed: int, validate: str = "split"
-) -> Manifest:
+def open_data(data: str, body_parts: Sequence[str], seed: int, validate: str = "split") -> Manifest:
     """Return the manifest of a folder of radiographs, or of the phantoms.
 
     Images whose split isn't named all train where the run holds patients out itself.

@@ -114,9 +114,7 @@ def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
     }
 
 
-def _figures(
-    sample: Sample, baselines: dict[str, Sample], seed: int, draws: int
-) -> dict[str, Any]:
+def _figures(sample: Sample, baselines: dict[str, Sample], seed: int, draws: int) -> dict[str, Any]:
     not_given = sample.no_ground()
     if not_given:
         nothing = {"intervals": dict.fromkeys(FIGURES), "baselines": dict.fromkeys(BASELINES)}
@@ -129,9 +127,7 @@ def _figures(
     }
     against = {
         name: _against(figures, drawn, _numbers(baseline.figures()), baseline_drawn)
-        for (name, baseline), baseline_drawn in zip(
-            baselines.items(), baselines_drawn, strict=True
-        )
+        for (name, baseline), baseline_drawn in zip(baselines.items(), baselines_drawn, strict=True)
     }
     return figures | {"intervals": intervals, "baselines": against, "not_given": None}
 
@@ -175,6 +171,5 @@ def _interval_of(name: str, estimate: float | None, drawn: Floats) -> tuple[floa
 
 def _numbers(figures: dict[str, Floats]) -> dict[str, float | None]:
     return {
-        name: float(figures[name][0]) if np.isfinite(figures[name][0]) else None
-        for name in FIGURES
+        name: float(figures[name][0]) if np.isfinite(figures[name][0]) else None for name in FIGURES
     }

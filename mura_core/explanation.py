@@ -12,7 +12,7 @@ from PIL import Image
 
 from mura_core.drawing import draw, draw_as_in_2019
 from mura_core.files import replacing
-from mura_core.metrics import OPERATING_POINT
+from mura_core.metrics import OperatingPoints
 from mura_core.progress import Progress
 from mura_core.radiographs import Readers, read_radiograph
 from mura_core.resizing import Fit
@@ -25,13 +25,14 @@ _SCALE_QUANTILE = 0.99
 _BATCH = 32
 
 
-def choose(predictions: pd.DataFrame, count: int) -> pd.DataFrame:
+def choose(predictions: pd.DataFrame, points: OperatingPoints, count: int) -> pd.DataFrame:
     """Return a balanced sample of the predictions, the most confident first.
 
     Body parts and outcomes (right and wrong, abnormal and normal) take turns, each with the
     image that the network was surest about.
     """
-    outcome = predictions["label"] * 2 + (predictions["probability"] >= OPERATING_POINT)
+    threshold = predictions["fold"].map(lambda fold: points["image", int(fold)])
+    outcome = predictions["label"] * 2 + (predictions["probability"] >= threshold)
     surest_first = predictions.assign(outcome=outcome, confidence=predictions["logit"].abs())
     surest_first = surest_first.sort_values("confidence", ascending=False, kind="stable")
     turn = surest_first.groupby(["body_part", "outcome"]).cumcount()

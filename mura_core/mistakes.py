@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,32 +46,43 @@ def mistakes_of(predictions: pd.DataFrame, points: OperatingPoints) -> pd.DataFr
     return wrong.sort_values(["body_part", "margin", "path"], ascending=[True, False, True])
 
 
+def sheet_of(part: str) -> str:
+    """Return where a body part's contact sheet lies in the run folder."""
+    return f"errors/{part.replace('/', '-')}.png"
+
+
 def draw_mistakes(
     mistakes: pd.DataFrame, data_folder: Path, folder: Path, readers: Readers
 ) -> Iterator[Path]:
     """Write and yield a contact sheet for each body part: its surest errors, twelve at most.
 
-    An image that can't be read any more is left blank.
+    Parameters
+    ----------
+    mistakes : DataFrame
+        Of `mistakes_of`.
+    data_folder : Path
+        From which the images' paths start. One that can't be read any more is left blank.
+    folder : Path
+        The run folder.
+    readers : mapping
+        Functions for further file suffixes.
     """
     for part, rows in mistakes.groupby("body_part"):
         shown = rows.head(_A_SHEET)
         height = _SIDE + _CAPTION
-        sheet = Image.new(
-            "L", (_ACROSS * _SIDE, -(-len(shown) // _ACROSS) * height), 255
-        )
+        sheet = Image.new("L", (_ACROSS * _SIDE, -(-len(shown) // _ACROSS) * height), 255)
         draw = ImageDraw.Draw(sheet)
         font = ImageFont.load_default(_FONT_SIZE)
         for number, row in enumerate(shown.to_dict("records")):
             left, top = number % _ACROSS * _SIDE, number // _ACROSS * height
-            try:
+            with suppress(RadiographError):
                 sheet.paste(_square(data_folder / row["path"], readers), (left, top))
-            except RadiographError:
-                pass
             truth = "abnormal" if row["label"] else "normal"
-            caption = f"{truth}, probability {row['probability']:.3f}\n{_name(row)}"
+            name = f"{row['patient']} {row['study']} {Path(row['path']).name}"
+            caption = f"{truth}, probability {row['probability']:.3f}\n{name}"
             draw.multiline_text((left + 3, top + _SIDE + 2), caption, 0, font, spacing=1)
-        path = folder / f"{str(part).replace('/', '-')}.png"
-        folder.mkdir(exist_ok=True)
+        path = folder / sheet_of(str(part))
+        path.parent.mkdir(exist_ok=True)
         with replacing(path, "wb") as file:
             sheet.save(file, format="PNG")
         yield path
@@ -80,7 +92,3 @@ def _square(path: Path, readers: Readers) -> Image.Image:
     pixels: NDArray[np.uint8 | np.uint16] = read_radiograph(path, readers=readers)
     eight_bit = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
     return ImageOps.pad(Image.fromarray(eight_bit), (_SIDE - 4, _SIDE - 4), color=0)
-
-
-def _name(row: dict[str, str]) -> str:
-    return f"{row['patient']} {row['study']} {Path(row['path']).name}"

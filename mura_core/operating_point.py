@@ -180,8 +180,10 @@ def judge(
         ]
         return Judgement(predictions, points, chosen, {})
     judged: list[pd.DataFrame] = []
-    points, chosen, temperatures = {}, [], {}
-    for fold, rows in predictions.groupby("fold"):
+    chosen = []
+    points, temperatures = {}, {}
+    for fold in sorted(set(predictions["fold"].tolist())):
+        rows = predictions[predictions["fold"] == fold]
         others = predictions[predictions["fold"] != fold] if tuning is None else tuning
         if others["label"].nunique() < 2:
             raise DataError(
@@ -195,21 +197,19 @@ def judge(
             calibrate, others["logit"].to_numpy(np.float64), others["label"].to_numpy()
         )
         if temperature is not None:
-            temperatures[int(fold)] = temperature
+            temperatures[fold] = temperature
         judged.append(rows.assign(probability=calibrated(rows["logit"].to_numpy(np.float64))))
         others = others.assign(probability=calibrated(others["logit"].to_numpy(np.float64)))
         for level in LEVELS:
             units = at_level(others, level)
             labels = units["label"].to_numpy()
             point = choose_point(rule, labels, units["probability"].to_numpy())
-            points[level, int(fold)] = point
+            points[level, fold] = point
             chosen.append(
-                {"level": level, "fold": int(fold), "threshold": point}
+                {"level": level, "fold": fold, "threshold": point}
                 | {"count": len(units), "abnormal": int(labels.sum())}
             )
-    return Judgement(
-        pd.concat(judged).loc[predictions.index], points, chosen, temperatures
-    )
+    return Judgement(pd.concat(judged).loc[predictions.index], points, chosen, temperatures)
 
 
 def judge_run(
@@ -222,9 +222,7 @@ def judge_run(
     settings = settings_of(folder)
     rule = parse_rule(operating_point or settings["operating_point"])
     tuning = read_predictions(folder, TUNING) if (folder / TUNING).is_file() else None
-    return judge(
-        read_predictions(folder), tuning, rule, calibrate or settings["calibrate"]
-    )
+    return judge(read_predictions(folder), tuning, rule, calibrate or settings["calibrate"])
 
 
 def settings_of(folder: Path) -> dict[str, str]:

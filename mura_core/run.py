@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -22,9 +22,9 @@ from mura_core.data import open_data, plugin_readers, prepare_images, say_counts
 from mura_core.errors import DataError, UsageError
 from mura_core.explanation import choose, evidence, write_heatmaps
 from mura_core.files import replacing, write_csv
+from mura_core.judging import evaluate
 from mura_core.manifest import Manifest, count
-from mura_core.metrics import FIGURES, OPERATING_POINT
-from mura_core.metrics import evaluate as evaluate_predictions
+from mura_core.operating_point import judge_run, parse_rule
 from mura_core.prepared import PreparedImages
 from mura_core.progress import progress
 from mura_core.radiographs import image_files
@@ -33,16 +33,15 @@ from mura_core.run_folder import (
     RunConfig,
     config_of,
     make_run_folder,
-    read_predictions,
+    training_folder,
     write_config,
     write_environment,
 )
+from mura_core.splits import trainings
 from mura_plugins import NotApplicable, RunSummary
 from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
 
 log = logging.getLogger("mura")
-
-METRICS_VERSION = 1
 
 _AUGMENTED_IMAGES = 6  # on the contact sheet
 
@@ -72,27 +71,29 @@ def run(config: RunConfig, folder: Path, *, resume: bool = False) -> None:
 def train(
     config: RunConfig, folder: Path, plugins: Plugins | None = None, *, resume: bool = False
 ) -> None:
-    """Prepare the images, train the model, and predict the validation images.
+    """Prepare the images, train a model, or one for each fold, and predict the images it judges.
 
-    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `statistics.npz`,
-    `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz` and `predictions.csv`. Where it
-    resumes a run, it goes on from the last checkpoint.
+    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
+    `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
+    and `predictions.csv`, those of folds below `folds/`. Where it resumes a run, it goes on from
+    the last checkpoint.
     """
     plugins = plugins or load_plugins()
     _warn_of_failures(plugins)
     architecture = plugins.architecture(config.model)
-    manifest = open_data(config.data, config.body_part, config.seed)
+    rule = parse_rule(config.operating_point)
+    manifest = open_data(config.data, config.body_part, config.seed, config.validate)
     say_counts(config.data, manifest)
-    _refuse_missing_split(manifest)
+    _refuse_missing_split(manifest, config.validate)
 
     from mura_core.devices import gpu_memory, start_tensorflow, strategy_on
 
     start_tensorflow(config.seed, deterministic=config.deterministic)
 
     from mura_core.augmentation import write_contact_sheet
+    from mura_core.folds import train_each
     from mura_core.planning import counter, warn_if_too_large
-    from mura_core.prediction import predict_logits, probability
-    from mura_core.training import build_model, fit, refuse_untrainable, report_class_weights
+    from mura_core.training import build_model, refuse_untrainable
 
     # Whatever can be refused is refused before the images are read.
     build = resolve(architecture.build)
@@ -113,45 +114,31 @@ def train(
     write_environment(folder / "environment.json")
     write_csv(folder / "counts.csv", count(prepared.table))
     write_csv(folder / "left_out.csv", prepared.left_out)
-    refuse_untrainable(prepared.table)
-    statistics = prepared.statistics()
-    statistics.save(folder / "statistics.npz")
-
-    table = prepared.table
-    class_weights = None
-    if config.class_weights == "report":
-        labels = table["label"][table["split"] == "train"].to_numpy()
-        class_weights = report_class_weights(labels, config.false_positive_bias)
-        log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
+    divided = trainings(
+        prepared.table,
+        config.validate,
+        proportion=config.proportion,
+        folds=config.folds,
+        seed=config.seed,
+        # With folds, the other folds' predictions are there to choose an operating point by.
+        tunes=config.recipe.watches
+        or (config.validate != "kfold" and (rule.is_chosen or config.calibrate != "none")),
+    )
+    for training in divided:
+        refuse_untrainable(training.table)
     if config.augment:
-        rows = np.flatnonzero(table["split"] == "train")[:_AUGMENTED_IMAGES]
+        rows = np.flatnonzero(divided[0].table["split"] == "train")[:_AUGMENTED_IMAGES]
         write_contact_sheet(
             folder / "augmented.png", prepared.images[rows], config.augment, seed=config.seed
         )
-    log.info(
-        "Training %s for %d epochs on %d device(s)",
-        config.model, config.epochs, strategy.num_replicas_in_sync,
-    )  # fmt: skip
-    with progress("Training", "steps") as step_done:
-        model = fit(
-            lambda: build_model(
-                build, options, statistics if config.standardise else None, config.square
-            ),
-            prepared.images,
-            table,
-            config.recipe,
-            class_weights=class_weights,
-            seed=config.seed,
-            strategy=strategy,
-            folder=folder,
-            step_done=step_done,
-            epoch_done=_say_epoch,
-        )
-    model.summary(expand_nested=True, print_fn=log.debug)
-    valid = np.flatnonzero(table["split"] == "valid")
-    logits = predict_logits(model, prepared.images, valid)
-    predictions = table.iloc[valid].assign(fold=0, logit=logits, probability=probability(logits))
-    write_csv(folder / "predictions.csv", predictions)
+    train_each(
+        divided,
+        prepared,
+        config,
+        lambda statistics: build_model(build, options, statistics, config.square),
+        strategy,
+        folder,
+    )
 
 
 def plan(config: RunConfig, gpu_memory: int) -> str:
@@ -192,21 +179,6 @@ def _memory_counter(config: RunConfig) -> Any:
     return counter(build, parse_options(build, config.options), config.square)
 
 
-def evaluate(folder: Path) -> None:
-    """Judge `predictions.csv`, print the figures, and write `metrics.json`."""
-    rows = evaluate_predictions(read_predictions(folder))
-    metrics = {"version": METRICS_VERSION, "operating_point": OPERATING_POINT, "figures": rows}
-    with replacing(folder / "metrics.json") as file:
-        json.dump(metrics, file, indent=1, allow_nan=False)
-    phantoms = " of phantoms" if config_of(folder).data == PHANTOMS else ""
-    for level in dict.fromkeys(row["level"] for row in rows):
-        chosen = [row for row in rows if row["level"] == level]
-        log.info(
-            "\nValidation%s, by %s (abnormal at a probability of %s or more)\n%s",
-            phantoms, level.replace("_", " "), OPERATING_POINT, figures_as_text(chosen),
-        )  # fmt: skip
-
-
 def explain(
     folder: Path,
     plugins: Plugins | None = None,
@@ -231,7 +203,10 @@ def explain(
     }
     if not functions:
         raise UsageError("the run's config names no explainer; name one: --explain gradcam")
-    sample = choose(read_predictions(folder), explain_images or config.explain_images)
+    judgement = judge_run(folder)
+    sample = choose(
+        judgement.predictions, judgement.points, explain_images or config.explain_images
+    )
 
     from mura_core.devices import start_tensorflow
 
@@ -241,24 +216,33 @@ def explain(
     from mura_plugins.network import Network
 
     readers = plugin_readers(plugins)
-    manifest = open_data(config.data, config.body_part, config.seed)
+    manifest = open_data(config.data, config.body_part, config.seed, config.validate)
     prepared = prepare_images(manifest, config, readers)
     rows = _rows_of(prepared, sample)
     _register_layers(plugins)
-    model = load_model(folder / "model.keras")
+    # Each image by the network that judged it, which hasn't trained on it.
+    models = {
+        fold: load_model(training_folder(folder, fold) / "model.keras")
+        for fold in sample["fold"].unique()
+    }
     written = []
     for name, function in functions.items():
+        maps: Any = None
         try:
-            network = Network(model)
-            with progress(f"Explaining by {name}", "images") as explained:
-                maps = evidence(
-                    function,
-                    network,
-                    prepared.images[rows],
-                    toward=1,
-                    seed=config.seed,
-                    progress=explained,
-                )
+            for fold, model in models.items():
+                network = Network(model)
+                own = np.flatnonzero(sample["fold"] == fold)
+                with progress(f"Explaining by {name}", "images") as explained:
+                    some = evidence(
+                        function,
+                        network,
+                        prepared.images[rows[own]],
+                        toward=1,
+                        seed=config.seed,
+                        progress=explained,
+                    )
+                maps = np.empty((len(rows), *some.shape[1:]), some.dtype) if maps is None else maps
+                maps[own] = some
         except NotApplicable as error:
             log.warning("%s can't explain this network: %s", name, error)
             continue
@@ -349,31 +333,6 @@ def what_is_safe(folder: Path | None) -> str:
     return f"{line}; {folder} holds {kept}. To go on: mura-run --resume {folder}"
 
 
-def figures_as_text(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the figures of one level as a table to read."""
-    table = pd.DataFrame(
-        {
-            "part": row["body_part"],
-            "n": row["count"],
-            "abnormal": row["abnormal"],
-            "TP": row["true_positives"],
-            "FP": row["false_positives"],
-            "TN": row["true_negatives"],
-            "FN": row["false_negatives"],
-        }
-        | {
-            name.replace("auroc", "AUROC"): "-" if row[name] is None else f"{row[name]:.3f}"
-            for name in FIGURES
-        }
-        | {
-            "always normal": f"{row['always_normal_accuracy']:.3f}",
-            "": f"not given: {row['not_given']}" if row["not_given"] else "",
-        }
-        for row in rows
-    )
-    return _as_text(table)
-
-
 def _rows_of(prepared: PreparedImages, sample: pd.DataFrame) -> NDArray[np.intp]:
     rows = pd.Index(prepared.table["path"]).get_indexer(sample["path"])
     if (rows < 0).any():
@@ -382,8 +341,8 @@ def _rows_of(prepared: PreparedImages, sample: pd.DataFrame) -> NDArray[np.intp]
     return rows
 
 
-def _refuse_missing_split(manifest: Manifest) -> None:
-    for split in ("train", "valid"):
+def _refuse_missing_split(manifest: Manifest, validate: str) -> None:
+    for split in ("train", "valid") if validate == "split" else ("train",):
         if not (manifest.table["split"] == split).any():
             raise DataError(f"{manifest.folder}: the data has no {split} images")
 
@@ -404,19 +363,3 @@ def _warn_of_failures(plugins: Plugins) -> None:
             "The plugin %r of %s failed to load and is left out: %s",
             failure.plugin, failure.distribution, failure.reason,
         )  # fmt: skip
-
-
-def _say_epoch(epoch: int, epochs: int, row: Mapping[str, float]) -> None:
-    judged = ", ".join(
-        f"{name.replace('val_', 'validation ').replace('auroc', 'AUROC')} {row[name]:.3f}"
-        for name in ("loss", "accuracy", "tune_loss", "tune_auroc", "val_loss", "val_auroc")
-        if name in row
-    )
-    log.info(
-        "Epoch %d of %d: %s (%.0f images/s; the feed could give %.0f)",
-        epoch, epochs, judged, row["images_per_second"], row["feed_images_per_second"],
-    )  # fmt: skip
-
-
-def _as_text(table: pd.DataFrame) -> str:
-    return table.to_string(index=False)

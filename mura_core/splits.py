@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError
 
-_TUNED_PROPORTION = 0.1  # of the training patients, by whom an epoch or an operating point is chosen
+_TUNED_PROPORTION = (
+    0.1  # of the training patients, by whom an epoch or an operating point is chosen
+)
 _MOST_PARTS = 20  # so a proportion is met to a twentieth at worst
 
 

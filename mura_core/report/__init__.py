@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mura_core.console import NAMES, SHOWN, how_called, verdicts
+from mura_core.evaluation import BASELINES
 from mura_core.metrics import FIGURES, LEVELS, at_level
+from mura_core.mistakes import sheet_of
+from mura_core.operating_point import judge_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +24,9 @@ LEVEL_NAMES = {
     "image": "image",
     "study": "study",
     "patient_within_part": "patient within a body part",
+    "patient": "patient",
 }
+_MISTAKES_LISTED = 12  # of each body part, as on the contact sheets
 
 
 def report_page(folder: Path, *, phantoms: bool) -> str:
@@ -35,7 +41,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     )
     environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
     metrics = _json(folder / "metrics.json")
-    predictions = pd.read_csv(folder / "predictions.csv", na_filter=False)
+    mistakes = _table(folder / "errors.csv")
     heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
     return environment.get_template("page.html").render(
         phantoms=phantoms,
@@ -45,12 +51,38 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         counts=_table(folder / "counts.csv").to_dict("records"),
         left_out=_table(folder / "left_out.csv").to_dict("records"),
         metrics=metrics,
-        levels=LEVEL_NAMES,
-        figure_names=FIGURES,
-        roc_curves=_roc_curves(predictions),
+        levels={level: name for level, name in LEVEL_NAMES.items() if _rows(metrics, level)},
+        rows_of=lambda level: _rows(metrics, level),
+        how_called=lambda level: how_called(metrics, level),
+        verdicts=verdicts,
+        names=NAMES,
+        shown=SHOWN,
+        others=[name for name in FIGURES if name not in SHOWN],
+        baselines=BASELINES,
+        mistakes=_by_part(mistakes, folder),
+        mistake_count=len(mistakes),
+        roc_curves=_roc_curves(judge_run(folder).predictions),
         learning_curves=_learning_curves(_table(folder / "history.csv")),
         explained=_by_explainer(heatmaps),
     )
+
+
+def _rows(metrics: dict[str, Any], level: str) -> list[dict[str, Any]]:
+    return [row for row in metrics["figures"] if row["level"] == level]
+
+
+def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
+    if mistakes.empty:
+        return []
+    return [
+        {
+            "name": part,
+            "count": len(rows),
+            "rows": rows.head(_MISTAKES_LISTED).to_dict("records"),
+            "sheet": sheet if (folder / (sheet := sheet_of(str(part)))).is_file() else None,
+        }
+        for part, rows in mistakes.groupby("body_part")
+    ]
 
 
 def _by_explainer(heatmaps: pd.DataFrame) -> list[dict[str, Any]]:
@@ -92,13 +124,18 @@ def _learning_curves(history: pd.DataFrame) -> str:
 
     figure = Figure(figsize=(4.2, 4), layout="constrained")
     loss, auroc = figure.subplots(2, sharex=True)
-    loss.plot(history["epoch"], history["loss"], label="training (weighted)", marker=".")
-    if "val_loss" in history:
-        loss.plot(history["epoch"], history["val_loss"], label="validation", marker=".")
-        auroc.plot(history["epoch"], history["val_auroc"], color="C1", marker=".")
+    if "fold" not in history:
+        history = history.assign(fold=0)
+    for number, (_, fold) in enumerate(history.groupby("fold")):
+        # A label for the first fold's lines alone: the others look the same.
+        training, judged = (None, None) if number else ("training (weighted)", "judged images")
+        loss.plot(fold["epoch"], fold["loss"], "C0.-", label=training, linewidth=1)
+        if "val_loss" in fold:
+            loss.plot(fold["epoch"], fold["val_loss"], "C1.-", label=judged, linewidth=1)
+            auroc.plot(fold["epoch"], fold["val_auroc"], "C1.-", linewidth=1)
     loss.set(ylabel="loss")
     loss.legend(frameon=False, fontsize="small")
-    auroc.set(xlabel="epoch", ylabel="validation AUROC by image")
+    auroc.set(xlabel="epoch", ylabel="AUROC by judged image")
     auroc.xaxis.get_major_locator().set_params(integer=True)
     return _as_data(figure)
 

@@ -1,0 +1,100 @@
+"""The step from predictions to figures, and to what was called wrong, in a run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from mura_core.bootstrap import CONFIDENCE, DRAWS
+from mura_core.console import figures_as_text, folds_as_text, how_called, verdicts
+from mura_core.data import open_data, plugin_readers
+from mura_core.errors import DataError
+from mura_core.evaluation import evaluate as evaluate_predictions
+from mura_core.evaluation import evaluate_folds, over_folds
+from mura_core.files import replacing, write_csv
+from mura_core.mistakes import draw_mistakes, mistakes_of
+from mura_core.operating_point import Judgement, judge_run, settings_of
+from mura_core.run_folder import PHANTOMS, RunConfig, config_of
+from mura_plugins.manager import load_plugins
+
+log = logging.getLogger("mura")
+
+METRICS_VERSION = 2
+
+
+def evaluate(
+    folder: Path, *, operating_point: str | None = None, calibrate: str | None = None
+) -> None:
+    """Judge `predictions.csv`, print the figures, and write `metrics.json` and `errors.csv`.
+
+    What isn't given is as it was when the run was judged before, or as in its `config.yaml`.
+    """
+    config = config_of(folder)
+    settings = settings_of(folder)
+    settings["operating_point"] = operating_point or settings["operating_point"]
+    settings["calibrate"] = calibrate or settings["calibrate"]
+    judgement = judge_run(folder, **settings)
+    rows = evaluate_predictions(judgement.predictions, judgement.points, seed=config.seed)
+    metrics: dict[str, Any] = {
+        "version": METRICS_VERSION,
+        "validate": config.validate,
+        **settings,
+        "operating_points": judgement.chosen,
+        "temperatures": judgement.temperatures,
+        "intervals": {
+            "method": "percentiles of a bootstrap over patients",
+            "confidence": CONFIDENCE,
+            "draws": DRAWS,
+            "seed": config.seed,
+        },
+        "figures": rows,
+        "folds": [],
+        "over_folds": [],
+    }
+    if config.validate == "kfold":
+        metrics["folds"] = evaluate_folds(judgement.predictions, judgement.points)
+        metrics["over_folds"] = over_folds(metrics["folds"])
+    with replacing(folder / "metrics.json") as file:
+        json.dump(metrics, file, indent=1, allow_nan=False)
+    calibrated = judgement.predictions[["path", "fold", "logit", "probability"]]
+    if settings["calibrate"] != "none":
+        write_csv(folder / "calibrated.csv", calibrated)
+    else:
+        (folder / "calibrated.csv").unlink(missing_ok=True)
+    _say_figures(metrics, phantoms=config.data == PHANTOMS)
+    _write_mistakes(folder, config, judgement)
+
+
+def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
+    rows, folds = metrics["figures"], {row["level"]: row for row in metrics["over_folds"]}
+    of_phantoms = " of phantoms" if phantoms else ""
+    for level in dict.fromkeys(row["level"] for row in rows):
+        chosen = [row for row in rows if row["level"] == level]
+        log.info(
+            "\nValidation%s, by %s (%s)\n%s",
+            of_phantoms, level.replace("_", " "), how_called(metrics, level),
+            figures_as_text(chosen),
+        )  # fmt: skip
+        if level in folds:
+            log.info("Mean and deviation over the folds: %s", folds_as_text(folds[level]))
+        for sentence in verdicts(chosen[0]):
+            log.info(sentence)
+
+
+def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> None:
+    mistakes = mistakes_of(judgement.predictions, judgement.points)
+    write_csv(folder / "errors.csv", mistakes)
+    try:
+        manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+        readers = plugin_readers(load_plugins())
+        sheets = list(draw_mistakes(mistakes, manifest.folder, folder, readers))
+    except DataError as error:
+        log.warning("The errors' contact sheets weren't drawn: %s", error)
+        return
+    log.info(
+        "\n%d of %d images were called wrong: errors.csv%s",
+        len(mistakes), len(judgement.predictions),
+        f"; the surest of each body part: {folder / 'errors'}" if sheets else "",
+    )  # fmt: skip
