@@ -541,6 +541,29 @@ def evaluate(folder: Path, operating_point: str | None, calibrate: str | None) -
     write_report(folder)
 
 
+@_command(
+    click.argument(
+        "folders",
+        nargs=2,
+        metavar="RUN RUN",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+    ),
+    click.option(
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A CSV to write, with every figure of every body part.",
+    ),
+)
+def compare(folders: tuple[Path, Path], out: Path | None) -> None:
+    """Compare two runs that judged the same images: each figure's difference, with an interval."""
+    from mura_core.files import write_csv
+    from mura_core.judging import compare
+
+    table = compare(*folders)
+    if out is not None:
+        write_csv(out, table)
+
+
 @_command(_run_argument, _explain_options)
 def explain(folder: Path, explain: tuple[str, ...], explain_images: int, style: str) -> None:
     """Draw heatmaps for a trained run."""
@@ -583,7 +606,17 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
 
 
 @_command(
-    _model_file,
+    click.option(
+        "--model-file",
+        "model_files",
+        multiple=True,
+        required=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A run's model.keras; of several, the mean of their probabilities.",
+    ),
+    click.option(
+        "--flip", is_flag=True, help="The mean with the mirrored image's probability, too."
+    ),
     click.option(
         "--out",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -592,15 +625,17 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
     ),
     click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)),
 )
-def predict(model_file: Path, out: Path | None, images: tuple[Path, ...]) -> None:
-    """Predict new images with a trained model: files, or folders of them.
+def predict(
+    model_files: tuple[Path, ...], flip: bool, out: Path | None, images: tuple[Path, ...]
+) -> None:
+    """Predict new images with one or more trained models: files, or folders of them.
 
-    The images of one folder are taken for one study.
+    The images of one folder are taken for one study, whose probability is their mean.
     """
     from mura_core.files import write_csv
     from mura_core.run import predict
 
-    table = predict(model_file, images)
+    table = predict(model_files, images, flip=flip)
     if out is None:
         click.echo(table.to_csv(index=False), nl=False)
     else:

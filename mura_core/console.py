@@ -85,3 +85,29 @@ def how_called(metrics: Mapping[str, Any], level: str) -> str:
         else f"on {points[0]['count']} of held-out training patients"
     )
     return f"{text} or more, by {metrics['operating_point']} {where}"
+
+
+def comparison_as_text(row: Mapping[str, Any]) -> str:
+    """Return the differences of two runs at one level as a table, and what the tests say."""
+    if row["not_given"]:
+        return f"not given: {row['not_given']}"
+    table = pd.DataFrame(
+        {
+            "": NAMES[name],
+            "first": f"{numbers['first']:.3f}",
+            "second": f"{numbers['second']:.3f}",
+            "difference": f"{numbers['difference']:+.3f}",
+            "95 % interval": "-"
+            if numbers["interval"] is None
+            else "{:+.3f} to {:+.3f}".format(*numbers["interval"]),
+        }
+        for name, numbers in row["figures"].items()
+        if numbers
+    )
+    tests = (
+        "p-values aren't given: several units of a patient aren't independent"
+        if row["delong"] is None
+        else f"AUROC by DeLong: p = {row['delong']:.3g}; accuracy by McNemar: p ="
+        f" {row['mcnemar']:.3g}"
+    )
+    return f"{table.to_string(index=False)}\n{tests}"

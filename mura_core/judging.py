@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mura_core.bootstrap import CONFIDENCE, DRAWS
-from mura_core.console import figures_as_text, folds_as_text, how_called, verdicts
+from mura_core.comparison import compare as compare_judgements
+from mura_core.console import (
+    comparison_as_text,
+    figures_as_text,
+    folds_as_text,
+    how_called,
+    verdicts,
+)
 from mura_core.data import open_data, plugin_readers
 from mura_core.errors import DataError
 from mura_core.evaluation import evaluate as evaluate_predictions
 from mura_core.evaluation import evaluate_folds, over_folds
 from mura_core.files import replacing, write_csv
+from mura_core.metrics import FIGURES
 from mura_core.mistakes import draw_mistakes, mistakes_of
 from mura_core.operating_point import Judgement, judge_run, settings_of
 from mura_core.run_folder import PHANTOMS, RunConfig, config_of
@@ -65,6 +76,48 @@ def evaluate(
         (folder / "calibrated.csv").unlink(missing_ok=True)
     _say_figures(metrics, phantoms=config.data == PHANTOMS)
     _write_mistakes(folder, config, judgement)
+
+
+def compare(first: Path, second: Path) -> pd.DataFrame:
+    """Print how the figures of two runs on the same images differ, and return all of them.
+
+    Returns
+    -------
+    DataFrame with a row for each level, body part and figure: `level, body_part, figure, count,
+    abnormal, patients, first, second, difference, low, high, delong, mcnemar, not_given`. The
+    p-values are those of AUROC and of accuracy.
+
+    Raises
+    ------
+    DataError
+        A run isn't finished, or they judged other images.
+    """
+    runs = [judge_run(folder) for folder in (first, second)]
+    rows = compare_judgements(*runs, seed=config_of(first).seed)
+    log.info("First: %s\nSecond: %s; differences are second minus first", first, second)
+    for level in dict.fromkeys(row["level"] for row in rows):
+        whole = next(row for row in rows if row["level"] == level)
+        log.info(
+            "\nBy %s, %s: %d, of %d patients\n%s",
+            level.replace("_", " "), whole["body_part"], whole["count"], whole["patients"],
+            comparison_as_text(whole),
+        )  # fmt: skip
+    return pd.DataFrame(line for row in rows for line in _lines(row))
+
+
+def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    tests = {"auroc": {"delong": row["delong"]}, "accuracy": {"mcnemar": row["mcnemar"]}}
+    for figure in FIGURES:
+        numbers = (row["figures"] or {}).get(figure)
+        low, high = (numbers and numbers["interval"]) or (None, None)
+        yield (
+            {"level": row["level"], "body_part": row["body_part"], "figure": figure}
+            | {name: row[name] for name in ("count", "abnormal", "patients")}
+            | {name: numbers and numbers[name] for name in ("first", "second", "difference")}
+            | {"low": low, "high": high, "delong": None, "mcnemar": None}
+            | tests.get(figure, {})
+            | {"not_given": row["not_given"]}
+        )
 
 
 def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:

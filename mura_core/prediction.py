@@ -80,35 +80,59 @@ def _traced(model: keras.Model) -> Callable[[NDArray[np.uint8]], tf.Tensor]:
 
 
 def predict_files(
-    model: keras.Model, paths: Sequence[Path], readers: Readers, progress: Progress
+    models: Sequence[keras.Model],
+    paths: Sequence[Path],
+    readers: Readers,
+    progress: Progress,
+    *,
+    flip: bool = False,
 ) -> tuple[pd.DataFrame, list[RadiographError]]:
     """Return the predictions of image files, and the errors of those that can't be read.
+
+    Parameters
+    ----------
+    models : sequence of keras.Model
+        The probability is the mean of theirs. Each gets images as squares of its own kind.
+    paths : sequence of Path
+    readers : mapping
+        Functions for further file suffixes.
+    progress : callable
+    flip : bool
+        Whether the mean also takes in the images mirrored left to right.
 
     Returns
     -------
     table : DataFrame
-        `path`, `study` (the file's folder), `logit`, `probability`, and `study_probability`,
-        the mean over the study's images.
+        `path`, `study` (the file's folder), `logit` (of the mean probability), `probability`, and
+        `study_probability`, the mean over the study's images.
     left_out : list of RadiographError
     """
-    read: list[Path] = []
-    logits: list[NDArray[np.float32]] = []
-    left_out: list[RadiographError] = []
-    results = zip(paths, stream_images(paths, square_of(model), readers=readers), strict=True)
-    done = 0
-    for batch in in_batches(results, _BATCH):
-        images = []
-        for path, result in batch:
-            if isinstance(result, RadiographError):
-                left_out.append(result)
-            else:
-                images.append(result)
-                read.append(path)
-        if images:
-            logits.append(predict_logits(model, np.stack(images), np.arange(len(images))))
-        done += len(batch)
-        progress(done, len(paths))
-    logit = np.concatenate(logits) if logits else np.empty(0, np.float32)
+    predicted: list[NDArray[np.float32]] = []  # (readable images, votes) of each model
+    for number, model in enumerate(models):
+        batches: list[NDArray[np.float32]] = []
+        left_out: list[RadiographError] = []
+        read: list[Path] = []
+        results = zip(paths, stream_images(paths, square_of(model), readers=readers), strict=True)
+        done = number * len(paths)
+        for batch in in_batches(results, _BATCH):
+            images = []
+            for path, result in batch:
+                if isinstance(result, RadiographError):
+                    left_out.append(result)
+                else:
+                    images.append(result)
+                    read.append(path)
+            if images:
+                pixels: NDArray[np.uint8] = np.stack(images)
+                rows = np.arange(len(pixels))
+                views = [pixels, pixels[:, :, ::-1]] if flip else [pixels]
+                batches.append(
+                    np.stack([predict_logits(model, view, rows) for view in views], axis=1)
+                )
+            done += len(batch)
+            progress(done, len(models) * len(paths))
+        predicted.append(np.concatenate(batches) if batches else np.empty((0, 1), np.float32))
+    logit = mean_logit(np.concatenate(predicted, axis=1)).astype(np.float32)
     table = pd.DataFrame(
         {
             "path": [str(path) for path in read],
@@ -119,6 +143,26 @@ def predict_files(
     )
     table["study_probability"] = table.groupby("study")["probability"].transform("mean")
     return table, left_out
+
+
+def mean_logit(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the logit of the mean of several probabilities, even of those that round to 1.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (images, votes)
+
+    Returns
+    -------
+    ndarray of shape (images,)
+    """
+    logits = logits.astype(np.float64)
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    # The means of 1/(1 + exp(-z)) and of 1/(1 + exp(z)), as logarithms.
+    abnormal = np.logaddexp.reduce(-np.logaddexp(0, -logits), axis=1)
+    normal = np.logaddexp.reduce(-np.logaddexp(0, logits), axis=1)
+    return np.asarray(abnormal - normal)
 
 
 def square_of(model: keras.Model) -> Square:

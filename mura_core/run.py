@@ -265,8 +265,10 @@ def explain(
     write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(written))
 
 
-def predict(model_file: Path, sources: Sequence[Path]) -> pd.DataFrame:
-    """Return a saved model's predictions for image files, and for the images in folders.
+def predict(
+    model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False
+) -> pd.DataFrame:
+    """Return saved models' mean predictions for image files, and for the images in folders.
 
     The images of one folder are one study. What can't be read is left out and warned of.
 
@@ -284,10 +286,10 @@ def predict(model_file: Path, sources: Sequence[Path]) -> pd.DataFrame:
     _warn_of_failures(plugins)
     readers = plugin_readers(plugins)
     _register_layers(plugins)
-    model = load_model(model_file)
+    models = [load_model(path) for path in model_files]
     paths = image_files(sources, readers)
     with progress("Predicting", "images") as predicted:
-        table, left_out = predict_files(model, paths, readers, predicted)
+        table, left_out = predict_files(models, paths, readers, predicted, flip=flip)
     for error in left_out:
         log.warning("Left out: %s", error)
     if table.empty:
