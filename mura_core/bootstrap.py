@@ -8,10 +8,13 @@ weights, and many are computed at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from mura_core.cores import usable_cores
 from mura_core.metrics import FIGURES, Floats, Sample
 
 DRAWS = 2000
@@ -28,7 +31,7 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> li
     samples : sequence of Sample
         Of the same patients, numbered alike.
     seed : int
-        The same seed and number of patients give the same draws.
+        The same seed and samples give the same draws, on however many cores.
     draws : int
 
     Returns
@@ -37,13 +40,20 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> li
         NaN where a draw doesn't define a figure.
     """
     results = [np.empty((len(FIGURES), draws)) for _ in samples]
-    at_once = max(1, _NUMBERS_AT_ONCE // max(len(sample.labels) for sample in samples))
     patients = samples[0].patient_count
-    for first, weights in _weights(patients, draws, min(at_once, draws), seed):
+    largest = max(len(sample.labels) for sample in samples)
+    at_once = max(1, min(draws, _NUMBERS_AT_ONCE // largest))
+
+    def compute(first: int) -> None:
+        some = slice(first, min(first + at_once, draws))
+        weights = _weights(patients, some.stop - first, (seed, first))
         for sample, result in zip(samples, results, strict=True):
             figures = sample.figures(weights)
-            for row, name in enumerate(FIGURES):
-                result[row, first : first + len(weights)] = figures[name]
+            result[:, some] = [figures[name] for name in FIGURES]
+
+    # The threads are ours: a matrix product that starts its own would wait for cores that are busy.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as threads:
+        list(threads.map(compute, range(0, draws, at_once)))
     return results
 
 
@@ -60,12 +70,9 @@ def interval(draws: Floats) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _weights(patients: int, draws: int, at_once: int, seed: int) -> Iterator[tuple[int, Floats]]:
-    """Yield the number of a first draw, and how often each patient is drawn, (draws, patients)."""
-    random = np.random.default_rng(seed)
-    for first in range(0, draws, at_once):
-        count = min(at_once, draws - first)
-        drawn = random.integers(0, patients, (count, patients))
-        drawn += np.arange(count)[:, None] * patients
-        weights = np.bincount(drawn.ravel(), minlength=count * patients)
-        yield first, weights.reshape(count, patients).astype(np.float64)
+def _weights(patients: int, draws: int, seed: tuple[int, int]) -> Floats:
+    """Return how often each draw takes each patient, (draws, patients)."""
+    drawn = np.random.default_rng(seed).integers(0, patients, (draws, patients))
+    drawn += np.arange(draws)[:, None] * patients
+    weights = np.bincount(drawn.ravel(), minlength=draws * patients)
+    return weights.reshape(draws, patients).astype(np.float64)

@@ -13,7 +13,7 @@ abnormal when any of its images is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,6 +44,7 @@ FIGURES = (
     "calibration_error",
 )
 CALIBRATION_BINS = 10
+_FEW_VALUES = 16  # so few probabilities are counted instead of ranked
 _LEAST_PATIENTS = 2  # of each label, below which no figure has any ground
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -116,18 +117,25 @@ class Sample:
         self.patients = np.arange(len(self.labels)) if patients is None else patients
         self.patient_count = int(self.patients.max()) + 1
         self._sums = self._sums_by_patient()
-        order = np.argsort(self.probabilities, kind="stable")
+        values, value = np.unique(self.probabilities, return_inverse=True)
+        self._counts_by_value = None
+        if len(values) <= _FEW_VALUES:
+            self._counts_by_value = self._by_patient(
+                [
+                    (value == number) & chosen
+                    for chosen in (self.labels, ~self.labels)
+                    for number in range(len(values))
+                ]
+            )
+        order = np.argsort(value, kind="stable")
         abnormal, normal = (order[self.labels[order] == label] for label in (True, False))
         self._abnormal_patients = self.patients[abnormal]
         self._normal_patients = self.patients[normal]
         # Of each abnormal unit, by rising probability: how many abnormal and normal ones have
         # less, and how many normal ones have less or as much.
-        ranked = self.probabilities[abnormal]
-        self._abnormal_below = np.searchsorted(ranked, ranked, "left")
-        self._normal_below = np.searchsorted(self.probabilities[normal], ranked, "left")
-        self._normal_up_to = np.searchsorted(self.probabilities[normal], ranked, "right")
-        self._has_ties = not np.array_equal(self._normal_below, self._normal_up_to)
-        self._all_alike = bool(np.ptp(self.probabilities) == 0)
+        self._abnormal_below = np.searchsorted(value[abnormal], value[abnormal], "left")
+        self._normal_below = np.searchsorted(value[normal], value[abnormal], "left")
+        self._normal_up_to = np.searchsorted(value[normal], value[abnormal], "right")
 
     def _sums_by_patient(self) -> Floats:
         """Return what figures without ranks are made of, (4 + 1 + bins, patients)."""
@@ -142,6 +150,10 @@ class Sample:
             error**2,
             *(np.where(bins == number, error, 0.0) for number in range(CALIBRATION_BINS)),
         ]
+        return self._by_patient(rows)
+
+    def _by_patient(self, rows: Sequence[NDArray[Any]]) -> Floats:
+        """Return the sums over each patient's units, (rows, patients)."""
         return np.stack([np.bincount(self.patients, row, self.patient_count) for row in rows])
 
     def no_ground(self) -> str | None:
@@ -173,17 +185,11 @@ class Sample:
         """
         if weights is None:
             weights = np.ones((1, self.patient_count))
-        # Not by @: these few rows aren't worth the threads that it would start.
-        sums = np.einsum("dp,rp->rd", weights, self._sums)
+        sums = self._sums @ weights.T
         confusion, squares, gaps = sums[:4], sums[4], sums[5:]
         count = confusion.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            if self._all_alike:
-                abnormal, normal = confusion[0] + confusion[3], confusion[1] + confusion[2]
-                auroc = np.where(abnormal * normal > 0, 0.5, np.nan)
-                average_precision = abnormal / count
-            else:
-                auroc, average_precision = self._ranked(weights)
+            auroc, average_precision = self._ranked(weights)
             return from_confusion(*confusion) | {
                 "auroc": auroc,
                 "average_precision": average_precision,
@@ -197,25 +203,32 @@ class Sample:
 
     def _ranked(self, weights: Floats) -> tuple[Floats, Floats]:
         """Return the area under the ROC curve and the average precision, (draws,) each."""
-        abnormal = np.take(weights, self._abnormal_patients, axis=1)  # (draws, abnormal units)
-        normal = np.take(weights, self._normal_patients, axis=1)
-        abnormal_sums, normal_sums = _sums_before(abnormal), _sums_before(normal)
-        abnormal_total, normal_total = abnormal_sums[:, -1], normal_sums[:, -1]
-        normal_below = np.take(normal_sums, self._normal_below, axis=1)
-        # Mann and Whitney 1947: a tie counts half.
-        outranked = np.einsum("du,du->d", abnormal, normal_below)
-        if self._has_ties:
+        # Columns are abnormal units, by rising probability, or the few values that there are.
+        if self._counts_by_value is None:
+            abnormal = np.take(weights, self._abnormal_patients, axis=1)  # (draws, columns)
+            abnormal_sums = _sums_before(abnormal)
+            normal_sums = _sums_before(np.take(weights, self._normal_patients, axis=1))
+            abnormal_below = np.take(abnormal_sums, self._abnormal_below, axis=1)
+            normal_below = np.take(normal_sums, self._normal_below, axis=1)
             normal_up_to = np.take(normal_sums, self._normal_up_to, axis=1)
-            outranked = (outranked + np.einsum("du,du->d", abnormal, normal_up_to)) / 2
-        # The precision at each abnormal unit's own probability, averaged over them.
-        found = np.take(abnormal_sums, self._abnormal_below, axis=1)
-        np.subtract(abnormal_total[:, None], found, out=found)
+        else:
+            counts = weights @ self._counts_by_value.T
+            abnormal, normal = np.split(counts, 2, axis=1)
+            abnormal_sums, normal_sums = _sums_before(abnormal), _sums_before(normal)
+            abnormal_below, normal_below = abnormal_sums[:, :-1], normal_sums[:, :-1]
+            normal_up_to = normal_sums[:, 1:]
+        abnormal_total, normal_total = abnormal_sums[:, -1], normal_sums[:, -1]
+        # Mann and Whitney 1947: a tie counts half.
+        outranked = np.einsum("dc,dc->d", abnormal, normal_below)
+        outranked += np.einsum("dc,dc->d", abnormal, normal_up_to)
+        # The precision at each column's own probability, averaged over the abnormal units.
+        found = abnormal_total[:, None] - abnormal_below
         called = normal_total[:, None] - normal_below
         called += found
         precision = np.divide(found, called, out=found, where=called > 0)
         return (
-            outranked / (abnormal_total * normal_total),
-            np.einsum("du,du->d", abnormal, precision) / abnormal_total,
+            outranked / (2 * abnormal_total * normal_total),
+            np.einsum("dc,dc->d", abnormal, precision) / abnormal_total,
         )
 
 

@@ -156,13 +156,13 @@ def mean_logit(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     -------
     ndarray of shape (images,)
     """
-    logits = logits.astype(np.float64)
-    if logits.shape[1] == 1:
-        return logits[:, 0]
+    votes = logits.astype(np.float64)
+    if votes.shape[1] == 1:
+        return votes[:, 0]
     # The means of 1/(1 + exp(-z)) and of 1/(1 + exp(z)), as logarithms.
-    abnormal = np.logaddexp.reduce(-np.logaddexp(0, -logits), axis=1)
-    normal = np.logaddexp.reduce(-np.logaddexp(0, logits), axis=1)
-    return np.asarray(abnormal - normal)
+    abnormal = np.logaddexp.reduce(-np.logaddexp(0, -votes), axis=1)
+    normal = np.logaddexp.reduce(-np.logaddexp(0, votes), axis=1)
+    return np.asarray(abnormal - normal, np.float64)
 
 
 def square_of(model: keras.Model) -> Square:

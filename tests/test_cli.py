@@ -95,6 +95,8 @@ def test_a_run_leaves_its_whole_folder(finished: Path, mura: Path):
         "console.txt",
         "counts.csv",
         "environment.json",
+        "errors",
+        "errors.csv",
         "heatmaps",
         "history.csv",
         "left_out.csv",
@@ -102,6 +104,7 @@ def test_a_run_leaves_its_whole_folder(finished: Path, mura: Path):
         "model.keras",
         "predictions.csv",
         "report.html",
+        "splits.csv",
         "statistics.npz",
     }
     predictions = pd.read_csv(finished / "predictions.csv")

@@ -191,8 +191,9 @@ def test_the_sample_takes_turns_between_parts_and_outcomes_surest_first():
             ("e", "HAND", 1, -1.0),
         ]
     )
-    assert choose(table, 4)["path"].tolist() == ["a", "c", "d", "e"]
-    assert choose(table, 99)["path"].tolist() == ["a", "c", "d", "e", "b"]
+    table, at_half = table.assign(fold=0), {("image", 0): 0.5}
+    assert choose(table, at_half, 4)["path"].tolist() == ["a", "c", "d", "e"]
+    assert choose(table, at_half, 99)["path"].tolist() == ["a", "c", "d", "e", "b"]
 
 
 @pytest.mark.parametrize("style", ["inferno", "report2019"])

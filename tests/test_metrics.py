@@ -1,13 +1,16 @@
-"""The figures, against the 2019 report's own tables and scikit-learn's."""
+"""The figures, against the 2019 report's own tables, scikit-learn's, and worked examples."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import calibration
 from sklearn import metrics as peer
 
-from mura_core.metrics import at_level, evaluate, figures, from_confusion
+from mura_core import metrics
+from mura_core.evaluation import evaluate, evaluate_folds, over_folds
+from mura_core.metrics import FIGURES, LEVELS, Sample, at_level, from_confusion
 
 # (TP, FP, TN, FN, accuracy as printed) of the report's tables.
 REPORT_PER_IMAGE = {
@@ -27,34 +30,141 @@ REPORT_PER_PATIENT = {
     "humerus": (47, 13, 53, 19, 75.8),
     "humerus, conv3": (26, 12, 54, 40, 60.6),
 }
+REPORT = [*REPORT_PER_IMAGE.values(), *REPORT_PER_PATIENT.values()]
+AT_HALF = dict.fromkeys(((level, 0) for level in LEVELS), 0.5)
+FEW = {"seed": 1, "draws": 50}
 
 
-@pytest.mark.parametrize("row", [*REPORT_PER_IMAGE.values(), *REPORT_PER_PATIENT.values()], ids=str)
+def by_level_and_part(predictions, points=AT_HALF, **options):
+    rows = evaluate(predictions, points, **(FEW | options))
+    return {(row["level"], row["body_part"]): row for row in rows}
+
+
+def random_predictions(seed: int, images: int = 200) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "path": [f"{number}.png" for number in range(images)],
+            "body_part": random.choice(["ELBOW", "HAND", "WRIST"], images),
+            "patient": random.integers(0, images // 4, images).astype(str),
+            "study": random.integers(0, 2, images).astype(str),
+            "fold": 0,
+            "probability": random.random(images),
+            "part_rate": 0.5,
+        }
+    )
+    return table.assign(label=(random.random(images) < table["probability"]).astype(int))
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", REPORT, ids=str)
 def test_the_reports_counts_give_its_accuracies(row):
     *counts, printed = row
     assert round(100 * from_confusion(*counts)["accuracy"], 1) == pytest.approx(printed, abs=0.05)
 
 
+@pytest.mark.parametrize("row", REPORT, ids=str)
+def test_predictions_with_the_reports_counts_give_its_accuracies(row):
+    true_positives, false_positives, true_negatives, false_negatives, printed = row
+    counts = [true_positives, false_positives, true_negatives, false_negatives]
+    predictions = pd.DataFrame(
+        {
+            "label": np.repeat([1, 0, 0, 1], counts),
+            "probability": np.repeat([0.5, 0.9, 0.49, 0.1], counts),
+            "body_part": "XR",
+            "study": "study1",
+            "fold": 0,
+            "part_rate": 0.4,
+        }
+    )
+    names = [f"{number}" for number in range(sum(counts))]
+    for row_of_level in by_level_and_part(predictions.assign(path=names, patient=names)).values():
+        assert round(100 * row_of_level["accuracy"], 1) == pytest.approx(printed, abs=0.05)
+        confusion = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+        assert [row_of_level[name] for name in confusion] == counts
+
+
+# Two labels at least of each, probabilities that tie, and how often each is drawn.
+WEIGHTED = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.25, 0.5, 1.0])),
+        st.integers(0, 3),
+    ),
+    min_size=4,
+    max_size=60,
+).filter(lambda rows: all(sum(w for y, _, w in rows if y == label) for label in (0, 1)))
+
+
+@settings(deadline=None)
+@given(WEIGHTED)
+def test_weighted_figures_are_scikit_learns(rows):
+    labels, probabilities, weights = (np.array(column) for column in zip(*rows, strict=True))
+    said = probabilities >= 0.5
+    sample = Sample(labels == 1, probabilities, said)
+    # Weights of all draws are computed at once: one of these is of ones.
+    drawn = sample.figures(np.stack([np.ones(len(rows)), weights.astype(float)]))
+    for draw, weight in enumerate((np.ones(len(rows)), weights)):
+        how = {"sample_weight": weight}
+        expected = {
+            "accuracy": peer.accuracy_score(labels, said, **how),
+            "balanced_accuracy": peer.balanced_accuracy_score(labels, said, **how),
+            "sensitivity": peer.recall_score(labels, said, **how),
+            "specificity": peer.recall_score(labels, said, pos_label=0, **how),
+            "ppv": peer.precision_score(labels, said, zero_division=np.nan, **how),
+            "npv": peer.precision_score(labels, said, pos_label=0, zero_division=np.nan, **how),
+            "f1": peer.f1_score(labels, said, **how),
+            "auroc": peer.roc_auc_score(labels, probabilities, **how),
+            "average_precision": peer.average_precision_score(labels, probabilities, **how),
+            "kappa": peer.cohen_kappa_score(labels, said, **how),
+            "brier": peer.brier_score_loss(labels, probabilities, **how),
+        }
+        for name, value in expected.items():
+            assert drawn[name][draw] == pytest.approx(value, abs=1e-12, nan_ok=True), name
+
+
+@settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=2, max_size=60).filter(
-        lambda rows: {label for label, _ in rows} == {0, 1}
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=60).filter(
+        # On an edge between bins scikit-learn and we take different sides.
+        lambda rows: all(abs(10 * p - round(10 * p)) > 1e-9 for _, p in rows)
     )
 )
-def test_figures_agree_with_scikit_learn(rows):
-    labels = np.array([label for label, _ in rows])
-    probabilities = np.array([probability for _, probability in rows])
-    said = probabilities >= 0.5
-    row = figures(labels, probabilities)
-    matrix = peer.confusion_matrix(labels, said, labels=[0, 1])
-    assert [
-        [row["true_negatives"], row["false_positives"]],
-        [row["false_negatives"], row["true_positives"]],
-    ] == matrix.tolist()
-    assert row["accuracy"] == pytest.approx(peer.accuracy_score(labels, said))
-    assert row["sensitivity"] == pytest.approx(peer.recall_score(labels, said))
-    assert row["specificity"] == pytest.approx(peer.recall_score(labels, said, pos_label=0))
-    assert row["auroc"] == pytest.approx(peer.roc_auc_score(labels, probabilities))
-    assert row["kappa"] == pytest.approx(peer.cohen_kappa_score(labels, said), abs=1e-12)
+def test_calibration_error_is_the_gap_of_scikit_learns_curve(rows):
+    labels, probabilities = (np.array(column) for column in zip(*rows, strict=True))
+    rate, mean = calibration.calibration_curve(labels, probabilities, n_bins=10)
+    counts = np.histogram(probabilities, bins=10, range=(0, 1))[0]
+    expected = np.sum(np.abs(rate - mean) * counts[counts > 0]) / len(rows)
+    sample = Sample(labels == 1, probabilities, probabilities >= 0.5)
+    assert sample.figures()["calibration_error"][0] == pytest.approx(expected)
+
+
+def test_calibration_error_of_a_published_example(monkeypatch):
+    # Pavlovic, "Understanding model calibration", arXiv 2501.19047: nine confidences, whether each
+    # was right, five bins; the result is printed there as 0.10444.
+    monkeypatch.setattr(metrics, "CALIBRATION_BINS", 5)
+    confidence = np.array([0.78, 0.64, 0.92, 0.58, 0.51, 0.85, 0.70, 0.63, 0.83])
+    right = np.array([1, 1, 0, 1, 0, 1, 1, 0, 1]) == 1
+    figures = Sample(right, confidence, confidence >= 0.5).figures()
+    assert figures["calibration_error"][0] == pytest.approx(0.10444, abs=5e-6)
+
+
+def test_a_perfect_and_a_useless_classifier():
+    labels = np.arange(40) % 2 == 1
+    perfect = Sample(labels, labels.astype(float), labels).figures()
+    wrong = ("brier", "calibration_error")
+    assert all(perfect[name][0] == (0.0 if name in wrong else 1.0) for name in FIGURES)
+    useless = Sample(labels, np.full(40, 0.5), np.zeros(40, bool)).figures()
+    assert useless["auroc"][0] == 0.5
+    assert useless["kappa"][0] == 0
+    assert useless["average_precision"][0] == 0.5
+    assert useless["balanced_accuracy"][0] == 0.5
+    assert np.isnan(useless["ppv"][0])  # nothing was called abnormal
+
+
+# Levels -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -68,40 +178,124 @@ def predictions() -> pd.DataFrame:
         ("e", "ELBOW", "p2", "s1", 0, 0.3),
         ("f", "WRIST", "p3", "s1", 0, 0.8),
     ]
-    return pd.DataFrame(
-        rows, columns=["path", "body_part", "patient", "study", "label", "probability"]
-    )
+    columns = ["path", "body_part", "patient", "study", "label", "probability"]
+    return pd.DataFrame(rows, columns=columns).assign(fold=0, part_rate=0.25)
 
 
 def test_levels_by_hand(predictions):
     studies = at_level(predictions, "study")
-    assert studies["probability"].tolist() == pytest.approx([0.4, 0.9, 0.1, 0.3, 0.8])
+    assert studies["probability"].tolist() == pytest.approx([0.4, 0.9, 0.3, 0.1, 0.8])
     assert studies["label"].tolist() == [0, 1, 0, 0, 0]
-    patients = at_level(predictions, "patient_within_part")
+    within = at_level(predictions, "patient_within_part")
     # p1's elbow is abnormal since one of its studies is, at the mean of three images.
-    assert patients["probability"].tolist() == pytest.approx([1.7 / 3, 0.1, 0.3, 0.8])
-    assert patients["label"].tolist() == [1, 0, 0, 0]
+    assert within["probability"].tolist() == pytest.approx([1.7 / 3, 0.3, 0.1, 0.8])
+    assert within["label"].tolist() == [1, 0, 0, 0]
+    patients = at_level(predictions, "patient")
+    assert patients["probability"].tolist() == pytest.approx([0.45, 0.3, 0.8])
+    assert patients["label"].tolist() == [1, 0, 0]
 
 
 def test_every_level_and_part_has_its_counts(predictions):
-    rows = {(row["level"], row["body_part"]): row for row in evaluate(predictions)}
-    assert len(rows) == 9
-    assert rows["image", "ALL"]["count"] == 6
+    rows = by_level_and_part(predictions)
+    # A person isn't of one part: the level has ALL alone.
+    assert [key for key in rows if key[0] == "patient"] == [("patient", "ALL")]
+    assert len(rows) == 10
+    counts = {
+        (level, "ALL"): rows[level, "ALL"]["count"]
+        for level in ("image", "study", "patient_within_part", "patient")
+    }
+    assert list(counts.values()) == [6, 5, 4, 3]
     assert rows["study", "ELBOW"]["count"] == 3
-    assert rows["patient_within_part", "ALL"]["count"] == 4
+    assert rows["study", "ELBOW"]["patients"] == 2
     assert rows["study", "ALL"]["true_positives"] == 1
     assert rows["study", "ALL"]["false_positives"] == 1
-    assert rows["image", "ALL"]["always_normal_accuracy"] == pytest.approx(5 / 6)
 
 
-def test_a_part_of_one_class_gets_counts_and_no_figure(predictions):
-    rows = {(row["level"], row["body_part"]): row for row in evaluate(predictions)}
+def test_without_ground_there_are_counts_and_no_figure(predictions):
+    rows = by_level_and_part(predictions)
     wrist = rows["study", "WRIST"]
-    assert wrist["not_given"] == "0 abnormal and 2 normal"
+    assert wrist["not_given"] == "0 abnormal"
     assert wrist["count"] == 2
-    assert {wrist[name] for name in ("accuracy", "sensitivity", "auroc", "kappa")} == {None}
+    assert {wrist[name] for name in FIGURES} == {None}
+    assert rows["study", "ALL"]["not_given"] == "1 abnormal"
+    # Two abnormal images of one person are one person's.
+    both = predictions.assign(label=[1, 1, 1, 0, 0, 0])
+    assert by_level_and_part(both)["image", "ALL"]["not_given"] == "3 abnormal, of 1 patient"
+    given = predictions.assign(label=[0, 0, 1, 0, 0, 1])
+    assert by_level_and_part(given)["image", "ALL"]["not_given"] is None
 
 
-def test_the_order_of_images_changes_nothing(predictions):
-    shuffled = predictions.sample(frac=1, random_state=1)
-    assert evaluate(shuffled) == evaluate(predictions)
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000))
+def test_the_order_of_images_changes_nothing(seed):
+    table = random_predictions(seed, images=40)
+    shuffled = table.sample(frac=1, random_state=seed)
+    assert evaluate(shuffled, AT_HALF, **FEW) == evaluate(table, AT_HALF, **FEW)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000))
+def test_a_study_whose_images_are_all_there_twice_is_the_same_study(seed):
+    table = random_predictions(seed, images=40)
+    twice = pd.concat([table, table.assign(path="copy of " + table["path"])])
+    for level in ("study", "patient_within_part", "patient"):
+        pd.testing.assert_frame_equal(at_level(twice, level), at_level(table, level))
+    # One image twice moves its study's mean, and neither its label nor any count.
+    again = pd.concat([table, table.iloc[:1].assign(path="another")])
+    once, repeated = (by_level_and_part(some)["study", "ALL"] for some in (table, again))
+    for name in ("count", "abnormal", "normal", "patients"):
+        assert once[name] == repeated[name]
+
+
+# Operating points and folds -----------------------------------------------------------------------
+
+
+def test_each_fold_is_called_at_its_own_operating_point():
+    labels = [0, 0, 1, 1] * 2
+    predictions = pd.DataFrame(
+        {
+            "path": list("abcdefgh"),
+            "body_part": "HAND",
+            "patient": list("abcdefgh"),
+            "study": "study1",
+            "label": labels,
+            "fold": [1, 1, 1, 1, 2, 2, 2, 2],
+            "probability": [0.1, 0.3, 0.2, 0.4, 0.6, 0.8, 0.7, 0.9],
+            "part_rate": 0.5,
+        }
+    )
+    points = {(level, fold): {1: 0.25, 2: 0.75}[fold] for level in LEVELS for fold in (1, 2)}
+    row = by_level_and_part(predictions, points)["image", "HAND"]
+    assert (row["true_positives"], row["false_positives"]) == (2, 2)
+    folds = evaluate_folds(predictions, points)
+    first = next(fold for fold in folds if (fold["level"], fold["fold"]) == ("image", 1))
+    assert first["count"] == 4
+    assert first["auroc"] == 0.75
+    # Pooled, a fold that gives higher probabilities ranks its images above the other's.
+    assert row["auroc"] == pytest.approx(10 / 16)
+    image = next(summary for summary in over_folds(folds) if summary["level"] == "image")
+    assert image["auroc"] == {"mean": 0.75, "deviation": 0.0, "folds": 2}
+
+
+def test_a_network_that_knows_the_part_alone_does_not_beat_it():
+    table = random_predictions(3, images=600)
+    rate = table["body_part"].map({"ELBOW": 0.1, "HAND": 0.4, "WRIST": 0.8})
+    random = np.random.default_rng(0)
+    table = table.assign(
+        part_rate=rate, probability=rate, label=(random.random(600) < rate).astype(int)
+    )
+    row = by_level_and_part(table, draws=400)["image", "ALL"]
+    part_alone = row["baselines"]["body_part_alone"]
+    assert part_alone["accuracy"] == pytest.approx(row["accuracy"])
+    assert part_alone["auroc"] == pytest.approx(row["auroc"])
+    for figure in ("accuracy", "auroc"):
+        assert not part_alone["beaten_by"][figure]["beats"]
+        assert part_alone["beaten_by"][figure]["difference"] == 0
+    always_normal = row["baselines"]["always_normal"]
+    assert always_normal["accuracy"] == pytest.approx(1 - table["label"].mean())
+    assert always_normal["auroc"] == 0.5
+    assert always_normal["beaten_by"]["auroc"]["beats"]
+    # Within a part it knows nothing.
+    assert not by_level_and_part(table, draws=400)["image", "HAND"]["baselines"]["always_normal"][
+        "beaten_by"
+    ]["auroc"]["beats"]

@@ -19,6 +19,7 @@ from mura_core.errors import DataError
 from mura_core.prediction import load_model, predict_logits
 from mura_core.recipe import Recipe
 from mura_core.resizing import Square
+from mura_core.splits import with_tuning
 from mura_core.training import build_model, fit
 from mura_models.conv import conv4
 
@@ -61,7 +62,7 @@ def trained(data, folder: Path, recipe: Recipe, build=network, class_weights=Non
     return fit(
         lambda: build_model(build, {}, None, Square(SIDE)),
         images,
-        table,
+        with_tuning(table, seed=7, tunes=recipe.watches),
         recipe,
         class_weights=class_weights,
         seed=7,

@@ -1,0 +1,95 @@
+"""Which patients train and which are judged: nobody on two sides, every image in one fold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mura_core.errors import DataError
+from mura_core.splits import hold_out, trainings, with_tuning
+
+
+def random_manifest(seed: int) -> pd.DataFrame:
+    """A manifest whose patients may have several parts, studies and labels, some very rare."""
+    random = np.random.default_rng(seed)
+    patients = int(random.integers(30, 90))
+    images = int(random.integers(2 * patients, 6 * patients))
+    parts = np.array([f"PART{number}" for number in range(random.integers(1, 8))])
+    patient = np.concatenate([np.arange(patients), random.integers(0, patients, images - patients)])
+    shares = random.dirichlet(np.ones(len(parts)))
+    return pd.DataFrame(
+        {
+            "path": [f"{number}.png" for number in range(images)],
+            "body_part": random.choice(parts, images, p=shares),
+            "patient": [f"patient{number:05}" for number in patient],
+            "study": random.integers(1, 4, images).astype(str),
+            "label": (random.random(images) < random.uniform(0.1, 0.6)).astype(int),
+            "split": np.where(patient % 5 == 0, "valid", "train"),
+        }
+    )
+
+
+def divided(table: pd.DataFrame, validate: str, **options):
+    settings = {"proportion": 0.8, "folds": 5, "seed": 0, "tunes": False} | options
+    return trainings(table, validate, **settings)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_no_patient_is_on_two_sides(seed):
+    table = random_manifest(seed)
+    validate = ("split", "holdout", "kfold")[seed % 3]
+    judged = []
+    for training in divided(table, validate, seed=seed, tunes=seed % 2 == 0):
+        assert training.table["path"].tolist() == table["path"].tolist()
+        sides = training.table.groupby("patient")["split"].nunique()
+        assert (sides == 1).all()
+        judged += training.table["path"][training.table["split"] == "valid"].tolist()
+        if validate != "split":
+            # The data's own valid images are left alone.
+            assert (training.table["split"][table["split"] == "valid"] == "unused").all()
+    if validate == "kfold":
+        assert sorted(judged) == sorted(table["path"][table["split"] == "train"])
+
+
+def test_folds_are_dealt_by_label_and_part_and_by_the_seed():
+    table = random_manifest(7).assign(split="train")
+    table = pd.concat(
+        [table.assign(path=f"{n}" + table["path"], patient=f"{n}" + table["patient"])
+         for n in range(10)]
+    ).reset_index(drop=True)  # fmt: skip
+    folds = divided(table, "kfold")
+    whole = table.groupby(["body_part", "label"]).size() / len(table)
+    for training in folds:
+        judged = training.table[training.table["split"] == "valid"]
+        assert len(judged) / len(table) == pytest.approx(0.2, abs=0.01)
+        shares = judged.groupby(["body_part", "label"]).size() / len(judged)
+        assert (shares - whole).abs().max() < 0.015
+    again, other = divided(table, "kfold"), divided(table, "kfold", seed=1)
+    for one, same in zip(folds, again, strict=True):
+        pd.testing.assert_frame_equal(one.table, same.table)
+    assert not folds[0].table.equals(other[0].table)
+    # The folds aren't in the order of the patients.
+    first = sorted(set(folds[0].table["patient"][folds[0].table["split"] == "valid"]))
+    assert first[-1] > sorted(set(table["patient"]))[len(set(table["patient"])) // 2]
+
+
+@pytest.mark.parametrize("proportion", [0.5, 0.7, 0.75, 0.8, 0.9])
+def test_a_proportion_of_the_images_trains(proportion):
+    table = random_manifest(3)
+    split = hold_out(table, seed=0, proportion=proportion)
+    assert np.mean(split == "train") == pytest.approx(proportion, abs=0.03)
+
+
+def test_a_tenth_of_the_training_patients_is_held_out_to_choose_by():
+    table = random_manifest(4)
+    tuned = with_tuning(table, seed=0)
+    training = table["split"] == "train"
+    assert (tuned["split"][~training] == "valid").all()
+    assert np.mean(tuned["split"][training] == "tune") == pytest.approx(0.1, abs=0.03)
+    pd.testing.assert_frame_equal(with_tuning(table, seed=0, tunes=False), table)
+
+
+def test_too_few_patients_are_refused():
+    table = random_manifest(5)
+    few = table[table["patient"].isin(table["patient"].unique()[:6])].assign(split="train")
+    with pytest.raises(DataError, match="6 patients are too few to be dealt into 7 parts"):
+        divided(few, "kfold", folds=7)
