@@ -47,9 +47,7 @@ def compare(
     rows = []
     for level in LEVELS:
         both = [at_level(judgement.predictions, level) for judgement in (first, second)]
-        for (part, one), (_, other) in zip(
-            *(selections(units, level) for units in both), strict=True
-        ):
+        for (part, one), (_, other) in zip(*(selections(units) for units in both), strict=True):
             sample = sample_of(one, level, first.points)
             other_sample = sample_of(other, level, second.points)
             rows.append(

@@ -22,6 +22,9 @@ NAMES = {name: name.replace("_", " ") for name in FIGURES} | {
 }
 
 
+_UNITS = {"image": "images of ", "study": "studies of "}
+
+
 def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures of one level as a table, intervals beside the numbers."""
     table = pd.DataFrame(
@@ -82,7 +85,7 @@ def how_called(metrics: Mapping[str, Any], level: str) -> str:
     where = (
         "on the other folds"
         if metrics["validate"] == "kfold"
-        else f"on {points[0]['count']} of held-out training patients"
+        else f"on {points[0]['count']} {_UNITS.get(level, '')}held-out training patients"
     )
     return f"{text} or more, by {metrics['operating_point']} {where}"
 

@@ -51,7 +51,7 @@ def evaluate(
     """
     rows = []
     for level in LEVELS:
-        for part, units in selections(at_level(predictions, level), level):
+        for part, units in selections(at_level(predictions, level)):
             sample = sample_of(units, level, points)
             rows.append(
                 {"level": level, "body_part": part, **counts_of(sample)}

@@ -63,11 +63,12 @@ def at_level(predictions: pd.DataFrame, level: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame with the columns `body_part`, `patient`, `fold`, `label` and the means `probability`
-    and `part_rate`. Of a patient with several body parts, `body_part` is one of them.
+    and `part_rate`. A person isn't of one body part: at the level `patient` it is ALL, where there
+    are several.
     """
     # Sorted, so that sums are taken in the same order however the images come.
     grouped = predictions.sort_values("path").groupby(LEVELS[level])
-    return grouped.agg(
+    units = grouped.agg(
         body_part=("body_part", "first"),
         patient=("patient", "first"),
         fold=("fold", "first"),
@@ -75,17 +76,15 @@ def at_level(predictions: pd.DataFrame, level: str) -> pd.DataFrame:
         probability=("probability", "mean"),
         part_rate=("part_rate", "mean"),
     ).reset_index(drop=True)
+    if level == "patient" and len(set(predictions["body_part"])) > 1:
+        units["body_part"] = "ALL"
+    return units
 
 
-def selections(units: pd.DataFrame, level: str) -> list[tuple[str, pd.DataFrame]]:
-    """Return the units of all body parts, under the name ALL, and those of each.
-
-    A person's units aren't of one body part: where there are several, `patient` has ALL alone.
-    """
+def selections(units: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the units of all body parts, under the name ALL, and those of each."""
     parts = sorted(units["body_part"].unique())
     every = [("ALL", units)] if len(parts) > 1 else []
-    if every and level == "patient":
-        return every
     return every + [(part, units[units["body_part"] == part]) for part in parts]
 
 

@@ -197,8 +197,11 @@ def test_levels_by_hand(predictions):
 
 def test_every_level_and_part_has_its_counts(predictions):
     rows = by_level_and_part(predictions)
-    # A person isn't of one part: the level has ALL alone.
+    # A person isn't of one part: the level has ALL alone, even where all have one in common.
     assert [key for key in rows if key[0] == "patient"] == [("patient", "ALL")]
+    two_people = by_level_and_part(predictions[predictions["patient"] != "p3"])
+    assert ("patient", "ALL") in two_people
+    assert ("patient", "ELBOW") not in two_people
     assert len(rows) == 10
     counts = {
         (level, "ALL"): rows[level, "ALL"]["count"]
