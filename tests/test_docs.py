@@ -1,10 +1,10 @@
 """The documents say what the code does."""
 
 import inspect
-import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mura_plugins import hookspecs
@@ -61,8 +61,11 @@ def test_the_plugin_guide_keeps_the_contract(tmp_path, monkeypatch):
 
 
 def test_metrics_keys_are_documented():
-    from mura_core.metrics import from_confusion
+    from mura_core.evaluation import BASELINES, counts_of
+    from mura_core.metrics import FIGURES, LEVELS, Sample
 
+    two = np.array([True, False])
+    keys = (*counts_of(Sample(two, two.astype(float), two)), *FIGURES, *LEVELS, *BASELINES)
     documented = (ROOT / "docs" / "run-folder.md").read_text()
-    for key in ("level", "body_part", *from_confusion(1, 1, 1, 1)):
-        assert f"`{key}`" in documented, json.dumps(key)
+    for key in ("level", "body_part", "intervals", "baselines", "beaten_by", "not_given", *keys):
+        assert f"`{key}`" in documented, key
