@@ -123,8 +123,18 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
     rows, folds = metrics["figures"], {row["level"]: row for row in metrics["over_folds"]}
     of_phantoms = " of phantoms" if phantoms else ""
+    said: dict[str, dict[str, Any]] = {}
     for level in dict.fromkeys(row["level"] for row in rows):
         chosen = [row for row in rows if row["level"] == level]
+        by_part = {row["body_part"]: row | {"level": None} for row in chosen}
+        same = [other for other, parts in said.items() if by_part.items() <= parts.items()]
+        said[level] = by_part
+        if same:
+            log.info(
+                "\nValidation%s, by %s: as by %s, since they are the same units",
+                of_phantoms, level.replace("_", " "), same[0].replace("_", " "),
+            )  # fmt: skip
+            continue
         log.info(
             "\nValidation%s, by %s (%s)\n%s",
             of_phantoms, level.replace("_", " "), how_called(metrics, level),

@@ -122,6 +122,8 @@ def calibration(
 
         steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels)
         return lambda new: steps.predict(new), None
+    if kind != "none":
+        raise UsageError(f"--calibrate {kind!r} is not one of none, temperature, isotonic")
     return expit, None
 
 
@@ -229,7 +231,12 @@ def settings_of(folder: Path) -> dict[str, str]:
     """Return the `operating_point` and `calibrate` by which a run is judged."""
     path = folder / "metrics.json"
     if path.is_file():
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        return {name: metrics[name] for name in ("operating_point", "calibrate")}
+        try:
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+            return {name: metrics[name] for name in ("operating_point", "calibrate")}
+        except (ValueError, TypeError):
+            raise DataError(f"{path}: is not JSON; delete it, and evaluate the run anew") from None
+        except KeyError:
+            pass  # of an older version
     config = config_of(folder)
     return {"operating_point": config.operating_point, "calibrate": config.calibrate}

@@ -167,6 +167,11 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
             raise DataError(f"{path}: has no column {column!r}")
         if column not in text and not pd.api.types.is_numeric_dtype(predictions[column]):
             raise DataError(f"{path}: the column {column!r} holds something that is no number")
+    if predictions.empty:
+        raise DataError(f"{path}: holds no image")
+    repeated = predictions["path"][predictions["path"].duplicated()]
+    if len(repeated):
+        raise DataError(f"{path}: {repeated.iloc[0]} is listed twice or more")
     if not predictions["label"].isin([0, 1]).all():
         raise DataError(f"{path}: the column 'label' holds something other than 0 and 1")
     for column in ("probability", "part_rate"):
