@@ -23,14 +23,21 @@ from mura_core.run_folder import config_of, read_predictions
 
 Calibration = Callable[[Floats], Floats]
 
+CALIBRATIONS = ("none", "temperature", "isotonic")
 TUNING = "tuning.csv"  # of a run folder
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How an operating point is found: `fixed` at a value, or by `youden`'s index, or as the one
-    with a `sensitivity` or `specificity` of at least the value.
-    """  # noqa: D205
+    """How an operating point is found.
+
+    Attributes
+    ----------
+    kind : {"fixed", "youden", "sensitivity", "specificity"}
+        Given, or where Youden's index is highest, or where a rate is reached.
+    value : float
+        The probability, or the rate.
+    """
 
     kind: Literal["fixed", "youden", "sensitivity", "specificity"]
     value: float = HALF
@@ -122,8 +129,6 @@ def calibration(
 
         steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(logits, labels)
         return lambda new: steps.predict(new), None
-    if kind != "none":
-        raise UsageError(f"--calibrate {kind!r} is not one of none, temperature, isotonic")
     return expit, None
 
 
@@ -169,7 +174,11 @@ def judge(
     ------
     DataError
         There's nothing to choose on, or it is of one label.
+    UsageError
+        There's no such calibration.
     """
+    if calibrate not in CALIBRATIONS:
+        raise UsageError(f"--calibrate {calibrate!r} is not one of {', '.join(CALIBRATIONS)}")
     if not rule.is_chosen and calibrate == "none":
         points = {
             (level, int(fold)): rule.value
@@ -187,14 +196,7 @@ def judge(
     for fold in sorted(set(predictions["fold"].tolist())):
         rows = predictions[predictions["fold"] == fold]
         others = predictions[predictions["fold"] != fold] if tuning is None else tuning
-        if others["label"].nunique() < 2:
-            raise DataError(
-                f"the operating point and the calibration are chosen on {len(others)} held-out"
-                " images of training patients, and there are none of one label among them"
-                if len(others)
-                else "no training patients were held out to choose an operating point or a"
-                " calibration by: train with --operating-point or --calibrate, or with folds"
-            )
+        _refuse_unfit(others)
         calibrated, temperature = calibration(
             calibrate, others["logit"].to_numpy(np.float64), others["label"].to_numpy()
         )
@@ -204,6 +206,8 @@ def judge(
         others = others.assign(probability=calibrated(others["logit"].to_numpy(np.float64)))
         for level in LEVELS:
             units = at_level(others, level)
+            if rule.is_chosen:
+                _refuse_unfit(units, level)
             labels = units["label"].to_numpy()
             point = choose_point(rule, labels, units["probability"].to_numpy())
             points[level, fold] = point
@@ -212,6 +216,19 @@ def judge(
                 | {"count": len(units), "abnormal": int(labels.sum())}
             )
     return Judgement(pd.concat(judged).loc[predictions.index], points, chosen, temperatures)
+
+
+def _refuse_unfit(held_out: pd.DataFrame, level: str = "image") -> None:
+    if held_out.empty:
+        raise DataError(
+            "no training patients were held out to choose an operating point or a calibration by:"
+            " train with --operating-point or --calibrate, or with folds"
+        )
+    if held_out["label"].nunique() < 2:
+        raise DataError(
+            f"too few training patients were held out to choose an operating point or a calibration"
+            f" by: of {len(held_out)} units by {level.replace('_', ' ')}, all have one label"
+        )
 
 
 def judge_run(

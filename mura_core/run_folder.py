@@ -162,13 +162,13 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
         predictions = pd.read_csv(path, dtype=text, na_filter=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is not a table of predictions ({error})") from None
+    if predictions.empty:
+        raise DataError(f"{path}: holds no image")
     for column in (*text, "label", "fold", "logit", "probability", "part_rate"):
         if column not in predictions:
             raise DataError(f"{path}: has no column {column!r}")
         if column not in text and not pd.api.types.is_numeric_dtype(predictions[column]):
             raise DataError(f"{path}: the column {column!r} holds something that is no number")
-    if predictions.empty:
-        raise DataError(f"{path}: holds no image")
     repeated = predictions["path"][predictions["path"].duplicated()]
     if len(repeated):
         raise DataError(f"{path}: {repeated.iloc[0]} is listed twice or more")

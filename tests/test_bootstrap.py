@@ -124,6 +124,7 @@ def test_40000_predictions_take_under_20_seconds_and_a_gigabyte():
     code = """
 import json, resource, time
 import numpy as np, pandas as pd
+from mura_core.evaluation import evaluate
 from mura_core.metrics import LEVELS
 random = np.random.default_rng(0)
 images = 40_000
