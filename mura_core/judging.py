@@ -95,8 +95,12 @@ def compare(first: Path, second: Path) -> pd.DataFrame:
     runs = [judge_run(folder) for folder in (first, second)]
     rows = compare_judgements(*runs, seed=config_of(first).seed)
     log.info("First: %s\nSecond: %s; differences are second minus first", first, second)
+    said: dict[Any, str] = {}
     for level in dict.fromkeys(row["level"] for row in rows):
         whole = next(row for row in rows if row["level"] == level)
+        points = [_points(run.chosen, level) for run in runs]
+        if _says_same(said, (whole["count"], str(points)), level, "By"):
+            continue
         log.info(
             "\nBy %s, %s: %d, of %d patients\n%s",
             level.replace("_", " "), whole["body_part"], whole["count"], whole["patients"],
@@ -123,17 +127,11 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
     rows, folds = metrics["figures"], {row["level"]: row for row in metrics["over_folds"]}
     of_phantoms = " of phantoms" if phantoms else ""
-    said: dict[str, dict[str, Any]] = {}
+    said: dict[Any, str] = {}
     for level in dict.fromkeys(row["level"] for row in rows):
         chosen = [row for row in rows if row["level"] == level]
-        by_part = {row["body_part"]: row | {"level": None} for row in chosen}
-        same = [other for other, parts in said.items() if by_part.items() <= parts.items()]
-        said[level] = by_part
-        if same:
-            log.info(
-                "\nValidation%s, by %s: as by %s, since they are the same units",
-                of_phantoms, level.replace("_", " "), same[0].replace("_", " "),
-            )  # fmt: skip
+        points = str(_points(metrics["operating_points"], level))
+        if _says_same(said, (chosen[0]["count"], points), level, f"Validation{of_phantoms}, by"):
             continue
         log.info(
             "\nValidation%s, by %s (%s)\n%s",
@@ -144,6 +142,23 @@ def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
             log.info("Mean and deviation over the folds: %s", folds_as_text(folds[level]))
         for sentence in verdicts(chosen[0]):
             log.info(sentence)
+
+
+def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> bool:
+    """Say so where a level's units, and how they are judged, are those of a level said before.
+
+    Each level's units are made of those of the one before: as many are the same.
+    """
+    earlier = said.setdefault(judged, level)
+    if earlier == level:
+        return False
+    names = (level.replace("_", " "), earlier.replace("_", " "))
+    log.info("\n%s %s: as by %s, since they are the same units", start, *names)
+    return True
+
+
+def _points(chosen: list[dict[str, Any]], level: str) -> list[float]:
+    return [row["threshold"] for row in chosen if row["level"] == level]
 
 
 def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> None:

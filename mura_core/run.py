@@ -280,13 +280,18 @@ def predict(
 
     start_tensorflow(seed=0)
 
-    from mura_core.prediction import load_model, predict_files
+    from mura_core.prediction import load_model, predict_files, square_of
 
     plugins = load_plugins()
     _warn_of_failures(plugins)
     readers = plugin_readers(plugins)
     _register_layers(plugins)
     models = [load_model(path) for path in model_files]
+    for path, model in zip(model_files, models, strict=True):
+        try:
+            square_of(model)
+        except DataError as reason:
+            raise DataError(f"{path}: {reason}") from None
     paths = image_files(sources, readers)
     with progress("Predicting", "images") as predicted:
         table, left_out = predict_files(models, paths, readers, predicted, flip=flip)
