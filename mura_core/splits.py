@@ -130,8 +130,8 @@ def _deal(table: pd.DataFrame, parts: int, seed: int) -> NDArray[np.intp]:
     patients = table["patient"].nunique()
     if patients < parts:
         raise DataError(
-            f"{patients} patients are too few to be dealt into {parts} parts, of which some are"
-            " held out; name the split of each image"
+            f"{patients} patients are too few to be dealt into {parts} parts: ask for fewer folds,"
+            " or name the split of each image"
         )
     strata = table["body_part"].astype(str) + "\0" + table["label"].astype(str)
     # As many as there are of each part are dealt out, however few: no reason to warn.

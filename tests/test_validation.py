@@ -298,6 +298,10 @@ def test_the_console_says_in_words_that_a_baseline_is_not_beaten(tuned: Path):
     console = (tuned / "console.txt").read_text()
     for level in ("image", "study", "patient within part", "patient"):
         assert f"Validation, by {level}" in console
+    # Every patient has one study of a part: the same units aren't printed twice.
+    assert (
+        "Validation, by patient within part: as by study, since they are the same units" in console
+    )
     for row in metrics(tuned)["figures"]:
         if row["level"] == "study" and row["body_part"] == "ALL":
             beaten = row["baselines"]["always_normal"]["beaten_by"]["accuracy"]
@@ -403,6 +407,19 @@ def test_several_models_and_mirrored_images_are_averaged(
     mean = (plain["probability"] + other["probability"]) / 2
     np.testing.assert_allclose(flipped["probability"], mean, rtol=1e-3)
     assert not np.allclose(flipped["probability"], plain["probability"], rtol=1e-4)
+
+
+def test_a_model_that_is_no_runs_is_named(tuned: Path, data: Path, tmp_path: Path):
+    import keras
+
+    inputs = keras.Input((32, 32, 1))
+    keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs))).save(
+        tmp_path / "other.keras"
+    )
+    refused(
+        1, "other.keras: the model's input is named", "predict", "--model-file",
+        tuned / "model.keras", "--model-file", tmp_path / "other.keras", data,
+    )  # fmt: skip
 
 
 def test_the_mean_of_sure_networks_is_exact():
