@@ -175,6 +175,7 @@ from mura_core.prediction import predict_logits
 from mura_core.prepared import prepare
 from mura_core.recipe import Recipe
 from mura_core.resizing import Square
+from mura_core.splits import with_tuning
 from mura_core.training import build_model, fit
 layers = keras.layers
 def network(shape):
@@ -188,14 +189,16 @@ def network(shape):
 folder = Path(sys.argv[2])
 prepared = prepare(read_manifest(Path(sys.argv[1])), folder / "cache", Square(32))
 statistics = prepared.statistics()
+options = json.loads(sys.argv[3])
 table = prepared.table[:61]  # a number that no batch divides
+table = with_tuning(table, seed=3, tunes="keep" in options)
 logits = []
 for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
     run = Path(tempfile.mkdtemp(dir=folder))
     # Two devices are stopped after an epoch, and go on.
     for epochs in ((2,) if len(devices) == 1 else (1, 2)):
         keras.utils.set_random_seed(3)
-        recipe = Recipe(epochs=epochs, **json.loads(sys.argv[3]))
+        recipe = Recipe(epochs=epochs, **options)
         model = fit(lambda: build_model(network, {}, statistics, Square(32)),
                     prepared.images, table, recipe,
                     class_weights={0: 1.3, 1: 3.0}, seed=3,
