@@ -81,7 +81,7 @@ def test_the_data_side_never_imports_tensorflow():
 
 def test_defaults_are_shown():
     text = " ".join(mura_run("run", "--help").output.split())
-    for shown in ("default: conv4", "default: 224", "default: 10", "default: 2019", "runs/<time>"):
+    for shown in ("default: conv4", "mostly 224", "default: 10", "default: 2019", "runs/<time>"):
         assert shown in text
 
 
@@ -237,7 +237,7 @@ def test_unknown_names_are_usage_errors_that_list_the_known(mura: Path, tmp_path
     refused(2, "--model 'conv9' is not one of conv2, conv3, conv4", "--model", "conv9", *out)
     refused(2, "--explain 'magic' is not one of gradcam", "--explain", "magic", *out)
     refused(2, "--body-part 'knee' is not one of XR_ELBOW, XR_WRIST", "--body-part", "knee", *out)
-    refused(2, "it has dropout=0.5", "--model-option", "depth=3", *out)
+    refused(2, "it has width=1, dropout=0.5", "--model-option", "depth=3", *out)
     refused(2, "No such option", "--modle", "conv4", *out)
     refused(2, "is not in the range", *out, "--epochs", "0")
     refused(2, "No such command 'trian'", "trian")
