@@ -36,16 +36,6 @@ TARGET static inline VECTOR NAME(at_most)(VECTOR x, VECTOR y)
     return OP(cmpeq_epi8)(OP(min_epu8)(x, y), x);
 }
 
-TARGET static inline VECTOR NAME(distance)(VECTOR x, VECTOR y)
-{
-    return OR(OP(subs_epu8)(x, y), OP(subs_epu8)(y, x));
-}
-
-TARGET static inline VECTOR NAME(choose)(VECTOR mask, VECTOR yes, VECTOR no)
-{
-    return OR(AND(mask, yes), AND_NOT(mask, no));
-}
-
 /* Undo CHAINS * 16 rows in place. `row` is the first of them, `pitch` bytes from row to row; the
    row above stands above it. Zeros lie before each row (BEFORE bytes), and room behind (BEHIND). */
 TARGET static void NAME(undo_block)(const uint8_t *filters, uint8_t *row, size_t pitch,
@@ -56,7 +46,7 @@ TARGET static void NAME(undo_block)(const uint8_t *filters, uint8_t *row, size_t
     const VECTOR is_up = OP(cmpeq_epi8)(kind, OP(set1_epi8)(UP));
     const VECTOR is_average = OP(cmpeq_epi8)(kind, OP(set1_epi8)(AVERAGE));
     const VECTOR is_paeth = OP(cmpeq_epi8)(kind, OP(set1_epi8)(PAETH));
-    const VECTOR one = OP(set1_epi8)(1);
+    const VECTOR average_one = AND(is_average, OP(set1_epi8)(1));
     const ptrdiff_t next_chain MAY_BE_UNUSED = (ptrdiff_t)(LANES * pitch) - LAG;
     const size_t end = width + LANES - 1 + LAG * (CHAINS - 1);
     VECTOR left = OP(set1_epi8)(0), corner = left;
@@ -70,25 +60,25 @@ TARGET static void NAME(undo_block)(const uint8_t *filters, uint8_t *row, size_t
         NAME(transpose)(steps);
         for (int i = 0; i < LANES; i++) {
             /* What a step takes from `left` to the next `left` is all that takes time, so whatever
-               can be is done beside that, and the filter and the addition before the last choice. */
+               can be is done beside that. */
             VECTOR up = SHIFT_IN(left, firsts);
-            VECTOR odd = AND(XOR(left, up), one);
+            VECTOR odd = AND(XOR(left, up), average_one);
             VECTOR average = OP(sub_epi8)(OP(avg_epu8)(left, up), odd);
             VECTOR simple = OR(AND(is_sub, left), OR(AND(is_up, up), AND(is_average, average)));
-            VECTOR base = OP(add_epi8)(steps[i], simple);
+            VECTOR base = OP(add_epi8)(OP(add_epi8)(steps[i], simple), AND(is_paeth, corner));
 
-            VECTOR to_left = NAME(distance)(up, corner);
-            VECTOR to_up = NAME(distance)(left, corner);
-            VECTOR left_or_up = NAME(choose)(NAME(at_most)(to_left, to_up), left, up);
-            /* |left + up - 2 corner| is the distance between the two where they point opposite
-               ways. Where they point the same way it is their sum, beyond both, so that the corner
-               isn't chosen. */
-            VECTOR same_way =
-                OP(cmpeq_epi8)(NAME(at_most)(corner, up), NAME(at_most)(corner, left));
-            VECTOR to_corner = OR(same_way, NAME(distance)(to_left, to_up));
-            VECTOR nearer = NAME(at_most)(OP(min_epu8)(to_left, to_up), to_corner);
-            left = NAME(choose)(nearer, OP(add_epi8)(base, AND(is_paeth, left_or_up)),
-                                OP(add_epi8)(base, AND(is_paeth, corner)));
+            /* Paeth takes whichever of left, up and corner is nearest to left + up - corner. Let
+               the corner be a above the lower of the other two and b below the higher, or 0 where
+               it isn't. Then the lower is b away, the higher a, and the corner |a - b|: the lower
+               is taken if 2b <= a, the higher if 2a <= b, else the corner. Where both are, all
+               three are equal. */
+            VECTOR lower = OP(min_epu8)(left, up), higher = OP(max_epu8)(left, up);
+            VECTOR a = OP(subs_epu8)(corner, lower), b = OP(subs_epu8)(higher, corner);
+            VECTOR is_lower = NAME(at_most)(b, OP(subs_epu8)(a, b));
+            VECTOR is_higher = NAME(at_most)(a, OP(subs_epu8)(b, a));
+            VECTOR below = AND(is_lower, AND(is_paeth, a));
+            VECTOR above = AND(is_higher, AND(is_paeth, b));
+            left = OP(sub_epi8)(OP(add_epi8)(base, above), below);
             steps[i] = left;
             corner = up;
             firsts = NEXT(firsts);
@@ -106,7 +96,6 @@ TARGET static void NAME(undo_block)(const uint8_t *filters, uint8_t *row, size_t
 #undef OR
 #undef XOR
 #undef AND
-#undef AND_NOT
 #undef CHAINS
 #undef LOAD
 #undef STORE

@@ -68,7 +68,6 @@ enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEH
 #define OR(x, y) _mm_or_si128(x, y)
 #define XOR(x, y) _mm_xor_si128(x, y)
 #define AND(x, y) _mm_and_si128(x, y)
-#define AND_NOT(x, y) _mm_andnot_si128(x, y)
 #define CHAINS 1
 #define LOAD(at, next) _mm_loadu_si128((const __m128i *)(at))
 #define STORE(at, next, v) _mm_storeu_si128((__m128i *)(at), v)
@@ -86,7 +85,6 @@ enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEH
 #define OR(x, y) _mm256_or_si256(x, y)
 #define XOR(x, y) _mm256_xor_si256(x, y)
 #define AND(x, y) _mm256_and_si256(x, y)
-#define AND_NOT(x, y) _mm256_andnot_si256(x, y)
 #define CHAINS 2
 #define LOAD(at, next)                                                                             \
     _mm256_inserti128_si256(                                                                       \

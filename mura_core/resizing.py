@@ -148,14 +148,16 @@ def _weights(
     else:
         reach = 1.0
     centres = (np.arange(size) + 0.5) * scale
-    first = np.clip(np.floor(centres - reach), 0, length - 1).astype(np.intp)
-    old = first[:, None] + np.arange(int(np.ceil(2 * reach)) + 1)  # (size, taps)
+    taps = min(int(np.ceil(2 * reach)) + 1, length)
+    first = np.clip(np.floor(centres - reach), 0, length - taps).astype(np.intp)
+    old = first[:, None] + np.arange(taps)  # (size, taps)
     if method == "area":
         edges = np.arange(size + 1) * scale
         upper, lower = np.minimum(old + 1, edges[1:, None]), np.maximum(old, edges[:-1, None])
         weights = upper - lower
     else:
         weights = 1 - np.abs(old + 0.5 - centres[:, None]) / reach
-    weights = np.where(old < length, weights, 0).clip(0)
+    weights = weights.clip(0)
+    weights = weights[:, : np.flatnonzero(weights.any(axis=0))[-1] + 1]
     weights *= 255 / highest / weights.sum(axis=1, keepdims=True)
     return first, weights.astype(np.float32)
