@@ -9,6 +9,7 @@ FLAGS = ["-O3", "-ffp-contract=off", "-fno-fast-math"]
 
 EXTENSIONS = {
     "_pixel_sums": ["_processor.h", "_pixel_sums.h"],
+    "_png_chunks": [],
     "_png_rows": ["_processor.h", "_unfilter.h", "_diagonal.h"],
     "_processor": ["_processor.h"],
     "_resize": ["_processor.h", "_resize.h"],

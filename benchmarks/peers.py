@@ -20,8 +20,8 @@ import training_peers
 from PIL import Image
 
 from mura_core import ImageStatistics, Square, read_radiograph, resize, stream_statistics
+from mura_core._png_chunks import parse
 from mura_core.manifest import Manifest
-from mura_core.png import _parse
 
 SIZE = 224
 
@@ -125,10 +125,17 @@ def inflate_alone(data: Data) -> Work:
 
     streams = []
     for content in data.contents():
-        header, stream, _ = _parse(content)
-        assert header is not None
-        streams.append((stream, (1 + header.width * header.bytes_a_pixel) * header.height))
-    return lambda: [deflate.zlib_decompress(stream, size) for stream, size in streams]
+        parsed = parse(content)
+        assert parsed is not None
+        (width, height, depth, colour_type), stream, _ = parsed
+        channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+        streams.append((stream, (1 + width * channels * depth // 8) * height))
+
+    def work() -> None:
+        for stream, size in streams:
+            deflate.zlib_decompress(stream, size)
+
+    return work
 
 
 # Resizing: a grey image to a square -------------------------------------------------------------

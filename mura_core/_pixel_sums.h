@@ -10,22 +10,23 @@
 
 #include "_processor.h"
 
-/* So many squares of a byte fit into 32 bits: 255 * 255 * 66,051 < 2**32. */
-enum { TILE = 1024, MOST_IMAGES_IN_32_BITS = 66051 };
+/* So many bytes' sum fits into 16 bits, and their squares' into 32: 255 * 257 < 2**16. */
+enum { TILE = 1024, MOST_IMAGES_AT_ONCE = 257 };
 
-/* A tile of pixels is summed over all the images before the next, in 32 bits, so that its sums stay
-   in the processor's nearest memory. At most MOST_IMAGES_IN_32_BITS images. */
+/* A tile of pixels is summed over all the images before the next, in few bits, so that its sums stay
+   in the processor's nearest memory. At most MOST_IMAGES_AT_ONCE images. */
 BODY void add_bytes_of(const uint8_t *images, size_t count, size_t pixels,
                        uint64_t *restrict total, uint64_t *restrict total_of_squares)
 {
     for (size_t start = 0; start < pixels; start += TILE) {
         const size_t size = pixels - start < TILE ? pixels - start : TILE;
-        uint32_t sums[TILE] = {0}, squares[TILE] = {0};
+        uint16_t sums[TILE] = {0};
+        uint32_t squares[TILE] = {0};
         for (size_t n = 0; n < count; n++) {
             const uint8_t *restrict tile = images + n * pixels + start;
             for (size_t i = 0; i < size; i++) {
                 const uint16_t pixel = tile[i];
-                sums[i] += pixel;
+                sums[i] = (uint16_t)(sums[i] + pixel);
                 squares[i] += (uint16_t)(pixel * pixel);
             }
         }
@@ -49,7 +50,7 @@ static void add_bytes(const uint8_t *images, size_t count, size_t pixels, uint64
                       uint64_t *total_of_squares, int instructions)
 {
     while (count > 0) {
-        const size_t some = count < MOST_IMAGES_IN_32_BITS ? count : MOST_IMAGES_IN_32_BITS;
+        const size_t some = count < MOST_IMAGES_AT_ONCE ? count : MOST_IMAGES_AT_ONCE;
 #if defined(MURA_X86)
         if (instructions >= AVX2)
             add_bytes_by_avx2(images, some, pixels, total, total_of_squares);

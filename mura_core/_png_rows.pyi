@@ -10,4 +10,9 @@ def channels_are_equal(
 def undo_filters(
     rows: Buffer, pixel_bytes: int, channel: int, plane: NDArray[np.uint8], instructions: int
 ) -> None: ...
-def add_luma(planes: NDArray[np.uint8], grey: NDArray[np.uint8]) -> None: ...
+def add_luma(
+    red: NDArray[np.uint8],
+    green: NDArray[np.uint8],
+    blue: NDArray[np.uint8],
+    grey: NDArray[np.uint8],
+) -> None: ...

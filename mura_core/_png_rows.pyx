@@ -60,19 +60,22 @@ def undo_filters(
         raise MemoryError
 
 
-def add_luma(const uint8_t[:, :, ::1] planes, uint8_t[:, ::1] grey):
-    """Write the luma of red, green and blue planes (3, H, W) to `grey`.
+def add_luma(
+    const uint8_t[:, ::1] red,
+    const uint8_t[:, ::1] green,
+    const uint8_t[:, ::1] blue,
+    uint8_t[:, ::1] grey,
+):
+    """Write the luma of red, green and blue planes to `grey`.
 
     Rec. 601 in 16 bits of fraction, rounded: the weights that Pillow uses.
     """
     cdef Py_ssize_t i
     cdef Py_ssize_t count = grey.shape[0] * grey.shape[1]
-    cdef const uint8_t *red = &planes[0, 0, 0]
-    cdef const uint8_t *green = &planes[1, 0, 0]
-    cdef const uint8_t *blue = &planes[2, 0, 0]
+    cdef const uint8_t *r = &red[0, 0]
+    cdef const uint8_t *g = &green[0, 0]
+    cdef const uint8_t *b = &blue[0, 0]
     cdef uint8_t *out = &grey[0, 0]
     with nogil:
         for i in range(count):
-            out[i] = <uint8_t>(
-                (red[i] * 19595u + green[i] * 38470u + blue[i] * 7471u + 0x8000u) >> 16
-            )
+            out[i] = <uint8_t>((r[i] * 19595u + g[i] * 38470u + b[i] * 7471u + 0x8000u) >> 16)

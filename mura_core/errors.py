@@ -32,3 +32,19 @@ class RadiographError(DataError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class PngError(ValueError):
+    """A PNG file isn't whole.
+
+    Parameters
+    ----------
+    offset : int
+        The byte at which it was noticed.
+    reason : str
+    """
+
+    def __init__(self, offset: int, reason: str) -> None:
+        super().__init__(f"at byte {offset}: {reason}")
+        self.offset = offset
+        self.reason = reason

@@ -14,31 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core import _png_rows
-from mura_core.inflate import Buffer, InflateError, adler32, crc32, inflate
+from mura_core._png_chunks import parse
+from mura_core.errors import PngError
+from mura_core.inflate import Buffer, InflateError, adler32, inflate
 from mura_core.instructions import instructions
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # by colour type: grey, colour, each with opacity
 _DEFLATE_MAX_RATIO = 1032  # of what deflate makes of what it was given (zlib's technical notes)
-# Orientation may stand in any of these; an animation holds several images.
-_NOT_FOR_US = (b"eXIf", b"acTL", b"PLTE")
-_ORIENTATION_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
-
-
-class PngError(ValueError):
-    """A PNG file isn't whole.
-
-    Parameters
-    ----------
-    offset : int
-        The byte at which it was noticed.
-    reason : str
-    """
-
-    def __init__(self, offset: int, reason: str) -> None:
-        super().__init__(f"at byte {offset}: {reason}")
-        self.offset = offset
-        self.reason = reason
 
 
 class _Header(NamedTuple):
@@ -46,12 +28,6 @@ class _Header(NamedTuple):
     height: int
     depth: int
     colour_type: int
-    interlaced: int
-
-    @property
-    def is_ours(self) -> bool:
-        kinds = {(8, 0), (8, 2), (8, 4), (8, 6), (16, 0)}
-        return (self.depth, self.colour_type) in kinds and not self.interlaced
 
     @property
     def bytes_a_pixel(self) -> int:
@@ -79,9 +55,11 @@ def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.
     PngError
         The file is damaged, truncated, too large, or goes on behind its end.
     """
-    header, data, data_at = _parse(content)
-    if header is None:
+    parsed = parse(content)
+    if parsed is None:
         return None
+    fields, data, data_at = parsed
+    header = _Header(*fields)
     if header.width * header.height > max_pixels:
         raise PngError(
             16, f"claims {header.width} x {header.height} pixels; at most {max_pixels:,} are read"
@@ -109,79 +87,16 @@ def _grey(rows: Buffer, header: _Header) -> NDArray[np.uint8] | NDArray[np.uint1
     shape = (header.height, header.width)
     pixel_bytes, best = header.bytes_a_pixel, instructions()
 
-    def planes(count: int) -> NDArray[np.uint8]:
-        undone = np.empty((count, *shape), np.uint8)
-        for channel in range(count):
-            _png_rows.undo_filters(rows, pixel_bytes, channel, undone[channel], best)
+    def plane(channel: int) -> NDArray[np.uint8]:
+        undone = np.empty(shape, np.uint8)
+        _png_rows.undo_filters(rows, pixel_bytes, channel, undone, best)
         return undone
 
     if header.depth == 16:
-        high, low = planes(2)
-        return high.astype(np.uint16) << 8 | low
+        return plane(0).astype(np.uint16) << np.uint16(8) | plane(1)
     is_colour = header.colour_type in (2, 6)
     if not is_colour or _png_rows.channels_are_equal(rows, *shape, pixel_bytes, best):
-        return planes(1)[0]
+        return plane(0)
     grey = np.empty(shape, np.uint8)
-    _png_rows.add_luma(planes(3), grey)
+    _png_rows.add_luma(plane(0), plane(1), plane(2), grey)
     return grey
-
-
-def _parse(content: bytes) -> tuple[_Header | None, Buffer, int]:
-    """Return the header, the compressed pixels and where they begin; no header if not for us."""
-    view = memoryview(content)
-    header: _Header | None = None
-    parts: list[memoryview] = []
-    data_at = data_end = 0
-    if not content.startswith(SIGNATURE):
-        raise PngError(0, "this is no PNG file, or its first bytes are damaged")
-    offset = len(SIGNATURE)
-    kind = b""
-    while kind != b"IEND":
-        if len(content) - offset < 12:
-            raise PngError(offset, "the file ends before the image does")
-        length, kind = struct.unpack_from(">I4s", content, offset)
-        # Four letters, the third a capital (section 5.4 of the specification).
-        if not kind.isalpha() or kind[2] & 0x20:
-            raise PngError(offset, f"a chunk can't be named {kind.decode('latin-1')!r}")
-        end = offset + 12 + length
-        if end > len(content):
-            raise PngError(offset, f"the file ends within a chunk of {length} bytes")
-        body = view[offset + 8 : end - 4]
-        if crc32(view[offset + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
-            raise PngError(offset, f"wrong checksum of the chunk {kind.decode('latin-1')!r}")
-        if (kind == b"IHDR") != (header is None):
-            raise PngError(offset, "the header must come first, and once")
-        if header is None:
-            header = _header(body, offset)
-            if not header.is_ours:
-                return None, b"", 0
-        elif kind == b"IDAT":
-            if parts and data_end != offset:
-                raise PngError(offset, "the pixels are torn apart by another chunk")
-            data_at = data_at or offset
-            parts.append(body)
-            data_end = end
-        elif kind in _NOT_FOR_US or bytes(body[:32]).startswith(_ORIENTATION_KEYWORDS):
-            return None, b"", 0
-        elif kind != b"IEND" and not kind[0] & 0x20:
-            raise PngError(offset, f"unknown chunk {kind.decode('latin-1')!r}")
-        offset = end
-    if offset != len(content):
-        raise PngError(offset, f"{len(content) - offset} bytes follow the end of the image")
-    if not parts:
-        raise PngError(offset, "there are no pixels")
-    data = parts[0] if len(parts) == 1 else b"".join(parts)
-    return header, data, data_at
-
-
-def _header(body: memoryview, offset: int) -> _Header:
-    if len(body) != 13:
-        raise PngError(offset, f"the header has {len(body)} bytes, not 13")
-    width, height, depth, colour_type, compression, filtering, interlaced = struct.unpack(
-        ">IIBBBBB", body
-    )
-    if not (0 < width < 2**31 and 0 < height < 2**31):
-        raise PngError(offset, f"a size of {width} x {height} pixels")
-    if compression or filtering or interlaced > 1:
-        raise PngError(offset, "a compression, filter or interlace method that doesn't exist")
-    return _Header(width, height, depth, colour_type, interlaced)

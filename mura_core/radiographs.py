@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mura_core.errors import DataError, RadiographError
-from mura_core.png import SIGNATURE, PngError, read_png
+from mura_core._png_chunks import SIGNATURE
+from mura_core.errors import DataError, PngError, RadiographError
+from mura_core.png import read_png
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 # Functions of plugins for further file formats, by file name ending, such as ".dcm".

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
-from png_writer import chunk, file_of, filtered, header, random_png
+from png_writer import SIGNATURE, chunk, file_of, filtered, header, random_png
 
 from mura_core import _png_rows, inflate
 from mura_core._processor import best_instructions
-from mura_core.png import SIGNATURE, PngError, read_png
+from mura_core.errors import PngError
+from mura_core.png import read_png
 from mura_core.radiographs import read_radiograph
 
 LIMIT = 10_000_000

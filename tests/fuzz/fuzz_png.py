@@ -27,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from png_writer import CHANNELS, SIGNATURE, chunk, random_png
 
+from mura_core.errors import PngError
 from mura_core.instructions import NAMES, instructions
-from mura_core.png import PngError, read_png
+from mura_core.png import read_png
 from mura_core.resizing import FITS, METHODS, Square, resize
 
 CORPUS = Path(__file__).parent / "corpus"
