@@ -17,12 +17,14 @@ cdef extern from "_unfilter.h" nogil:
     )
 
 
-def first_bad_filter(const uint8_t[::1] rows, Py_ssize_t height, Py_ssize_t row_bytes):
-    """Return the first row whose filter byte isn't 0 to 4, or -1."""
+def first_bad_filter(
+    const uint8_t[::1] rows, Py_ssize_t start, Py_ssize_t count, Py_ssize_t row_bytes
+):
+    """Return the first of `count` rows, from byte `start` on, whose filter isn't 0 to 4, or -1."""
     cdef Py_ssize_t y, found = -1
     with nogil:
-        for y in range(height):
-            if rows[y * row_bytes] > 4:
+        for y in range(count):
+            if rows[start + y * row_bytes] > 4:
                 found = y
                 break
     return found

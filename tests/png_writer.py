@@ -61,7 +61,8 @@ def random_png(random: np.random.Generator, largest: int = 40) -> bytes:
     height, width = random.integers(1, largest + 1, 2).tolist()
     if random.random() < 0.1:
         height, width = (1, width) if random.random() < 0.5 else (height, 1)
-    colour, depth = [(0, 8), (0, 8), (2, 8), (2, 8), (4, 8), (6, 8), (0, 16)][random.integers(7)]
+    kinds = [(0, 8), (0, 8), (2, 8), (2, 8), (3, 8), (4, 8), (6, 8), (0, 16)]
+    colour, depth = kinds[random.integers(len(kinds))]
     channels = CHANNELS[colour]
     steps = random.integers(-4, 5, (height, width, channels))
     smooth = np.cumsum(steps, axis=random.integers(2))
@@ -79,7 +80,10 @@ def random_png(random: np.random.Generator, largest: int = 40) -> bytes:
         rows = interlaced_rows(pixels, filters.tolist(), distance)
     else:
         rows = filtered(pixels.reshape(height, -1), filters.tolist(), distance)
-    content = file_of(header(width, height, depth, colour, int(interlaced)), rows)
+    head = header(width, height, depth, colour, int(interlaced))
+    if colour == 3:
+        head += chunk(b"PLTE", random.bytes(256 * 3))
+    content = file_of(head, rows)
     return content if random.random() < 0.7 else with_split_data(content, random)
 
 
