@@ -125,9 +125,7 @@ def inflate_alone(data: Data) -> Work:
 
     streams = []
     for content in data.contents():
-        parsed = parse(content)
-        assert parsed is not None
-        (width, height, depth, colour_type), stream, _ = parsed
+        (width, height, depth, colour_type, _), stream, _, _ = parse(content)
         channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
         streams.append((stream, (1 + width * channels * depth // 8) * height))
 

@@ -183,7 +183,14 @@ def outcome_of(content: bytes, random: Random) -> str:
         upright = by_libpng(content).shape
         assert image.shape in (upright, upright[::-1])
         return "read by Pillow"
-    np.testing.assert_array_equal(pixels, by_libpng(content))
+    try:
+        expected = by_libpng(content)
+    except imagecodecs.PngError as error:
+        # libdeflate takes the two reserved length codes for 258. The pixels' checksum was right.
+        if "invalid literal/length code" in str(error):
+            return "read, with a reserved length code"
+        raise
+    np.testing.assert_array_equal(pixels, expected)
     square = Square(
         int(random.integers(1, 40)),
         METHODS[random.integers(len(METHODS))],
