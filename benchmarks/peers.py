@@ -411,11 +411,13 @@ def shuffled_batches(data: Data) -> Work:
 class Contest:
     """Contestants that do the same work; the first is ours.
 
-    `by_wall` is True where the clock on the wall is what matters, not the CPU's time.
+    `by_wall` is True where the clock on the wall is what matters, not the CPU's time. `images` is
+    how many of the data's a contest takes that would take too long with all.
     """
 
     contestants: dict[str, Maker]
     by_wall: bool = False
+    images: int | None = None
 
 
 CONTESTS = {
@@ -475,17 +477,26 @@ CONTESTS = {
         {"statistics from the map": statistics_from_map, "shuffled batches": shuffled_batches}
     ),
     "feed": Contest(
-        {"mura": training_peers.feed_by_mura, "tf.data, decoding": training_peers.feed_by_tf_data},
+        {
+            "mura": training_peers.feed_by_mura,
+            "mura, flipped and shifted": training_peers.augmented_feed_by_mura,
+            "tf.data, decoding": training_peers.feed_by_tf_data,
+        },
         by_wall=True,
     ),
 } | {
-    f"training conv4 by {batch_size}": Contest(
+    f"training {architecture} by {batch_size}": Contest(
         {
-            "mura": training_peers.train_by_mura(batch_size),
-            "Keras, from files": training_peers.train_by_keras(batch_size),
-            "PyTorch, from files": training_peers.train_by_pytorch(batch_size),
+            "mura": training_peers.train_by_mura(architecture, batch_size),
+            "Keras, from files": training_peers.train_by_keras(architecture, batch_size),
+            "PyTorch, from files": training_peers.train_by_pytorch(architecture, batch_size),
         },
         by_wall=True,
+        images=images,
     )
-    for batch_size in (8, 32)
+    for architecture, batch_size, images in (
+        ("conv4", 8, 96),
+        ("conv4", 32, 96),
+        ("resnet18", 8, 16),
+    )
 }

@@ -26,6 +26,27 @@ def feed_by_mura(data: Data) -> Work:
     return lambda: sum(1 for _ in batches)
 
 
+def augmented_feed_by_mura(data: Data) -> Work:
+    """Batches flipped and shifted, which on our path is the first part of the training's step."""
+    import tensorflow as tf
+
+    from mura_core.augmentation import Augmentation
+    from mura_core.devices import strategy_on
+    from mura_core.feed import training_batches
+    from mura_core.training import _use_xla
+
+    squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
+    rows, batch_size = np.arange(len(squares)), 8
+    batches = training_batches(
+        squares, rows, labels, batch_size=batch_size, steps=len(rows) // batch_size,
+        epochs=1, seed=0, with_numbers=True,
+    )  # fmt: skip
+    augment = tf.function(
+        Augmentation(("flip", "shift")), jit_compile=_use_xla("auto", strategy_on("all"))
+    )
+    return lambda: [augment(inputs).shape for inputs, _ in batches]
+
+
 def decoded_batches(data: Data, batch_size: int) -> Any:
     """The way of Keras' and TensorFlow's tutorials: every epoch decodes and resizes each image."""
     import tensorflow as tf
@@ -45,7 +66,13 @@ def feed_by_tf_data(data: Data) -> Work:
     return lambda: sum(1 for _ in batches)
 
 
-def train_by_mura(batch_size: int) -> Maker:
+def builder_of(architecture: str) -> Any:
+    from mura_models import conv, resnet
+
+    return {"conv4": conv.conv4, "resnet18": resnet.resnet18}[architecture]
+
+
+def train_by_mura(architecture: str, batch_size: int) -> Maker:
     def make(data: Data) -> Work:
         import keras
 
@@ -54,14 +81,13 @@ def train_by_mura(batch_size: int) -> Maker:
         from mura_core.feed import training_batches
         from mura_core.recipe import Recipe
         from mura_core.training import _optimizer, _use_xla, build_model
-        from mura_models.conv import conv4
 
         squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
         steps = len(squares) // batch_size
         strategy = strategy_on("all")
         with strategy.scope():
             statistics = stream_statistics(squares, None).result()
-            model = build_model(conv4, {}, statistics, Square(SIZE))
+            model = build_model(builder_of(architecture), {}, statistics, Square(SIZE))
             model.compile(
                 optimizer=_optimizer(Recipe(), steps),
                 loss=keras.losses.BinaryCrossentropy(from_logits=True),
@@ -76,17 +102,16 @@ def train_by_mura(batch_size: int) -> Maker:
     return make
 
 
-def train_by_keras(batch_size: int) -> Maker:
+def train_by_keras(architecture: str, batch_size: int) -> Maker:
     def make(data: Data) -> Work:
         import keras
-
-        from mura_models.conv import conv4
 
         inputs = keras.Input((SIZE, SIZE, 1))
         standardisation = keras.layers.Normalization()
         batches = decoded_batches(data, batch_size)
         standardisation.adapt(batches.map(lambda images, labels: images))
-        model = keras.Model(inputs, conv4((SIZE, SIZE, 1))(standardisation(inputs)))
+        network = builder_of(architecture)((SIZE, SIZE, 1))
+        model = keras.Model(inputs, network(standardisation(inputs)))
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
         model.compile(optimizer="adam", loss=loss)
         return lambda: model.fit(batches, verbose=0)
@@ -94,7 +119,54 @@ def train_by_keras(batch_size: int) -> Maker:
     return make
 
 
-def train_by_pytorch(batch_size: int) -> Maker:
+def torch_conv4() -> Any:
+    from torch import nn
+
+    layers: list[Any] = []
+    channels = 1
+    for filters in (2, 4, 8, 16, 32):
+        layers += [
+            nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]  # fmt: skip
+        channels = filters
+    head = [nn.Flatten(), nn.Linear(32 * 7 * 7, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 1)]
+    return nn.Sequential(*layers, *head)
+
+
+def torch_resnet18() -> Any:
+    import torch
+    from torch import nn
+
+    def convolved(channels: int, filters: int, kernel: int, stride: int) -> Any:
+        return nn.Sequential(
+            nn.Conv2d(channels, filters, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(filters),
+        )
+
+    class Block(nn.Module):  # type: ignore[misc]
+        def __init__(self, channels: int, filters: int, stride: int) -> None:
+            super().__init__()
+            self.residual = nn.Sequential(
+                convolved(channels, filters, 3, stride),
+                nn.ReLU(),
+                convolved(filters, filters, 3, 1),
+            )
+            same = stride == 1 and channels == filters
+            self.shortcut = nn.Identity() if same else convolved(channels, filters, 1, stride)
+
+        def forward(self, images: Any) -> Any:
+            return torch.relu(self.residual(images) + self.shortcut(images))
+
+    layers: list[Any] = [convolved(1, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    channels = 64
+    for filters in (64, 128, 256, 512):
+        layers += [Block(channels, filters, 1 if filters == 64 else 2), Block(filters, filters, 1)]
+        channels = filters
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1))
+
+
+def train_by_pytorch(architecture: str, batch_size: int) -> Maker:
     def make(data: Data) -> Work:
         import torch
         from peers import pillow_square
@@ -111,22 +183,7 @@ def train_by_pytorch(batch_size: int) -> Maker:
                 square = pillow_square(data.paths[index]).astype(np.float32)
                 return torch.from_numpy(square)[None] / 64 - 1, labels[index]
 
-        layers: list[Any] = []
-        channels = 1
-        for filters in (2, 4, 8, 16, 32):
-            layers += [
-                nn.Conv2d(channels, filters, 3, padding=1), nn.BatchNorm2d(filters), nn.ReLU(),
-                nn.MaxPool2d(2),
-            ]  # fmt: skip
-            channels = filters
-        layers += [
-            nn.Flatten(),
-            nn.Linear(32 * 7 * 7, 64),
-            nn.ReLU(),
-            nn.Dropout(),
-            nn.Linear(64, 1),
-        ]
-        model = nn.Sequential(*layers)
+        model = {"conv4": torch_conv4, "resnet18": torch_resnet18}[architecture]()
         optimizer = torch.optim.Adam(model.parameters())
         loader = DataLoader(Files(), batch_size, drop_last=True)
 
