@@ -52,16 +52,15 @@ class Augmentation(keras.layers.Layer):
             # From [0, 1) to -most .. most, or 0 where the kind isn't asked for.
             return (2 * numbers[:, column] - 1) * (most if kind in self.kinds else 0.0)
 
-        if {"flip", "rotate", "shift"} & set(self.kinds):
-            mirrored = "flip" in self.kinds
-            mirror = tf.where(numbers[:, 0] < 0.5, 1.0, -1.0 if mirrored else 1.0)
-            images = _moved(
-                images,
-                mirror,
-                spread(1, np.deg2rad(_MOST_DEGREES), "rotate"),
-                spread(2, _MOST_SHIFT, "shift"),
-                spread(3, _MOST_SHIFT, "shift"),
-            )
+        mirror = tf.where(numbers[:, 0] < 0.5, 1.0, -1.0 if "flip" in self.kinds else 1.0)
+        down, across = spread(2, _MOST_SHIFT, "shift"), spread(3, _MOST_SHIFT, "shift")
+        if "rotate" in self.kinds:
+            angle = spread(1, np.deg2rad(_MOST_DEGREES), "rotate")
+            images = _moved(images, mirror, angle, down, across)
+        elif {"flip", "shift"} & set(self.kinds):
+            images = _moved_upright(images, mirror, down, across)
+        if "contrast" not in self.kinds:
+            return images
         factor = 1 + spread(4, _MOST_CONTRAST, "contrast")[:, None, None, None]
         mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
         return tf.clip_by_value(mean + factor * (images - mean), 0.0, 255.0)
@@ -92,6 +91,30 @@ def write_contact_sheet(
     picture = sheet.swapaxes(1, 2).reshape(rows * height, across * width)
     with replacing(path, "wb") as file:
         Image.fromarray(picture).save(file, format="PNG")
+
+
+def _moved_upright(
+    images: tf.Tensor, mirror: tf.Tensor, down: tf.Tensor, across: tf.Tensor
+) -> tf.Tensor:
+    """Return what `_moved` does without a turn, for a fifth of the cost: rows, then columns."""
+
+    def sampled(images: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        # The rows (B, n, W) of images at positions (B, n), between a black row on either side.
+        count = images.shape[1]
+        positions = tf.clip_by_value(positions, -1.0, float(count))
+        first = tf.minimum(tf.floor(positions), count - 1.0)
+        share = (positions - first)[:, :, None]
+        bordered = tf.pad(images, [[0, 0], [1, 1], [0, 0]])
+        row = tf.cast(first + 1, tf.int32)
+        upper, lower = (tf.gather(bordered, row + i, axis=1, batch_dims=1) for i in (0, 1))
+        return upper * (1 - share) + lower * share
+
+    height, width = images.shape[1], images.shape[2]
+    rows = tf.range(height, dtype=tf.float32) - down[:, None] * height
+    columns = tf.range(width, dtype=tf.float32) - (width - 1) / 2
+    columns = mirror[:, None] * columns + (width - 1) / 2 - across[:, None] * width
+    turned = tf.transpose(sampled(images[..., 0], rows), (0, 2, 1))
+    return tf.transpose(sampled(turned, columns), (0, 2, 1))[..., None]
 
 
 def _moved(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from mura_core.augmentation import Augmentation, draw_numbers, write_contact_sheet
 from mura_core.devices import strategy_on
@@ -211,6 +212,19 @@ def test_images_are_mirrored_turned_and_shifted():
     # What isn't asked for isn't done, whatever the numbers.
     everything = dict.fromkeys(("flip", "angle", "down", "across", "contrast"), 0.99)
     np.testing.assert_array_equal(augmented(image, [], **everything), image)
+
+
+@pytest.mark.parametrize("flip", [0.1, 0.9])
+@pytest.mark.parametrize(("down", "across"), [(0.5, 0.5), (0.93, 0.21), (0.0, 0.99)])
+def test_shifts_are_scipys_with_and_without_a_turn(flip, down, across):
+    image = np.random.default_rng(0).integers(0, 256, (61, 47), dtype=np.uint8)
+    numbers = {"flip": flip, "down": down, "across": across}
+    by = 0.2 * (down - 0.5) * 61, 0.2 * (across - 0.5) * 47  # a tenth of the side at most
+    moved = ndimage.shift(image.astype(np.float64), by, order=1, mode="grid-constant")
+    expected = moved if flip < 0.5 else moved[:, ::-1]
+    np.testing.assert_allclose(augmented(image, ["flip", "shift"], **numbers), expected, atol=2e-3)
+    turned_by_0 = augmented(image, ["flip", "shift", "rotate"], **numbers)
+    np.testing.assert_allclose(turned_by_0, expected, atol=2e-3)
 
 
 def test_rotation_is_pillows():
