@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,19 +24,118 @@ class Network:
     model : keras.Model
         Sequential, functional, nested or subclassed, from (N, H, W, 1) to logits (N, 1).
     layer : str, optional
-        The layer whose output is looked at. By default the last convolution's, after the
+        The layer whose output is looked at. By default, in networks that end in global average
+        pooling and one unit, what is pooled; in others the last convolution's output, after the
         normalisations, activations and joins that directly follow it, before any pooling.
 
     Raises
     ------
     NotApplicable
-        The model has no convolution, or no layer of this name.
+        The model has no layer of this name; or no convolution, and a method looks at one.
     """
 
     def __init__(self, model: keras.Model, layer: str | None = None) -> None:
         self.model = model
-        self._layer = _named_layer(model, layer) if layer else _last_convolution(model)
-        self.layer: str = self._layer.name
+        self._named = _named_layer(model, layer) if layer else None
+
+    @cached_property
+    def _layer(self) -> keras.Layer:
+        if self._named is not None:
+            return self._named
+        head = _pooling_head(self.model)
+        return head[0] if head else _last_convolution(self.model)
+
+    @property
+    def layer(self) -> str:
+        """The name of the layer that is looked at."""
+        return self._layer.name
+
+    @property
+    def pooled_weights(self) -> NDArray[np.float32] | None:
+        """What the mean of each feature at `layer` is multiplied by to give the logit, (channels,).
+
+        None where the network doesn't end in global average pooling of this layer and one unit.
+        """
+        head = _pooling_head(self.model)
+        if head is None or head[0] is not self._layer:
+            return None
+        return np.asarray(head[1].get_weights()[0][:, 0])
+
+    @cached_property
+    def baseline(self) -> NDArray[np.float32]:
+        """The image that shows nothing, (H, W): the mean training image, or else black."""
+        import keras
+
+        shape = self.model.input_shape[1:3]
+        for layer in _leaves(self.model):
+            if isinstance(layer, keras.layers.Normalization):
+                mean = np.asarray(layer.mean, np.float32)
+                return np.array(np.broadcast_to(mean, (1, *shape, 1))[0, :, :, 0])
+        return np.zeros(shape, np.float32)
+
+    def logits(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return the logits (N,), float32, of images (N, H, W), some at a time."""
+        batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+        return self._logits_of(batches)
+
+    def logits_through(
+        self, image: NDArray[np.generic], masks: Iterable[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Return the logits of one image seen through masks, whatever their number.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W)
+        masks : iterable of ndarray of shape (H, W)
+            Where 1 the image is seen, where 0 the `baseline`.
+
+        Returns
+        -------
+        ndarray of shape (masks,), float32
+        """
+        difference = image.astype(np.float32) - self.baseline
+        seen = (self.baseline + mask * difference for mask in masks)
+        return self._logits_of(np.stack(batch) for batch in _in_batches(seen))
+
+    def pixel_gradients(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return the logits' gradients with respect to the pixels.
+
+        Parameters
+        ----------
+        images : ndarray of shape (N, H, W)
+
+        Returns
+        -------
+        ndarray of shape (N, H, W), float32, in logits a grey level
+        """
+        return self._traced_pixel_gradients(images.astype(np.float32)).numpy()
+
+    def _logits_of(self, batches: Iterable[NDArray[np.generic]]) -> NDArray[np.float32]:
+        results = [self._traced_logits(batch.astype(np.float32)).numpy() for batch in batches]
+        return np.concatenate(results)
+
+    @cached_property
+    def _traced_logits(self) -> Any:
+        import tensorflow as tf
+
+        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        def traced(images: Any) -> Any:
+            return tf.cast(self.model(images[..., None], training=False)[:, 0], tf.float32)
+
+        return traced
+
+    @cached_property
+    def _traced_pixel_gradients(self) -> Any:
+        import tensorflow as tf
+
+        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        def traced(images: Any) -> Any:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(images)
+                logits = self.model(images[..., None], training=False)[:, 0]
+            return tape.gradient(logits, images)
+
+        return traced
 
     def features_and_logit(self, images: Any) -> tuple[Any, Any]:
         """Return the layer's output (N, h, w, channels) and the logits (N,), as tensors.
@@ -95,6 +196,30 @@ class Network:
             return [tf.cast(tensor, tf.float32) for tensor in (features, gradients, logits)]
 
         return traced
+
+
+_BATCH = 32
+
+
+def _in_batches(images: Iterable[NDArray[np.float32]]) -> Iterator[list[NDArray[np.float32]]]:
+    waiting = iter(images)
+    while batch := list(islice(waiting, _BATCH)):
+        yield batch
+
+
+def _pooling_head(model: keras.Model) -> tuple[keras.Layer, keras.Layer] | None:
+    """Return what is pooled and the unit, of a network that ends in pooling and one unit."""
+    import keras
+
+    leaves = [leaf for leaf in _leaves(model) if not isinstance(leaf, keras.layers.Dropout)]
+    if len(leaves) < 3:
+        return None
+    pooled, pooling, unit = leaves[-3:]
+    if not isinstance(pooling, keras.layers.GlobalAveragePooling2D):
+        return None
+    if not isinstance(unit, keras.layers.Dense) or unit.units != 1:
+        return None
+    return pooled, unit
 
 
 def _last_convolution(model: keras.Model) -> keras.Layer:

@@ -1,4 +1,8 @@
-"""The built-in explainers: one method a file, each with its paper."""
+"""The built-in explainers: one method a file, each with its paper.
+
+There are no guided variants (guided backpropagation, guided Grad-CAM): their maps stay the same
+when the network's weights are replaced by random ones (Adebayo et al. 2018, arXiv:1810.03292).
+"""
 
 from mura_plugins import Explainer, hookimpl
 
@@ -10,7 +14,66 @@ def mura_explainers() -> list[Explainer]:
         Explainer(
             name="gradcam",
             explain="mura_plugins.interpretation.gradcam:explain",
-            summary="Where the last convolution's features raise the logit.",
-            reference="Selvaraju et al. 2017, Grad-CAM, ICCV (arXiv:1610.02391)",
+            summary="Where the last features raise the logit, feature by feature.",
+            reference="Selvaraju et al. 2017, ICCV (arXiv:1610.02391)",
+        ),
+        Explainer(
+            name="cam",
+            explain="mura_plugins.interpretation.cam:explain",
+            summary="Exact, for networks that end in pooling and one unit.",
+            reference="Zhou et al. 2016, CVPR (arXiv:1512.04150)",
+        ),
+        Explainer(
+            name="gradcam++",
+            explain="mura_plugins.interpretation.gradcam_plus_plus:explain",
+            summary="Grad-CAM with a weight for each place, for several findings.",
+            reference="Chattopadhyay et al. 2018, WACV (arXiv:1710.11063)",
+        ),
+        Explainer(
+            name="hirescam",
+            explain="mura_plugins.interpretation.hirescam:explain",
+            summary="Where the last features raise the logit, place by place.",
+            reference="Draelos and Carin 2020 (arXiv:2011.08891)",
+        ),
+        Explainer(
+            name="layercam",
+            explain="mura_plugins.interpretation.layercam:explain",
+            summary="Like hirescam, without what has a negative gradient.",
+            reference="Jiang et al. 2021, IEEE Transactions on Image Processing 30",
+        ),
+        Explainer(
+            name="scorecam",
+            explain="mura_plugins.interpretation.scorecam:explain",
+            summary="Features weighted by the logit of the image seen through them; slow.",
+            reference="Wang et al. 2020, CVPR workshops (arXiv:1910.01279)",
+        ),
+        Explainer(
+            name="integrated-gradients",
+            explain="mura_plugins.interpretation.integrated_gradients:explain",
+            summary="Each pixel's share of the logit, from the mean image on.",
+            reference="Sundararajan, Taly and Yan 2017, ICML (arXiv:1703.01365)",
+            signed=True,
+        ),
+        Explainer(
+            name="smoothgrad",
+            explain="mura_plugins.interpretation.smoothgrad:explain",
+            summary="Where the logit is sensitive to pixels, in whatever direction.",
+            reference="Smilkov et al. 2017 (arXiv:1706.03825)",
+            stochastic=True,
+        ),
+        Explainer(
+            name="occlusion",
+            explain="mura_plugins.interpretation.occlusion:explain",
+            summary="How much the logit falls when a place is hidden; slow.",
+            reference="Zeiler and Fergus 2014, ECCV (arXiv:1311.2901)",
+            signed=True,
+        ),
+        Explainer(
+            name="rise",
+            explain="mura_plugins.interpretation.rise:explain",
+            summary="How high the logit is when a place is seen, in random masks; slow.",
+            reference="Petsiuk, Das and Saenko 2018, BMVC (arXiv:1806.07421)",
+            signed=True,
+            stochastic=True,
         ),
     ]
