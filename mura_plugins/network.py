@@ -51,6 +51,11 @@ class Network:
         return self._layer.name
 
     @property
+    def looked_at(self) -> str | None:
+        """The name of that layer if a method has looked at it, None if at pixels alone."""
+        return self.layer if "_layer" in vars(self) else None
+
+    @property
     def pooled_weights(self) -> NDArray[np.float32] | None:
         """What the mean of each feature at `layer` is multiplied by to give the logit, (channels,).
 

@@ -128,8 +128,11 @@ def test_the_layer_can_be_named_and_a_network_without_one_is_refused(backbone):
         Network(backbone, "block9")
     inputs = keras.Input((4, 4, 1))
     dense = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(inputs)))
+    network = Network(dense)
+    assert network.logits(np.zeros((2, 4, 4), np.uint8)).shape == (2,)
+    assert network.looked_at is None
     with pytest.raises(NotApplicable, match="no convolution"):
-        Network(dense)
+        network.gradients(np.zeros((2, 4, 4), np.uint8))
 
 
 def test_an_empty_map_tints_nothing_and_divides_by_nothing():
