@@ -27,23 +27,32 @@ def draw(
     evidence_map: NDArray[np.float32],
     scale: float,
     fit: Fit = "stretch",
+    *,
+    signed: bool = False,
 ) -> Drawing:
     """Draw a map in inferno's colours, which read the same to colour-blind eyes and in grey.
 
-    Opacity grows with the evidence, so where there is none the radiograph shows untinted.
+    A signed map is drawn from blue, against, to red, for: the ends of RdBu, which colour-blind eyes
+    tell apart. Opacity grows with the evidence, so where there is none the radiograph shows
+    untinted.
 
     Parameters
     ----------
     radiograph : ndarray of shape (H, W), uint8 or uint16
     evidence_map : ndarray of shape (h, w), float32
     scale : float
-        The evidence that gets the hottest colour.
+        The evidence that gets the hottest colour; of a signed map, also the evidence against that
+        gets the coldest.
     fit : {"stretch", "pad", "crop"}
         How the radiograph was made a square, which the map covers.
+    signed : bool
+        Whether values below 0 are evidence against.
     """
     heat = _spread(_fraction(evidence_map, scale), radiograph.shape, fit)
-    heatmap = _colours("inferno", heat)
-    opacity = _GREATEST_OPACITY * heat[..., None]
+    heatmap = _colours("RdBu_r", (heat + 1) / 2) if signed else _colours("inferno", heat)
+    if not signed:
+        heat = heat.clip(0)
+    opacity = _GREATEST_OPACITY * np.abs(heat)[..., None]
     overlay = (1 - opacity) * _eight_bit(radiograph)[..., None] + opacity * heatmap
     return Drawing(heatmap, np.rint(overlay).astype(np.uint8))
 
@@ -56,21 +65,24 @@ def draw_as_in_2019(
     Jet runs light to dark at both ends and tints what has no evidence blue: for comparison with
     the report, not for judging evidence.
     """
-    heat = _spread(_fraction(evidence_map, float(evidence_map.max())), radiograph.shape, fit)
+    positive = evidence_map.clip(0)
+    heat = _spread(_fraction(positive, float(positive.max())), radiograph.shape, fit)
     heatmap = _colours("jet", heat)
     overlay = 0.5 * heatmap + _eight_bit(radiograph)[..., None]
     return Drawing(heatmap, np.rint(overlay.clip(0, 255)).astype(np.uint8))
 
 
-def colour_bar(style: str) -> NDArray[np.uint8]:
-    """Return a style's colours from no evidence to the most, of shape (12, 256, 3), uint8."""
+def colour_bar(style: str, *, signed: bool = False) -> NDArray[np.uint8]:
+    """Return a style's colours, the least evidence first, of shape (12, 256, 3), uint8."""
     ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (12, 1))
-    return _colours("inferno" if style == "inferno" else "jet", ramp)
+    if style == "report2019":
+        return _colours("jet", ramp)
+    return _colours("RdBu_r" if signed else "inferno", ramp)
 
 
 def _fraction(evidence_map: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     # Without any evidence there is nothing to divide by: the map stays empty.
-    return np.clip(evidence_map / scale, 0, 1) if scale > 0 else np.zeros_like(evidence_map)
+    return np.clip(evidence_map / scale, -1, 1) if scale > 0 else np.zeros_like(evidence_map)
 
 
 def _spread(heat: NDArray[np.float32], shape: tuple[int, int], fit: Fit) -> NDArray[np.float32]:

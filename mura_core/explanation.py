@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from mura_core.metrics import OperatingPoints
 from mura_core.progress import Progress
 from mura_core.radiographs import Readers, read_radiograph
 from mura_core.resizing import Fit
+from mura_plugins import Explainer
 from mura_plugins.network import Network
 
 # An explainer's function, as `mura_plugins.Explainer` describes it.
@@ -75,15 +78,17 @@ def common_scale(maps: NDArray[np.float32]) -> float:
 
     It is the 0.99 quantile of all the maps' pixels. A scale for each image would paint an image
     without evidence as red as one full of it. Where next to nothing is marked and the quantile
-    is 0, it is the maximum; 0 means that every map is empty.
+    is 0, it is the maximum; 0 means that every map is empty. Evidence against, below 0, counts by
+    its size.
     """
-    return float(np.quantile(maps, _SCALE_QUANTILE) or maps.max())
+    sizes = np.abs(maps)
+    return float(np.quantile(sizes, _SCALE_QUANTILE) or sizes.max())
 
 
 def write_heatmaps(
     folder: Path,
-    explainer: str,
-    layer: str,
+    explainer: Explainer,
+    layer: str | None,
     data_folder: Path,
     sample: pd.DataFrame,
     maps: NDArray[np.float32],
@@ -92,12 +97,14 @@ def write_heatmaps(
     fit: Fit,
     readers: Readers,
 ) -> pd.DataFrame:
-    """Write a heatmap and an overlay of each image, and return their rows of `heatmaps.csv`.
+    """Write each image's raw map, heatmap, overlay and a JSON, and return rows of `heatmaps.csv`.
 
     Parameters
     ----------
     folder : Path
-        The run folder; the pictures go to `heatmaps/<explainer>/`.
+        The run folder; the files go to `heatmaps/<explainer>/`.
+    layer : str or None
+        That was looked at; None where the method looks at pixels.
     sample : DataFrame
         The predictions of the images.
     maps : ndarray of shape (len(sample), h, w), float32
@@ -105,7 +112,9 @@ def write_heatmaps(
         How the images were made squares, which the maps cover.
     """
     scale = common_scale(maps)
-    (folder / "heatmaps" / explainer).mkdir(parents=True, exist_ok=True)
+    here = Path("heatmaps") / explainer.name
+    (folder / here).mkdir(parents=True, exist_ok=True)
+    versions = {name: version(name) for name in ("mura-run", "keras", "tensorflow")}
     rows = []
     for prediction, evidence_map in zip(sample.to_dict("records"), maps, strict=True):
         # Drawing is at the radiograph's own size, which the memory map doesn't have.
@@ -114,18 +123,28 @@ def write_heatmaps(
         if style == "report2019":
             own_scale, drawing = peak, draw_as_in_2019(radiograph, evidence_map, fit)
         else:
-            own_scale, drawing = scale, draw(radiograph, evidence_map, scale, fit)
+            own_scale = scale
+            drawing = draw(radiograph, evidence_map, scale, fit, signed=explainer.signed)
         stem = Path(prediction["path"]).with_suffix("").as_posix().replace("/", "-")
-        pictures = {
-            kind: f"heatmaps/{explainer}/{stem}-{kind}.png" for kind in ("heatmap", "overlay")
+        about = {
+            **{name: prediction[name] for name in ("path", "label", "logit", "probability")},
+            "explainer": explainer.name,
+            "layer": layer,
+            "toward": "abnormal",
+            "style": style,
+            "scale": own_scale,
+            "peak": peak,
+            "empty": peak <= 0,
         }
-        for kind, name in pictures.items():
-            with replacing(folder / name, "wb") as file:
+        files = {"map": f"{stem}.npy"} | {
+            kind: f"{stem}-{kind}.png" for kind in ("heatmap", "overlay")
+        }
+        with replacing(folder / here / files["map"], "wb") as file:
+            np.save(file, evidence_map)
+        for kind in ("heatmap", "overlay"):
+            with replacing(folder / here / files[kind], "wb") as file:
                 Image.fromarray(getattr(drawing, kind)).save(file, format="PNG")
-        rows.append(
-            {name: prediction[name] for name in ("path", "label", "logit", "probability")}
-            | {"explainer": explainer, "layer": layer, "toward": "abnormal", "style": style}
-            | {"scale": own_scale, "peak": peak, "empty": peak <= 0}
-            | pictures
-        )
+        with replacing(folder / here / f"{stem}.json") as file:
+            json.dump(about | files | {"versions": versions}, file, indent=1)
+        rows.append(about | {kind: (here / name).as_posix() for kind, name in files.items()})
     return pd.DataFrame(rows)

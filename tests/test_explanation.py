@@ -1,5 +1,7 @@
 """Heatmaps: agreement with a peer, the networks they reach, and how they are drawn."""
 
+import json
+
 import keras
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from mura_core.resizing import Square, resize
 from mura_core.statistics import PixelStatistics
 from mura_core.training import build_model
 from mura_models.conv import conv4
-from mura_plugins import NotApplicable
+from mura_plugins import Explainer, NotApplicable
 from mura_plugins.interpretation.gradcam import explain as gradcam
 from mura_plugins.network import Network
 
@@ -155,6 +157,20 @@ def test_one_scale_keeps_weak_maps_weak():
     assert abs(strong - 100).max() > 50
 
 
+def test_evidence_against_is_drawn_blue_and_evidence_for_red():
+    radiograph = np.full((40, 40), 100, np.uint8)
+    signed = np.zeros((4, 4), np.float32)
+    signed[0, 0], signed[3, 3] = 2.0, -2.0
+    overlay = draw(radiograph, signed, scale=2.0, signed=True).overlay.astype(int)
+    red, blue = overlay[2, 2], overlay[37, 37]
+    assert red[0] > red[2] + 20
+    assert blue[2] > blue[0] + 20
+    np.testing.assert_array_equal(overlay[20, 20], 100)
+    # An unsigned drawing shows nothing of what speaks against.
+    np.testing.assert_array_equal(draw(radiograph, signed, scale=2.0).overlay[37, 37], 100)
+    assert common_scale(-np.ones((1, 2, 2), np.float32)) == 1
+
+
 def test_a_map_lies_where_its_evidence_is():
     radiograph = np.zeros((60, 90), np.uint16)
     corner = np.zeros((6, 6), np.float32)
@@ -207,7 +223,7 @@ def test_pictures_have_the_radiographs_own_size(tmp_path, style):
     maps = np.ones((1, 4, 4), np.float32)
     table = write_heatmaps(
         tmp_path / "run",
-        "gradcam",
+        Explainer("gradcam", "", "", ""),
         "relu",
         tmp_path / "data",
         sample,
@@ -222,3 +238,8 @@ def test_pictures_have_the_radiographs_own_size(tmp_path, style):
     for kind in ("heatmap", "overlay"):
         with Image.open(tmp_path / "run" / row[kind]) as picture:
             assert (picture.size, picture.mode) == ((70, 50), "RGB")
+    np.testing.assert_array_equal(np.load(tmp_path / "run" / row["map"]), maps[0])
+    about = json.loads((tmp_path / "run" / row["map"]).with_suffix(".json").read_text())
+    assert about["path"] == "a/image1.png"
+    assert (about["layer"], about["logit"], about["toward"]) == ("relu", 5.0, "abnormal")
+    assert about["versions"]["keras"] == keras.__version__
