@@ -353,9 +353,20 @@ _explain_options = _options(
         "--explain",
         multiple=True,
         metavar="NAME",
-        help="Draw heatmaps by this method, such as gradcam; repeat for several.",
+        help="Draw heatmaps by this method, such as gradcam; repeat for several, or all.",
     ),
-    click.option("--explain-images", type=_positive, default=24, help="How many get a heatmap."),
+    click.option(
+        "--explain-images",
+        type=click.IntRange(0),
+        default=24,
+        help="How many get a heatmap, of every part and outcome in turn; 0: all.",
+    ),
+    click.option(
+        "--layer",
+        default="",
+        show_default="the last features before they are pooled",
+        help="Whose features methods like gradcam look at.",
+    ),
     click.option(
         "--style",
         type=click.Choice(["inferno", "report2019"]),
@@ -565,12 +576,12 @@ def compare(folders: tuple[Path, Path], out: Path | None) -> None:
 
 
 @_command(_run_argument, _explain_options)
-def explain(folder: Path, explain: tuple[str, ...], explain_images: int, style: str) -> None:
-    """Draw heatmaps for a trained run."""
-    from mura_core.run import explain as explain_run
+def explain(folder: Path, explain: tuple[str, ...], **settings: Any) -> None:
+    """Draw heatmaps for a trained run, and measure them where the data has boxes."""
+    from mura_core.explaining import explain as explain_run
     from mura_core.run import write_report
 
-    explain_run(folder, explainers=explain, explain_images=explain_images, style=style)
+    explain_run(folder, explainers=explain, **settings)
     write_report(folder)
 
 

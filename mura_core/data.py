@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -92,6 +93,15 @@ def plugin_readers(plugins: Plugins) -> Readers:
         for offer in plugins.readers
         for suffix in offer.record.suffixes
     }
+
+
+def register_layers(plugins: Plugins) -> None:
+    """Import the modules of all architectures, whose own layers a saved model may be made of."""
+    for offer in plugins.architectures:
+        try:
+            import_module(offer.record.build.partition(":")[0])
+        except Exception as error:
+            log.warning("The architecture %s can't be used: %s", offer.record.name, error)
 
 
 def _say_what_was_left_out(left_out: pd.DataFrame, total: int, *, strict: bool) -> None:

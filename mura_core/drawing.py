@@ -32,9 +32,8 @@ def draw(
 ) -> Drawing:
     """Draw a map in inferno's colours, which read the same to colour-blind eyes and in grey.
 
-    A signed map is drawn from blue, against, to red, for: the ends of RdBu, which colour-blind eyes
-    tell apart. Opacity grows with the evidence, so where there is none the radiograph shows
-    untinted.
+    A signed map is drawn from blue, against, to red, for; colour-blind eyes tell them apart.
+    Opacity grows with the evidence, so where there is none the radiograph shows untinted.
 
     Parameters
     ----------
@@ -49,7 +48,9 @@ def draw(
         Whether values below 0 are evidence against.
     """
     heat = _spread(_fraction(evidence_map, scale), radiograph.shape, fit)
-    heatmap = _colours("RdBu_r", (heat + 1) / 2) if signed else _colours("inferno", heat)
+    heatmap = (
+        _colours("coolwarm", (heat + 1) / np.float32(2)) if signed else _colours("inferno", heat)
+    )
     if not signed:
         heat = heat.clip(0)
     opacity = _GREATEST_OPACITY * np.abs(heat)[..., None]
@@ -77,7 +78,7 @@ def colour_bar(style: str, *, signed: bool = False) -> NDArray[np.uint8]:
     ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (12, 1))
     if style == "report2019":
         return _colours("jet", ramp)
-    return _colours("RdBu_r" if signed else "inferno", ramp)
+    return _colours("coolwarm" if signed else "inferno", ramp)
 
 
 def _fraction(evidence_map: NDArray[np.float32], scale: float) -> NDArray[np.float32]:

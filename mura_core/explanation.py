@@ -131,6 +131,7 @@ def write_heatmaps(
             "explainer": explainer.name,
             "layer": layer,
             "toward": "abnormal",
+            "signed": explainer.signed,
             "style": style,
             "scale": own_scale,
             "peak": peak,

@@ -167,6 +167,19 @@ def in_words(summary: Mapping[str, Any], what: str = "the finding") -> str:
     )
 
 
+def letters_in_words(summary: Mapping[str, Any]) -> str:
+    """Return one sentence: how much of the heat lies on burnt-in letters, beside chance."""
+    share = summary["heat_share"]
+    low, high = share["interval"]
+    chance = share["fixed"]["random"]
+    more = chance["interval"][0] > 0
+    return (
+        f"{share['mean']:.1%} of its heat lies on burnt-in letters (95 % interval {low:.1%} to"
+        f" {high:.1%}; by chance {chance['mean']:.1%}) in {summary['count']} images"
+        + (": more than by chance" if more else "")
+    )
+
+
 def _interval(draws: NDArray[np.float64]) -> tuple[float, float]:
     tail = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(draws.mean(axis=1), (tail, 1 - tail))

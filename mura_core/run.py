@@ -10,22 +10,25 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from mura_core.data import open_data, plugin_readers, prepare_images, say_counts
-from mura_core.errors import DataError, UsageError
-from mura_core.explanation import choose, evidence, write_heatmaps
+from mura_core.data import (
+    open_data,
+    plugin_readers,
+    prepare_images,
+    register_layers,
+    say_counts,
+)
+from mura_core.errors import DataError
+from mura_core.explaining import explain, methods
 from mura_core.files import replacing, write_csv
 from mura_core.judging import evaluate
 from mura_core.manifest import Manifest, count
-from mura_core.operating_point import judge_run, parse_rule
-from mura_core.prepared import PreparedImages
+from mura_core.operating_point import parse_rule
 from mura_core.progress import progress
 from mura_core.radiographs import image_files
 from mura_core.run_folder import (
@@ -33,12 +36,11 @@ from mura_core.run_folder import (
     RunConfig,
     config_of,
     make_run_folder,
-    training_folder,
     write_config,
     write_environment,
 )
 from mura_core.splits import trainings
-from mura_plugins import NotApplicable, RunSummary
+from mura_plugins import RunSummary
 from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
 
 log = logging.getLogger("mura")
@@ -52,8 +54,7 @@ _AUGMENTED_IMAGES = 6  # on the contact sheet
 def run(config: RunConfig, folder: Path, *, resume: bool = False) -> None:
     """Train, judge and explain, and write the report."""
     plugins = load_plugins()
-    for name in config.explain:
-        plugins.explainer(name)
+    methods(plugins, config.explain)  # what isn't there is said before anything else
     train(config, folder, plugins, resume=resume)
     evaluate(folder)
     if config.explain:
@@ -179,92 +180,6 @@ def _memory_counter(config: RunConfig) -> Any:
     return counter(build, parse_options(build, config.options), config.square)
 
 
-def explain(
-    folder: Path,
-    plugins: Plugins | None = None,
-    *,
-    explainers: Sequence[str] = (),
-    explain_images: int | None = None,
-    style: str | None = None,
-) -> None:
-    """Draw heatmaps of a sample of the validation images, and write `heatmaps/heatmaps.csv`.
-
-    What isn't given is as in the run's `config.yaml`.
-
-    Raises
-    ------
-    UsageError
-        None of the methods can explain the network.
-    """
-    plugins = plugins or load_plugins()
-    config = config_of(folder)
-    functions = {
-        name: resolve(plugins.explainer(name).explain) for name in explainers or config.explain
-    }
-    if not functions:
-        raise UsageError("the run's config names no explainer; name one: --explain gradcam")
-    judgement = judge_run(folder)
-    sample = choose(
-        judgement.predictions, judgement.points, explain_images or config.explain_images
-    )
-
-    from mura_core.devices import start_tensorflow
-
-    start_tensorflow(config.seed)
-
-    from mura_core.prediction import load_model
-    from mura_plugins.network import Network
-
-    readers = plugin_readers(plugins)
-    manifest = open_data(config.data, config.body_part, config.seed, config.validate)
-    prepared = prepare_images(manifest, config, readers)
-    rows = _rows_of(prepared, sample)
-    _register_layers(plugins)
-    # Each image by the network that judged it, which hasn't trained on it.
-    models = {
-        fold: load_model(training_folder(folder, fold) / "model.keras")
-        for fold in sample["fold"].unique()
-    }
-    written = []
-    for name, function in functions.items():
-        maps: Any = None
-        try:
-            for fold, model in models.items():
-                network = Network(model)
-                own = np.flatnonzero(sample["fold"] == fold)
-                with progress(f"Explaining by {name}", "images") as explained:
-                    some = evidence(
-                        function,
-                        network,
-                        prepared.images[rows[own]],
-                        toward=1,
-                        seed=config.seed,
-                        progress=explained,
-                    )
-                maps = np.empty((len(rows), *some.shape[1:]), some.dtype) if maps is None else maps
-                maps[own] = some
-        except NotApplicable as error:
-            log.warning("%s can't explain this network: %s", name, error)
-            continue
-        written.append(
-            write_heatmaps(
-                folder,
-                name,
-                network.layer,
-                manifest.folder,
-                sample,
-                maps,
-                style=style or config.style,
-                fit=config.fit,
-                readers=readers,
-            )
-        )
-        log.info("Drew %d heatmaps by %s of the layer %s", len(maps), name, network.layer)
-    if not written:
-        raise UsageError(f"none of {', '.join(functions)} can explain this network")
-    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(written))
-
-
 def predict(
     model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False
 ) -> pd.DataFrame:
@@ -285,7 +200,7 @@ def predict(
     plugins = load_plugins()
     _warn_of_failures(plugins)
     readers = plugin_readers(plugins)
-    _register_layers(plugins)
+    register_layers(plugins)
     models = [load_model(path) for path in model_files]
     for path, model in zip(model_files, models, strict=True):
         try:
@@ -311,7 +226,7 @@ def export(model_file: Path, path: Path, file_format: str) -> None:
     from mura_core.exporting import export_model
     from mura_core.prediction import load_model, square_of
 
-    _register_layers(load_plugins())
+    register_layers(load_plugins())
     model = load_model(model_file)
     square = square_of(model)
     export_model(model, path, file_format)
@@ -340,28 +255,10 @@ def what_is_safe(folder: Path | None) -> str:
     return f"{line}; {folder} holds {kept}. To go on: mura-run --resume {folder}"
 
 
-def _rows_of(prepared: PreparedImages, sample: pd.DataFrame) -> NDArray[np.intp]:
-    rows = pd.Index(prepared.table["path"]).get_indexer(sample["path"])
-    if (rows < 0).any():
-        missing = sample["path"].iloc[int(np.argmin(rows))]
-        raise DataError(f"{missing} was predicted in the run, and is no longer in the data")
-    return rows
-
-
 def _refuse_missing_split(manifest: Manifest, validate: str) -> None:
     for split in ("train", "valid") if validate == "split" else ("train",):
         if not (manifest.table["split"] == split).any():
             raise DataError(f"{manifest.folder}: the data has no {split} images")
-
-
-def _register_layers(plugins: Plugins) -> None:
-    # A saved model may be made of a plugin's own layers, which Keras knows once the module that
-    # defines them is imported.
-    for offer in plugins.architectures:
-        try:
-            import_module(offer.record.build.partition(":")[0])
-        except Exception as error:
-            log.warning("The architecture %s can't be used: %s", offer.record.name, error)
 
 
 def _warn_of_failures(plugins: Plugins) -> None:

@@ -55,6 +55,7 @@ class RunConfig(Recipe):
     calibrate: str = "none"
     explain: tuple[str, ...] = ()
     explain_images: int = 24
+    layer: str = ""
     style: str = "inferno"
 
     @property

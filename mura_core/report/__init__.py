@@ -43,6 +43,8 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     metrics = _json(folder / "metrics.json")
     mistakes = _table(folder / "errors.csv")
     heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
+    measures = folder / "heatmaps" / "measures.json"
+    measured = _json(measures)["measures"] if measures.is_file() else []
     return environment.get_template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
@@ -63,7 +65,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         mistake_count=len(mistakes),
         roc_curves=_roc_curves(judge_run(folder).predictions),
         learning_curves=_learning_curves(_table(folder / "history.csv")),
-        explained=_by_explainer(heatmaps),
+        explained=_by_explainer(heatmaps, measured),
     )
 
 
@@ -85,7 +87,7 @@ def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _by_explainer(heatmaps: pd.DataFrame) -> list[dict[str, Any]]:
+def _by_explainer(heatmaps: pd.DataFrame, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if heatmaps.empty:
         return []
     return [
@@ -95,7 +97,9 @@ def _by_explainer(heatmaps: pd.DataFrame) -> list[dict[str, Any]]:
             "style": rows["style"].iloc[0],
             "scale": rows["scale"].iloc[0],
             "empty": int(rows["empty"].sum()),
-            "colour_bar": _colour_bar(rows["style"].iloc[0]),
+            "signed": bool(rows["signed"].iloc[0]),
+            "measures": [one["in_words"] for one in measured if one["explainer"] == name],
+            "colour_bar": _colour_bar(rows["style"].iloc[0], signed=bool(rows["signed"].iloc[0])),
             "images": rows.to_dict("records"),
         }
         for name, rows in heatmaps.groupby("explainer", sort=False)
@@ -140,13 +144,13 @@ def _learning_curves(history: pd.DataFrame) -> str:
     return _as_data(figure)
 
 
-def _colour_bar(style: str) -> str:
+def _colour_bar(style: str, *, signed: bool) -> str:
     from PIL import Image
 
     from mura_core.drawing import colour_bar
 
     file = io.BytesIO()
-    Image.fromarray(colour_bar(style)).save(file, format="PNG")
+    Image.fromarray(colour_bar(style, signed=signed)).save(file, format="PNG")
     return _data_address("image/png", file)
 
 
