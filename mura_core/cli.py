@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -109,11 +110,22 @@ def _stop(kind: str, message: str, status: int) -> None:
     sys.exit(status)
 
 
+class _Console(logging.StreamHandler):  # type: ignore[type-arg]
+    """Prints on, or not at all once nobody reads along any more, as after `| head`."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Leave the work to go on without a reader."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+        else:
+            super().handleError(record)
+
+
 def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log = logging.getLogger("mura")
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     # Results go to standard output, which may be piped on; warnings don't.
-    results, warned = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    results, warned = _Console(sys.stdout), _Console(sys.stderr)
     results.addFilter(lambda record: record.levelno < logging.WARNING)
     warned.setLevel(logging.WARNING)
     log.handlers = [results, warned]

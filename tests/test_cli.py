@@ -235,7 +235,7 @@ def test_left_out_images_are_counted_named_and_listed(own_mura: Path, tmp_path: 
 def test_unknown_names_are_usage_errors_that_list_the_known(mura: Path, tmp_path: Path):
     out = ("--data", mura, "--out", tmp_path / "run", *SMALL)
     refused(2, "--model 'conv9' is not one of conv2, conv3, conv4", "--model", "conv9", *out)
-    refused(2, "--explain 'magic' is not one of gradcam", "--explain", "magic", *out)
+    refused(2, "--explain 'magic' is not one of cam, gradcam", "--explain", "magic", *out)
     refused(2, "--body-part 'knee' is not one of XR_ELBOW, XR_WRIST", "--body-part", "knee", *out)
     refused(2, "it has width=1, dropout=0.5", "--model-option", "depth=3", *out)
     refused(2, "No such option", "--modle", "conv4", *out)
@@ -413,6 +413,17 @@ def test_control_c_ends_in_one_line_that_says_what_is_safe(own_mura: Path, tmp_p
     assert stopped.startswith("Stopped: prepared images stay in the cache")
     assert "model.keras" in stopped
     assert (out / "model.keras").is_file()
+
+
+def test_a_reader_that_leaves_early_is_no_error(mura: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "mura_core.cli", "prepare", "--data", str(mura), "-v"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()  # as `| head` does
+        errors = process.stderr.read()
+    assert process.returncode == 0
+    assert errors == ""
 
 
 def test_odd_image_modes_are_read_right_among_many(own_mura: Path, tmp_path: Path):
