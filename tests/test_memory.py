@@ -104,7 +104,6 @@ MEASURE = Path(__file__).parent.parent / "benchmarks" / "training_memory.py"
     [
         ("resnet18", 224, 32, ()),
         ("resnet18", 224, 32, ("mixed_precision",)),
-        ("resnet18", 224, 64, ("rematerialise",)),
         ("vgg-like", 512, 32, ()),
         ("densenet-small", 224, 24, ()),
         ("keras:MobileNetV2", 224, 24, ()),

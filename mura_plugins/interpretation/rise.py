@@ -34,6 +34,7 @@ def explain(
 _MASKS = 500
 _GRID = 8  # cells along a side, as in the paper
 _SEEN = 0.5  # of the cells
+_AT_ONCE = 20
 
 
 def _masks(shape: tuple[int, ...], seed: int) -> Iterator[NDArray[np.float32]]:
@@ -44,8 +45,10 @@ def _masks(shape: tuple[int, ...], seed: int) -> Iterator[NDArray[np.float32]]:
     height, width = shape
     cell = (-(-height // _GRID), -(-width // _GRID))
     larger = [(_GRID + 1) * side for side in cell]
-    for _ in range(_MASKS):
-        cells = (random.random((_GRID + 1, _GRID + 1, 1)) < _SEEN).astype(np.float32)
-        smooth = tf.image.resize(cells, larger).numpy()[..., 0]
-        top, left = (int(random.integers(side)) for side in cell)
-        yield smooth[top : top + height, left : left + width]
+    for first in range(0, _MASKS, _AT_ONCE):
+        count = min(_AT_ONCE, _MASKS - first)
+        cells = random.random((count, _GRID + 1, _GRID + 1, 1)) < _SEEN
+        tops, lefts = (random.integers(side, size=count) for side in cell)
+        smooth = tf.image.resize(cells.astype(np.float32), larger).numpy()[..., 0]
+        for mask, top, left in zip(smooth, tops, lefts, strict=True):
+            yield mask[top : top + height, left : left + width]
