@@ -20,10 +20,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mura_core.accumulation import AccumulatingModel
+from mura_core.rematerialisation import Rematerialised
 
 # Measured on CPUs, training took up to so much of what its graph shows: kernels' scratch space, and
 # copies that TensorFlow adds when it rewrites the graph, come on top (docs/architectures.md).
 ALLOWANCE = 1.25
+# Where features are recomputed: one part begins while the last one's gradients are being computed.
+ALLOWANCE_RECOMPUTED = 1.7
 # Assumed to be taken of a GPU by CUDA, its libraries and TensorFlow; untried.
 RUNTIME = 768 * 2**20
 
@@ -51,12 +54,13 @@ class Memory:
     optimizer: int
     activations: int
     workspace: int
+    allowance: float = ALLOWANCE
 
     @property
     def total(self) -> int:
         """All of them, and the allowance for what the graph doesn't show."""
         counted = self.weights + self.optimizer + self.activations + self.workspace
-        return round(ALLOWANCE * counted)
+        return round(self.allowance * counted)
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,21 @@ class StepMemory:
     fixed, an_image : ndarray of shape (2, operations), int64
         Bytes that are taken at each operation of a step: in the first row by what the forward
         pass made, in the second by what the way back did; whatever the batch, and for each image.
+    allowance : float
+        What the sum is multiplied by, for what the graph doesn't show.
     """
 
     weights: int
     optimizer: int
     fixed: NDArray[np.int64]
     an_image: NDArray[np.int64]
+    allowance: float = ALLOWANCE
 
     def of(self, batch_size: int) -> Memory:
         """Return what batches of this size take."""
         taken = self.fixed + batch_size * self.an_image
         forward, back = taken[:, np.argmax(taken.sum(axis=0))]
-        return Memory(self.weights, self.optimizer, int(forward), int(back))
+        return Memory(self.weights, self.optimizer, int(forward), int(back), self.allowance)
 
     def largest_batch(self, most: int) -> int:
         """Return how many images a batch can have if training is to take `most` bytes; or 0."""
@@ -116,7 +123,9 @@ def count_memory(trained: keras.Model) -> StepMemory:
     graphs.insert(0, step.get_concrete_function(batch, each, weight).graph)
     taken = [_taken(graph) for graph in graphs]
     fixed, an_image = (np.concatenate(parts, axis=1) for parts in zip(*taken, strict=True))
-    return StepMemory(_bytes_of(trained.variables), _bytes_of(state), fixed, an_image)
+    recomputed = any(isinstance(layer, Rematerialised) for layer in trained.layers)
+    allowance = ALLOWANCE_RECOMPUTED if recomputed else ALLOWANCE
+    return StepMemory(_bytes_of(trained.variables), _bytes_of(state), fixed, an_image, allowance)
 
 
 def _bytes_of(variables: Iterable[Any]) -> int:

@@ -12,7 +12,7 @@ import keras
 
 from mura_core.devices import strategy_on
 from mura_core.errors import UsageError
-from mura_core.memory import ALLOWANCE, RUNTIME, StepMemory, count_memory
+from mura_core.memory import ALLOWANCE, ALLOWANCE_RECOMPUTED, RUNTIME, StepMemory, count_memory
 from mura_core.recipe import Recipe
 from mura_core.resizing import Square
 from mura_core.training import build_model, compiled
@@ -153,9 +153,10 @@ def plan_as_text(count: Count, recipe: Recipe, gpu_memory: int) -> str:
         "",
         f"Counted from the training step's graph, with {ALLOWANCE - 1:.0%} on top for what it"
         " doesn't show",
-        f"(scratch space, copies) and {in_gib(RUNTIME)} of the GPU for CUDA and its libraries."
-        " On CPUs this was held",
-        "against what training took; on GPUs it is untried.",
+        f"(scratch space, copies; {ALLOWANCE_RECOMPUTED - 1:.0%} where features are recomputed) and"
+        f" {in_gib(RUNTIME)} of the GPU",
+        "for CUDA and its libraries. On CPUs this was held against what training took; on GPUs it"
+        " is untried.",
         "",
     ]
     try:
