@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from child_memory import PEAK_KIBIBYTES
 from data_sets import write_image, write_mura
 
 from mura_core.errors import DataError
@@ -134,15 +135,18 @@ def test_two_programs_preparing_at_once_do_the_work_once(mura: Path, tmp_path):
     assert sorted(len(out.split()) for out, _ in outputs) == [0, 64 // 8]
 
 
-PEAK_MEMORY = """
-import resource, sys
+PEAK_MEMORY = (
+    PEAK_KIBIBYTES
+    + """
+import sys
 from pathlib import Path
 from mura_core.manifest import read_manifest
 from mura_core.prepared import prepare
 from mura_core.resizing import Square
 prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), square=Square(224))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak_kibibytes())
 """
+)
 
 
 @pytest.mark.slow
