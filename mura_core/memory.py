@@ -23,7 +23,7 @@ from mura_core.accumulation import AccumulatingModel
 from mura_core.rematerialisation import Rematerialised
 
 # Measured on CPUs, training took up to so much of what its graph shows: kernels' scratch space, and
-# copies that TensorFlow adds when it rewrites the graph, come on top (docs/architectures.md).
+# copies that TensorFlow adds when it rewrites the graph, come on top (docs/training.md).
 ALLOWANCE = 1.25
 # Where features are recomputed: one part begins while the last one's gradients are being computed.
 ALLOWANCE_RECOMPUTED = 1.7

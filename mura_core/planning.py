@@ -86,19 +86,12 @@ def fitted(count: Count, recipe: Recipe, gpu_memory: int, replicas: int = 1) -> 
     """
     available = gpu_memory - RUNTIME
 
-    def fits(wanted: Recipe) -> bool:
-        return count(wanted).of(-(-wanted.batch_size // replicas)).total <= available
-
-    for way in ways(recipe).values():
-        if fits(way):
-            return way
     together = recipe.batch_size * recipe.accumulate
-    for batch_size in range(recipe.batch_size - 1, 0, -1):
+    for batch_size in range(recipe.batch_size, 0, -1):
         if together % batch_size == 0:
-            for way in ways(
-                replace(recipe, batch_size=batch_size, accumulate=together // batch_size)
-            ).values():
-                if fits(way):
+            parts = replace(recipe, batch_size=batch_size, accumulate=together // batch_size)
+            for way in ways(parts).values():
+                if _taken_of_each(count, way, replicas) <= available:
                     return way
     least = min(count(way).of(1).total for way in ways(recipe).values())
     raise UsageError(
@@ -119,13 +112,18 @@ def flags(recipe: Recipe) -> str:
 
 def warn_if_too_large(count: Count, recipe: Recipe, gpu_memory: int, replicas: int) -> None:
     """Warn where a training is expected to take more memory than each GPU has."""
-    wanted = count(recipe).of(-(-recipe.batch_size // replicas)).total + RUNTIME
+    wanted = _taken_of_each(count, recipe, replicas) + RUNTIME
     if wanted > gpu_memory:
         log.warning(
             "Training is expected to take %s of a GPU that has %s, and may fail;"
             " `mura-run plan` says what fits, and --gpu-memory %.1fGiB makes this run fit",
             in_gib(wanted), in_gib(gpu_memory), gpu_memory / 2**30,
         )  # fmt: skip
+
+
+def _taken_of_each(count: Count, recipe: Recipe, replicas: int) -> int:
+    # The largest share of a batch that doesn't divide evenly.
+    return count(recipe).of(-(-recipe.batch_size // replicas)).total
 
 
 def plan_as_text(count: Count, recipe: Recipe, gpu_memory: int) -> str:
