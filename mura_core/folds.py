@@ -1,9 +1,14 @@
-"""The trainings of a run: one, or one for each fold, each in a folder of its own."""
+"""The trainings of a run: one, or one for each fold, each in a folder of its own.
+
+Beside each, where it is asked for, the same is trained on shuffled labels: what a heatmap shows of
+that network as well doesn't come of what was learned (Adebayo et al. 2018, arXiv:1810.03292).
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +21,7 @@ from mura_core.prepared import PreparedImages, statistics_of
 from mura_core.progress import progress
 from mura_core.run_folder import RunConfig, read_predictions, training_folder
 from mura_core.splits import Training
+from mura_core.statistics import load_statistics
 
 if TYPE_CHECKING:
     import keras
@@ -37,7 +43,8 @@ def train_each(
     """Train a model for each training, and predict the images that it judges.
 
     Folds that were finished before are left as they are. The predictions of all of them are then
-    gathered in the run folder.
+    gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder of
+    its training, when that is done.
 
     Parameters
     ----------
@@ -55,13 +62,29 @@ def train_each(
         own = training_folder(folder, training.fold)
         if training.fold:
             log.info("\nFold %d of %d", training.fold, len(trainings))
-            if _is_finished(training, own):
-                log.info("Was trained before: %s", own)
-                continue
-        own.mkdir(parents=True, exist_ok=True)
-        _train(training, prepared, config, build, strategy, own)
+        if training.fold and _is_finished(training, own):
+            log.info("Was trained before: %s", own)
+        else:
+            own.mkdir(parents=True, exist_ok=True)
+            _train(training, prepared, config, build, strategy, own)
+        if config.shuffled_labels:
+            _train_on_shuffled_labels(training, prepared, config, build, strategy, own)
     if len(trainings) > 1:
         _gather(trainings, folder)
+
+
+def with_shuffled_labels(training: Training, *, seed: int) -> Training:
+    """Return a training whose images have each other's labels, those that are judged their own.
+
+    Labels are permuted image by image among those that train, and among those held out to choose
+    by, so each has as many of both as before.
+    """
+    random = np.random.default_rng([seed, training.fold])
+    labels = training.table["label"].to_numpy(copy=True)
+    for split in ("train", "tune"):
+        rows = np.flatnonzero(training.table["split"] == split)
+        labels[rows] = random.permutation(labels[rows])
+    return Training(training.fold, training.table.assign(label=labels))
 
 
 def _train(
@@ -72,31 +95,67 @@ def _train(
     strategy: tf.distribute.Strategy,
     folder: Path,
 ) -> None:
-    import keras
-
-    from mura_core.training import fit, report_class_weights
-
     table = training.table
     split = table["split"]
     write_csv(folder / "splits.csv", table[["path", "patient", "split"]])
     seen = np.flatnonzero(split.isin(["train", "tune"]))
     statistics = statistics_of(prepared.images, seen)
     statistics.save(folder / "statistics.npz")
+    model = _fit(training, statistics, prepared, config, build, strategy, folder)
+    model.summary(expand_nested=True, print_fn=log.debug)
+    if (split == "tune").any():
+        write_csv(folder / "tuning.csv", _predict(model, prepared, training, "tune"))
+    # Last: with it, a fold is finished, but for its shuffled labels.
+    write_csv(folder / "predictions.csv", _predict(model, prepared, training, "valid"))
+
+
+def _train_on_shuffled_labels(
+    training: Training,
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+) -> None:
+    own = folder / "shuffled"
+    own.mkdir(exist_ok=True)
+    shuffled = with_shuffled_labels(training, seed=config.seed)
+    statistics = load_statistics(folder / "statistics.npz")  # they don't depend on labels
+    log.info("\nOnce more on shuffled labels, beside which heatmaps are measured")
+    _fit(shuffled, statistics, prepared, config, build, strategy, own, on=" on shuffled labels")
+
+
+def _fit(
+    training: Training,
+    statistics: PixelStatistics,
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+    *,
+    on: str = "",
+) -> keras.Model:
+    import keras
+
+    from mura_core.training import fit, report_class_weights
+
+    table = training.table
     class_weights = None
     if config.class_weights == "report":
-        labels = table["label"][split == "train"].to_numpy()
+        labels = table["label"][table["split"] == "train"].to_numpy()
         class_weights = report_class_weights(labels, config.false_positive_bias)
         log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
     log.info(
-        "Training %s for %d epochs on %d device(s)",
-        config.model, config.epochs, strategy.num_replicas_in_sync,
+        "Training %s%s for %d epochs on %d device(s)",
+        config.model, on, config.epochs, strategy.num_replicas_in_sync,
     )  # fmt: skip
-    # A fold's weights and order don't depend on the folds before it.
+    # First weights and order don't depend on what was trained before, nor on the labels.
     seed = config.seed + training.fold
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    with progress("Training", "steps") as step_done:
-        model = fit(
+    with progress(f"Training{on}", "steps") as step_done:
+        return fit(
             lambda: build(statistics if config.standardise else None),
             prepared.images,
             table,
@@ -106,13 +165,8 @@ def _train(
             strategy=strategy,
             folder=folder,
             step_done=step_done,
-            epoch_done=_say_epoch,
+            epoch_done=partial(_say_epoch, on),
         )
-    model.summary(expand_nested=True, print_fn=log.debug)
-    if (split == "tune").any():
-        write_csv(folder / "tuning.csv", _predict(model, prepared, training, "tune"))
-    # Last: with it, a fold is finished.
-    write_csv(folder / "predictions.csv", _predict(model, prepared, training, "valid"))
 
 
 def _predict(
@@ -163,13 +217,13 @@ def _gather(trainings: list[Training], folder: Path) -> None:
     write_csv(folder / "predictions.csv", order)
 
 
-def _say_epoch(epoch: int, epochs: int, row: Mapping[str, float]) -> None:
+def _say_epoch(on: str, epoch: int, epochs: int, row: Mapping[str, float]) -> None:
     judged = ", ".join(
         f"{name.replace('val_', 'validation ').replace('auroc', 'AUROC')} {row[name]:.3f}"
         for name in ("loss", "accuracy", "tune_loss", "tune_auroc", "val_loss", "val_auroc")
         if name in row
     )
     log.info(
-        "Epoch %d of %d: %s (%.0f images/s; the feed could give %.0f)",
-        epoch, epochs, judged, row["images_per_second"], row["feed_images_per_second"],
+        "Epoch %d of %d%s: %s (%.0f images/s; the feed could give %.0f)",
+        epoch, epochs, on, judged, row["images_per_second"], row["feed_images_per_second"],
     )  # fmt: skip

@@ -206,6 +206,12 @@ training_options = options(
         "--deterministic", is_flag=True, help="The same bits in every run, which takes longer."
     ),
     click.option(
+        "--shuffled-labels",
+        is_flag=True,
+        help="Also train a network on shuffled labels, beside which heatmaps are measured: twice"
+        " the time.",
+    ),
+    click.option(
         "--class-weights",
         type=click.Choice(["report", "none"]),
         default="report",
@@ -312,9 +318,10 @@ explain_options = options(
     ),
     click.option(
         "--explain-images",
-        type=click.IntRange(0),
-        default=24,
-        help="How many get a heatmap, of every part and outcome in turn; 0: all.",
+        default="24",
+        metavar="N|all|FILE",
+        help="So many, of every part and outcome in turn; all that were judged; or those whose"
+        " paths a text file lists.",
     ),
     click.option(
         "--layer",

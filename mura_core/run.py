@@ -76,8 +76,8 @@ def train(
 
     Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
     `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
-    and `predictions.csv`, those of folds below `folds/`. Where it resumes a run, it goes on from
-    the last checkpoint.
+    and `predictions.csv`, those of folds below `folds/`, and below `shuffled/` what a network on
+    shuffled labels leaves. Where it resumes a run, it goes on from the last checkpoint.
     """
     plugins = plugins or load_plugins()
     _warn_of_failures(plugins)

@@ -2,8 +2,8 @@
 
 `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`, `statistics.npz`,
 `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`, `predictions.csv`,
-`folds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and `report.html`;
-their columns and keys are described in docs/run-folder.md.
+`shuffled/`, `folds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and
+`report.html`; their columns and keys are described in docs/run-folder.md.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class RunConfig(Recipe):
     false_positive_bias: float = 0.0
     seed: int = 2019
     deterministic: bool = False
+    shuffled_labels: bool = False
     devices: str = "all"
     validate: str = "split"
     proportion: float = 0.8
@@ -54,7 +55,7 @@ class RunConfig(Recipe):
     operating_point: str = "0.5"
     calibrate: str = "none"
     explain: tuple[str, ...] = ()
-    explain_images: int = 24
+    explain_images: str = "24"
     layer: str = ""
     style: str = "inferno"
 
@@ -95,10 +96,14 @@ def read_config(path: Path) -> dict[str, Any]:
     for name, value in settings.items():
         if name not in defaults:
             raise DataError(f"{path}: {name!r} is not one of {', '.join(defaults)}")
-        # YAML has lists for tuples, and people write 0 for 0.0.
-        kind = {tuple: (list,), float: (float, int)}.get(type(defaults[name]))
+        # YAML has lists for tuples, and people write 0 for 0.0, and 24 for '24'.
+        kind = {tuple: (list,), float: (float, int), str: (str, float, int)}.get(
+            type(defaults[name])
+        )
         if not isinstance(value, kind or (type(defaults[name]),)):
             raise DataError(f"{path}: {name}: {value!r} is no value for it")
+        if isinstance(defaults[name], str):
+            settings[name] = str(value)
     return settings
 
 
@@ -118,13 +123,15 @@ def config_of(folder: Path) -> RunConfig:
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write what `read_config` reads; the data's path is made absolute."""
+    """Write what `read_config` reads; paths are made absolute."""
     settings = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(config).items()
     }
     if config.data != PHANTOMS:
         settings["data"] = str(Path(config.data).resolve())
+    if Path(config.explain_images).is_file():
+        settings["explain_images"] = str(Path(config.explain_images).resolve())
     with replacing(path) as file:
         yaml.safe_dump(settings, file, sort_keys=False)
 
@@ -179,6 +186,31 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
         if not predictions[column].between(0, 1).all():
             raise DataError(f"{path}: the column {column!r} leaves 0 to 1")
     return predictions
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return a run's `metrics.json`.
+
+    Raises
+    ------
+    DataError
+        There is none, or it isn't JSON.
+    """
+    path = folder / "metrics.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: no such file; judge the run: mura-run evaluate {folder}"
+        ) from None
+    except (ValueError, TypeError):
+        raise DataError(f"{path}: is not JSON; delete it, and evaluate the run anew") from None
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """Write a run's `metrics.json`."""
+    with replacing(folder / "metrics.json") as file:
+        json.dump(metrics, file, indent=1, allow_nan=False)
 
 
 def write_environment(path: Path) -> None:
