@@ -42,17 +42,20 @@ def progress(label: str, unit: str) -> Iterator[Progress]:
 class _Lines:
     def __init__(self, label: str, unit: str) -> None:
         self._label, self._unit = label, unit
-        self._started = self._said = time.monotonic()
-        self._first: int | None = None
+        self._said = time.monotonic()
+        self._first: tuple[int, float] | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        # What was there before this run began says nothing about the rate.
-        self._first = done - 1 if self._first is None else self._first
         now = time.monotonic()
+        # Units may come in batches, and what a run that goes on finds done says nothing of the
+        # rate: it is counted from the first call on.
+        first, started = self._first = self._first or (done, now)
         if now - self._said < _SECONDS_BETWEEN_LINES:
             return
         self._said = now
-        rate = (done - self._first) / (now - self._started)
-        left = (total - done) / rate
-        so_far = f"{self._label}: {done} of {total} {self._unit}"
-        print(f"{so_far}, {rate:.0f} a second, {left:.0f} s left", file=sys.stderr, flush=True)
+        line = f"{self._label}: {done} of {total} {self._unit}"
+        if done > first:
+            rate = (done - first) / (now - started)
+            pace = f"{rate:.0f} a second" if rate >= 1 else f"{1 / rate:.0f} s each"
+            line += f", {pace}, {(total - done) / rate:.0f} s left"
+        print(line, file=sys.stderr, flush=True)
