@@ -46,7 +46,7 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> li
 
     def compute(first: int) -> None:
         some = slice(first, min(first + at_once, draws))
-        weights = _weights(patients, some.stop - first, (seed, first))
+        weights = draw_patients(patients, some.stop - first, (seed, first))
         for sample, result in zip(samples, results, strict=True):
             figures = sample.figures(weights)
             result[:, some] = [figures[name] for name in FIGURES]
@@ -70,7 +70,7 @@ def interval(draws: Floats) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _weights(patients: int, draws: int, seed: tuple[int, int]) -> Floats:
+def draw_patients(patients: int, draws: int, seed: int | tuple[int, int]) -> Floats:
     """Return how often each draw takes each patient, (draws, patients)."""
     drawn = np.random.default_rng(seed).integers(0, patients, (draws, patients))
     drawn += np.arange(draws)[:, None] * patients

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mura_core.radiographs import GreyImage
-from mura_core.resizing import Fit
+from mura_core.resizing import Fit, enlarge
 
 _GREATEST_OPACITY = 0.7
 
@@ -94,25 +93,14 @@ def _spread(heat: NDArray[np.float32], shape: tuple[int, int], fit: Fit) -> NDAr
         side = min(shape)
         top, left = (height - side) // 2, (width - side) // 2
         spread = np.zeros(shape, np.float32)
-        spread[top : top + side, left : left + side] = _enlarge(heat, side, side)
+        spread[top : top + side, left : left + side] = enlarge(heat, side, side)
         return spread
     if fit == "pad":
         rows, columns = heat.shape
         used_rows, used_columns = rows * height / max(shape), columns * width / max(shape)
         top, left = (rows - used_rows) / 2, (columns - used_columns) / 2
-        return _enlarge(heat, height, width, (left, top, left + used_columns, top + used_rows))
-    return _enlarge(heat, height, width)
-
-
-def _enlarge(
-    heat: NDArray[np.float32],
-    height: int,
-    width: int,
-    box: tuple[float, float, float, float] | None = None,
-) -> NDArray[np.float32]:
-    # Pillow's bilinear takes pixels as areas (half-pixel centres), as tf.image.resize does.
-    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR, box)
-    return np.asarray(image)
+        return enlarge(heat, height, width, (left, top, left + used_columns, top + used_rows))
+    return enlarge(heat, height, width)
 
 
 def _colours(name: str, heat: NDArray[np.float32]) -> NDArray[np.uint8]:

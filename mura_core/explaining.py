@@ -1,36 +1,44 @@
-"""The step that explains: which images, by which methods, drawn, and measured where that can be."""
+"""The step that explains: which images, by which methods, drawn and measured."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.boxes import FINDINGS, LETTERS, Box, box_mask, read_boxes
 from mura_core.data import open_data, plugin_readers, prepare_images, register_layers
-from mura_core.errors import DataError, RadiographError, UsageError
-from mura_core.explanation import choose, evidence, write_heatmaps
-from mura_core.files import replacing, write_csv
-from mura_core.localisation import in_words, letters_in_words, measure
-from mura_core.manifest import Manifest
-from mura_core.operating_point import judge_run
+from mura_core.distraction import without_letters
+from mura_core.errors import DataError, UsageError
+from mura_core.explanation import choose, write_heatmaps
+from mura_core.files import write_csv
+from mura_core.heatmap_words import method_in_words
+from mura_core.judging import judge_letters
+from mura_core.measuring import Bench
+from mura_core.operating_point import Judgement, judge_run
 from mura_core.prepared import PreparedImages
 from mura_core.progress import progress
-from mura_core.radiographs import Readers, read_radiograph
-from mura_core.resizing import Square
-from mura_core.run_folder import config_of, training_folder
+from mura_core.radiographs import Readers
+from mura_core.regions import Region, findings_region, letters_region
+from mura_core.run_folder import (
+    RunConfig,
+    config_of,
+    read_metrics,
+    training_folder,
+    write_metrics,
+)
 from mura_plugins import Explainer, NotApplicable
 from mura_plugins.manager import Plugins, load_plugins, resolve
 
-log = logging.getLogger("mura")
+if TYPE_CHECKING:
+    from mura_plugins.network import Network
 
-Regions = dict[str, NDArray[np.bool_]]  # by the image's path
+log = logging.getLogger("mura")
 
 
 def methods(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
@@ -51,161 +59,190 @@ def explain(
     plugins: Plugins | None = None,
     *,
     explainers: Sequence[str] = (),
-    explain_images: int | None = None,
+    explain_images: str | None = None,
     layer: str | None = None,
     style: str | None = None,
 ) -> None:
-    """Draw heatmaps of a sample of the judged images, and measure them.
+    """Draw heatmaps of some of the judged images, and measure them.
 
-    Writes `heatmaps/`: `heatmaps.csv`, `measures.json`, and a folder for each method. They are
-    measured where the data says where findings or burnt-in letters are. What isn't given is as in
-    the run's `config.yaml`.
+    Writes `heatmaps/`: `heatmaps.csv`, `letters.csv` and a folder for each method; and adds what
+    was measured to `metrics.json`. What isn't given is as in the run's `config.yaml`.
 
     Raises
     ------
     UsageError
         None of the methods can explain the network.
+    DataError
+        The run wasn't judged, or the data isn't what it was.
     """
     plugins = plugins or load_plugins()
     config = config_of(folder)
-    wanted = methods(plugins, explainers or config.explain)
+    config = replace(
+        config,
+        explain=tuple(explainers) or config.explain,
+        explain_images=explain_images or config.explain_images,
+        layer=config.layer if layer is None else layer,
+        style=style or config.style,
+    )
+    wanted = methods(plugins, config.explain)
     if not wanted:
         raise UsageError("the run's config names no explainer; name one: --explain gradcam")
+    metrics = read_metrics(folder)
     judgement = judge_run(folder)
-    count = config.explain_images if explain_images is None else explain_images
-    sample = choose(judgement.predictions, judgement.points, count or len(judgement.predictions))
+    sample = _sample(judgement, config.explain_images)
 
     from mura_core.devices import start_tensorflow
 
     start_tensorflow(config.seed)
 
-    from mura_core.prediction import load_model
-    from mura_plugins.network import Network
-
     readers = plugin_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate)
     prepared = prepare_images(manifest, config, readers)
-    rows = _rows_of(prepared, sample)
+    rows = _rows_of(prepared, sample["path"])
     register_layers(plugins)
-    layer = (config.layer if layer is None else layer) or None
-    # Each image by the network that judged it, which hasn't trained on it.
-    models = {
-        fold: load_model(training_folder(folder, fold) / "model.keras")
-        for fold in sample["fold"].unique()
-    }
-    regions = {
-        name: _regions(manifest, name, sample, config.square, readers)
-        for name in (FINDINGS, LETTERS)
-    }
-    written, measures = [], []
+    judged = judgement.predictions
+    with progress("Looking for letters", "images") as so_far:
+        letters, known = letters_region(
+            manifest, judged["path"].tolist(), config.square, readers, so_far
+        )
+    networks, shuffled = _networks(folder, config, judged["fold"].unique())
+    bench = Bench(
+        sample,
+        prepared.images[rows],
+        networks,
+        config.seed,
+        findings=findings_region(manifest, sample["path"], prepared, config.square, readers),
+        letters=letters,
+        shuffled=shuffled,
+    )
+    drawn, measured = [], []
     for method in wanted:
-        function = resolve(method.explain)
-        parts: dict[int, NDArray[np.float32]] = {}
-        looked_at = None
         try:
-            for fold, model in models.items():
-                network = Network(model, layer)
-                own = rows[sample["fold"] == fold]
-                with progress(f"Explaining by {method.name}", "images") as explained:
-                    parts[fold] = evidence(
-                        function,
-                        network,
-                        prepared.images[own],
-                        toward=1,
-                        seed=config.seed,
-                        progress=explained,
-                    )
-                looked_at = network.looked_at
+            table, summary = _explain_by(method, bench, folder, manifest.folder, config, readers)
         except NotApplicable as error:
             log.warning("%s can't explain this network: %s", method.name, error)
             continue
-        first = next(iter(parts.values()))
-        maps = np.empty((len(rows), *first.shape[1:]), np.float32)
-        for fold, some in parts.items():
-            maps[sample["fold"] == fold] = some
-        table = write_heatmaps(
-            folder,
-            method,
-            looked_at,
-            manifest.folder,
-            sample,
-            maps,
-            style=style or config.style,
-            fit=config.fit,
-            readers=readers,
-        )
-        where = f"the layer {looked_at}" if looked_at else "pixels"
-        log.info("Drew %d heatmaps by %s, which looks at %s", len(maps), method.name, where)
-        for name, (judged, training) in regions.items():
-            found = _measured(table, maps, judged, training, name, config.seed)
-            if found is not None:
-                measures.append({"explainer": method.name, **found})
-                log.info("  %s", found["in_words"])
-        written.append(table)
-    if not written:
+        drawn.append(table)
+        measured.append(summary)
+    if not drawn:
         names = ", ".join(method.name for method in wanted)
         raise UsageError(f"none of {names} can explain this network")
-    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(written))
-    with replacing(folder / "heatmaps" / "measures.json") as file:
-        json.dump({"version": 1, "measures": measures}, file, indent=1, allow_nan=False)
+    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(drawn))
+    painted = _paint_letters_over(judgement, prepared, letters, networks, config.seed)
+    distracted = judge_letters(folder, painted, judgement, config.seed, known=known)
+    metrics["heatmaps"] = {"methods": measured, "distraction": distracted}
+    write_metrics(folder, metrics)
+    log.info("\nWhat the heatmaps are worth:")
+    for said in (*measured, distracted):
+        log.info("- %s.", said["in_words"])
 
 
-def _measured(
-    table: pd.DataFrame,
-    maps: NDArray[np.float32],
-    judged: Regions,
-    training: Sequence[NDArray[np.bool_]],
-    name: str,
-    seed: int,
-) -> dict[str, Any] | None:
-    """Measure the maps of the images that have such regions; add columns to their table."""
-    has = table["path"].isin(judged).to_numpy()
-    if has.sum() < 2:
-        return None
-    masks = [judged[path] for path in table["path"][has]]
-    own, summary = measure(maps[has], masks, training, seed=seed)
-    own.index = table.index[has]
-    region, words = ("finding", in_words) if name == FINDINGS else ("letters", letters_in_words)
-    for measured in own:
-        table[f"{region}_{measured}"] = own[measured]
-    return {"region": region, "in_words": words(summary), **summary}
+def _networks(
+    folder: Path, config: RunConfig, folds: Iterable[int]
+) -> tuple[dict[int, Network], dict[int, Network]]:
+    """Return the network of each fold, and where there are such, that of shuffled labels."""
+    from mura_core.prediction import load_model
+    from mura_plugins.network import Network
+
+    def network(path: Path) -> Network:
+        try:
+            return Network(load_model(path), config.layer or None)
+        except NotApplicable as error:
+            raise UsageError(f"--layer {config.layer}: {error}") from None
+
+    # Each image by the network that judged it, which hasn't trained on it.
+    folders = {fold: training_folder(folder, fold) for fold in folds}
+    networks = {fold: network(own / "model.keras") for fold, own in folders.items()}
+    if not config.shuffled_labels:
+        return networks, {}
+    return networks, {
+        fold: network(own / "shuffled" / "model.keras") for fold, own in folders.items()
+    }
 
 
-def _regions(
-    manifest: Manifest, name: str, sample: pd.DataFrame, square: Square, readers: Readers
-) -> tuple[Regions, list[NDArray[np.bool_]]]:
-    """Return the regions of the sample, and those of training images that aren't in it."""
-    boxes = read_boxes(manifest, name)
-    trains = manifest.table["path"][manifest.table["split"] == "train"]
-    training = set(trains) - set(sample["path"])
-    judged = _masks(boxes, sample["path"], manifest.folder, square, readers)
-    others = _masks(boxes, training, manifest.folder, square, readers) if judged else {}
-    return judged, list(others.values())
-
-
-def _masks(
-    boxes: Mapping[str, list[Box]],
-    paths: Iterable[str],
+def _explain_by(
+    method: Explainer,
+    bench: Bench,
     folder: Path,
-    square: Square,
+    data_folder: Path,
+    config: RunConfig,
     readers: Readers,
-) -> Regions:
-    masks: Regions = {}
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Draw one method's maps; return rows of `heatmaps.csv`, and what the maps are worth."""
+    function = resolve(method.explain)
+    with progress(f"Explaining by {method.name}", "images") as so_far:
+        maps, looked_at = bench.explain(function, so_far)
+    table = write_heatmaps(
+        folder,
+        method,
+        looked_at,
+        data_folder,
+        bench.sample,
+        maps,
+        style=config.style,
+        fit=config.fit,
+        readers=readers,
+    )
+    where = f"the layer {looked_at}" if looked_at else "pixels"
+    log.info("Drew %d heatmaps by %s, which looks at %s", len(maps), method.name, where)
+    with progress(f"Explaining anew by {method.name}", "images") as so_far:
+        learned = bench.explain_anew(function, maps, so_far)
+    with progress(f"Measuring {method.name}", "images") as so_far:
+        found, summary = bench.measure(function, maps, learned, so_far)
+    about = {"explainer": method.name, "layer": looked_at, "images": len(maps)}
+    sentence = method_in_words(method.name, summary)
+    return pd.concat([table, found], axis=1), about | {"in_words": sentence} | summary
+
+
+def _sample(judgement: Judgement, which: str) -> pd.DataFrame:
+    """Return the predictions of the images that `--explain-images` asks for."""
+    judged = judgement.predictions
+    count = len(judged) if which == "all" else int(which) if which.isdecimal() else 0
+    if count:
+        return choose(judged, judgement.points, count)
+    try:
+        lines = Path(which).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(
+            f"--explain-images {which!r} is no number above 0, not 'all', and no file that lists"
+            f" images ({reason})"
+        ) from None
+    paths = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    known = set(judged["path"])
     for path in paths:
-        if path in boxes:
-            try:
-                shape = read_radiograph(folder / path, readers=readers).shape
-            except RadiographError:
-                continue  # left out of the run, and said so, when it was prepared
-            mask = box_mask(boxes[path], shape, square)
-            if mask.any():  # not cut off
-                masks[path] = mask
-    return masks
+        if path not in known:
+            raise DataError(f"{which}: {path} is not one of the run's judged images")
+    if not paths:
+        raise DataError(f"{which}: lists no image")
+    return judged.set_index("path", drop=False).loc[paths].reset_index(drop=True)
 
 
-def _rows_of(prepared: PreparedImages, sample: pd.DataFrame) -> NDArray[np.intp]:
-    rows = pd.Index(prepared.table["path"]).get_indexer(sample["path"])
+def _paint_letters_over(
+    judgement: Judgement,
+    prepared: PreparedImages,
+    letters: Region,
+    networks: Mapping[int, Network],
+    seed: int,
+) -> pd.DataFrame:
+    """Return what the networks say of the judged images that have letters, and without them."""
+    judged = judgement.predictions
+    with_letters = judged[judged["path"].isin(list(letters.masks))]
+    rows = _rows_of(prepared, with_letters["path"])
+    with progress("Painting letters over", "images") as so_far:
+        return without_letters(
+            with_letters,
+            (prepared.images[row] for row in rows),
+            letters.masks,
+            networks,
+            seed=seed,
+            progress=so_far,
+        )
+
+
+def _rows_of(prepared: PreparedImages, paths: pd.Series) -> NDArray[np.intp]:
+    rows = pd.Index(prepared.table["path"]).get_indexer(paths)
     if (rows < 0).any():
-        missing = sample["path"].iloc[int(np.argmin(rows))]
+        missing = paths.iloc[int(np.argmin(rows))]
         raise DataError(f"{missing} was predicted in the run, and is no longer in the data")
     return rows

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from mura_plugins.network import Network
 Explain = Callable[..., NDArray[np.float32]]
 
 _SCALE_QUANTILE = 0.99
+_SCALE_PIXELS = 10_000_000
 _BATCH = 32
 
 
@@ -47,8 +49,9 @@ def choose(predictions: pd.DataFrame, points: OperatingPoints, count: int) -> pd
 
 def evidence(
     explain: Explain,
-    network: Network,
-    images: NDArray[np.uint8],
+    networks: Mapping[int, Network],
+    images: NDArray[np.generic],
+    folds: NDArray[np.integer] | None = None,
     *,
     toward: int,
     seed: int,
@@ -58,31 +61,51 @@ def evidence(
 
     Parameters
     ----------
-    images : ndarray of shape (N, H, W), uint8
+    explain : callable
+    networks : dict of Network
+        By fold.
+    images : ndarray of shape (N, H, W)
+    folds : ndarray of shape (N,), int, optional
+        Whose network explains each image; by default 0.
+    toward : {1, -1}
+    seed : int
 
     Returns
     -------
     ndarray of shape (N, h, w), float32
     """
-    maps = []
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        maps.append(explain(network, batch, toward=toward, seed=seed))
-        if progress:
-            progress(start + len(batch), len(images))
-    return np.concatenate(maps)
+    folds = np.zeros(len(images), int) if folds is None else folds
+    maps: NDArray[np.float32] | None = None
+    done = 0
+    for fold in np.unique(folds):
+        rows = np.flatnonzero(folds == fold)
+        for start in range(0, len(rows), _BATCH):
+            batch = rows[start : start + _BATCH]
+            found = explain(networks[fold], images[batch], toward=toward, seed=seed)
+            if maps is None:
+                # On disk: those of thousands of images, pixel by pixel, are gigabytes.
+                with TemporaryFile() as file:
+                    shape = (len(images), *found.shape[1:])
+                    maps = np.memmap(file, np.float32, "w+", shape=shape)
+            maps[batch] = found
+            done += len(batch)
+            if progress:
+                progress(done, len(images))
+    assert maps is not None, "there is an image"
+    return maps
 
 
 def common_scale(maps: NDArray[np.float32]) -> float:
     """Return the evidence drawn as the hottest colour, one for the whole set.
 
-    It is the 0.99 quantile of all the maps' pixels. A scale for each image would paint an image
-    without evidence as red as one full of it. Where next to nothing is marked and the quantile
-    is 0, it is the maximum; 0 means that every map is empty. Evidence against, below 0, counts by
-    its size.
+    It is the 0.99 quantile of the maps' pixels, or of ten million of them evenly taken. A scale for
+    each image would paint an image without evidence as red as one full of it. Where next to
+    nothing is marked and the quantile is 0, it is the maximum; 0 means that every map is empty.
+    Evidence against, below 0, counts by its size.
     """
-    sizes = np.abs(maps)
-    return float(np.quantile(sizes, _SCALE_QUANTILE) or sizes.max())
+    every = -(-maps.size // _SCALE_PIXELS)
+    sizes = np.abs(maps.reshape(-1)[::every])
+    return float(np.quantile(sizes, _SCALE_QUANTILE) or max(maps.max(), -maps.min()))
 
 
 def write_heatmaps(

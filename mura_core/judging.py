@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,19 +19,27 @@ from mura_core.console import (
     verdicts,
 )
 from mura_core.data import open_data, plugin_readers
+from mura_core.distraction import distraction, with_verdicts
 from mura_core.errors import DataError
 from mura_core.evaluation import evaluate as evaluate_predictions
 from mura_core.evaluation import evaluate_folds, over_folds
-from mura_core.files import replacing, write_csv
+from mura_core.files import write_csv
+from mura_core.heatmap_words import distraction_in_words
 from mura_core.metrics import FIGURES
 from mura_core.mistakes import draw_mistakes, mistakes_of
 from mura_core.operating_point import Judgement, judge_run, settings_of
-from mura_core.run_folder import PHANTOMS, RunConfig, config_of
+from mura_core.run_folder import PHANTOMS, RunConfig, config_of, read_metrics, write_metrics
 from mura_plugins.manager import load_plugins
 
 log = logging.getLogger("mura")
 
 METRICS_VERSION = 2
+
+_LETTERS = Path("heatmaps", "letters.csv")
+_LETTERS_COLUMNS = [
+    "path", "body_part", "patient", "label", "fold", "logit", "probability", "logit_of_nothing",
+    "logit_without_letters", "logit_without_elsewhere", "probability_without_letters", "flips",
+]  # fmt: skip
 
 
 def evaluate(
@@ -63,12 +70,20 @@ def evaluate(
         "figures": rows,
         "folds": [],
         "over_folds": [],
+        "heatmaps": None,
     }
     if config.validate == "kfold":
         metrics["folds"] = evaluate_folds(judgement.predictions, judgement.points)
         metrics["over_folds"] = over_folds(metrics["folds"])
-    with replacing(folder / "metrics.json") as file:
-        json.dump(metrics, file, indent=1, allow_nan=False)
+    if (folder / "metrics.json").is_file():
+        # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
+        metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
+        if heatmaps and (folder / _LETTERS).is_file():
+            letters = pd.read_csv(folder / _LETTERS)
+            known = heatmaps["distraction"]["letters"] == "known"
+            distracted = judge_letters(folder, letters, judgement, config.seed, known=known)
+            heatmaps["distraction"] = distracted
+    write_metrics(folder, metrics)
     calibrated = judgement.predictions[["path", "fold", "logit", "probability"]]
     if settings["calibrate"] != "none":
         write_csv(folder / "calibrated.csv", calibrated)
@@ -76,6 +91,38 @@ def evaluate(
         (folder / "calibrated.csv").unlink(missing_ok=True)
     _say_figures(metrics, phantoms=config.data == PHANTOMS)
     _write_mistakes(folder, config, judgement)
+
+
+def judge_letters(
+    folder: Path, table: pd.DataFrame, judgement: Judgement, seed: int, *, known: bool
+) -> dict[str, Any]:
+    """Judge images without their letters, and write `heatmaps/letters.csv`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    table : DataFrame
+        As of `distraction.without_letters`.
+    judgement : Judgement
+    seed : int
+        Of the bootstrap over patients.
+    known : bool
+        Whether the data says where letters are.
+
+    Returns
+    -------
+    dict
+        What `metrics.json` holds as the heatmaps' `distraction`.
+    """
+    table = with_verdicts(table, judgement.points, judgement.calibrations)
+    write_csv(folder / _LETTERS, table[_LETTERS_COLUMNS])
+    figures = distraction(table, seed)
+    return {
+        "letters": "known" if known else "detected",
+        "in_words": distraction_in_words(figures, known=known),
+        "figures": figures,
+    }
 
 
 def compare(first: Path, second: Path) -> pd.DataFrame:

@@ -7,7 +7,6 @@ out-of-fold predictions of the other folds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError, UsageError
 from mura_core.metrics import HALF, LEVELS, Floats, at_level
-from mura_core.run_folder import config_of, read_predictions
+from mura_core.run_folder import config_of, read_metrics, read_predictions
 
 Calibration = Callable[[Floats], Floats]
 
@@ -147,12 +146,15 @@ class Judgement:
         `count` and `abnormal`, null where it was given beforehand.
     temperatures : dict
         Of each fold, where that is how it was calibrated.
+    calibrations : dict
+        Of each fold, the function from logits to probabilities.
     """
 
     predictions: pd.DataFrame
     points: dict[tuple[str, int], float]
     chosen: list[dict[str, Any]]
     temperatures: dict[int, float]
+    calibrations: dict[int, Calibration]
 
 
 def judge(
@@ -189,10 +191,12 @@ def judge(
             {"level": level, "fold": fold, "threshold": point, "count": None, "abnormal": None}
             for (level, fold), point in points.items()
         ]
-        return Judgement(predictions, points, chosen, {})
+        uncalibrated, _ = calibration("none", *np.empty((2, 0)))
+        calibrations = {int(fold): uncalibrated for fold in predictions["fold"].unique()}
+        return Judgement(predictions, points, chosen, {}, calibrations)
     judged: list[pd.DataFrame] = []
     chosen = []
-    points, temperatures = {}, {}
+    points, temperatures, calibrations = {}, {}, {}
     for fold in sorted(set(predictions["fold"].tolist())):
         rows = predictions[predictions["fold"] == fold]
         others = predictions[predictions["fold"] != fold] if tuning is None else tuning
@@ -200,6 +204,7 @@ def judge(
         calibrated, temperature = calibration(
             calibrate, others["logit"].to_numpy(np.float64), others["label"].to_numpy()
         )
+        calibrations[fold] = calibrated
         if temperature is not None:
             temperatures[fold] = temperature
         judged.append(rows.assign(probability=calibrated(rows["logit"].to_numpy(np.float64))))
@@ -215,7 +220,8 @@ def judge(
                 {"level": level, "fold": fold, "threshold": point}
                 | {"count": len(units), "abnormal": int(labels.sum())}
             )
-    return Judgement(pd.concat(judged).loc[predictions.index], points, chosen, temperatures)
+    together = pd.concat(judged).loc[predictions.index]
+    return Judgement(together, points, chosen, temperatures, calibrations)
 
 
 def _refuse_unfit(held_out: pd.DataFrame, level: str = "image") -> None:
@@ -246,14 +252,9 @@ def judge_run(
 
 def settings_of(folder: Path) -> dict[str, str]:
     """Return the `operating_point` and `calibrate` by which a run is judged."""
-    path = folder / "metrics.json"
-    if path.is_file():
-        try:
-            metrics = json.loads(path.read_text(encoding="utf-8"))
+    if (folder / "metrics.json").is_file():
+        metrics = read_metrics(folder)
+        if {"operating_point", "calibrate"} <= metrics.keys():  # else of an older version
             return {name: metrics[name] for name in ("operating_point", "calibrate")}
-        except (ValueError, TypeError):
-            raise DataError(f"{path}: is not JSON; delete it, and evaluate the run anew") from None
-        except KeyError:
-            pass  # of an older version
     config = config_of(folder)
     return {"operating_point": config.operating_point, "calibrate": config.calibrate}

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mura_core import _resize
 from mura_core.instructions import instructions
@@ -161,3 +162,28 @@ def _weights(
     weights = weights[:, : np.flatnonzero(weights.any(axis=0))[-1] + 1]
     weights *= 255 / highest / weights.sum(axis=1, keepdims=True)
     return first, weights.astype(np.float32)
+
+
+def enlarge(
+    heat: NDArray[np.float32],
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.float32]:
+    """Return a map of evidence at the size of what it was made of, by bilinear interpolation.
+
+    Places are areas (half-pixel centres), as `tf.image.resize` takes them.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w), float32
+    height, width : int
+    box : tuple of float, optional
+        The part of the map that is enlarged: left, top, right, bottom, in its places.
+
+    Returns
+    -------
+    ndarray of shape (height, width), float32
+    """
+    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.asarray(image)

@@ -55,6 +55,10 @@ class Network:
         """The name of that layer if a method has looked at it, None if at pixels alone."""
         return self.layer if "_layer" in vars(self) else None
 
+    def forget_what_was_looked_at(self) -> None:
+        """Make `looked_at` tell of the next method alone; what was traced stays."""
+        vars(self).pop("_layer", None)
+
     @property
     def pooled_weights(self) -> NDArray[np.float32] | None:
         """What the mean of each feature at `layer` is multiplied by to give the logit, (channels,).
@@ -72,7 +76,7 @@ class Network:
         import keras
 
         shape = self.model.input_shape[1:3]
-        for layer in _leaves(self.model):
+        for layer in leaves(self.model):
             if isinstance(layer, keras.layers.Normalization):
                 mean = np.asarray(layer.mean, np.float32)
                 return np.array(np.broadcast_to(mean, (1, *shape, 1))[0, :, :, 0])
@@ -103,7 +107,7 @@ class Network:
         return self._logits_of(np.stack(batch) for batch in _in_batches(seen))
 
     def pixel_gradients(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return the logits' gradients with respect to the pixels.
+        """Return the logits' gradients with respect to the pixels, a few images at a time.
 
         Parameters
         ----------
@@ -113,7 +117,9 @@ class Network:
         -------
         ndarray of shape (N, H, W), float32, in logits a grey level
         """
-        return self._traced_pixel_gradients(images.astype(np.float32)).numpy()
+        batches = (images[start : start + _BACKWARD] for start in range(0, len(images), _BACKWARD))
+        pixels = (batch.astype(np.float32) for batch in batches)
+        return np.concatenate([self._traced_pixel_gradients(some).numpy() for some in pixels])
 
     def _logits_of(self, batches: Iterable[NDArray[np.generic]]) -> NDArray[np.float32]:
         results = [self._traced_logits(batch.astype(np.float32)).numpy() for batch in batches]
@@ -145,8 +151,9 @@ class Network:
     def features_and_logit(self, images: Any) -> tuple[Any, Any]:
         """Return the layer's output (N, h, w, channels) and the logits (N,), as tensors.
 
-        Inside a `tf.GradientTape` that watches `images`, the logits' gradient with respect to
-        the features can be taken.
+        Of a layer that the network applies several times it is the last output. Inside a
+        `tf.GradientTape` that watches `images`, the logits' gradient with respect to the features
+        can be taken.
 
         Parameters
         ----------
@@ -205,6 +212,7 @@ class Network:
 
 
 _BATCH = 32
+_BACKWARD = 8  # backwards through the whole network, which keeps what every layer gives
 
 
 def _in_batches(images: Iterable[NDArray[np.float32]]) -> Iterator[list[NDArray[np.float32]]]:
@@ -217,10 +225,10 @@ def _pooling_head(model: keras.Model) -> tuple[keras.Layer, keras.Layer] | None:
     """Return what is pooled and the unit, of a network that ends in pooling and one unit."""
     import keras
 
-    leaves = [leaf for leaf in _leaves(model) if not isinstance(leaf, keras.layers.Dropout)]
-    if len(leaves) < 3:
+    last = [leaf for leaf in leaves(model) if not isinstance(leaf, keras.layers.Dropout)][-3:]
+    if len(last) < 3:
         return None
-    pooled, pooling, unit = leaves[-3:]
+    pooled, pooling, unit = last
     if not isinstance(pooling, keras.layers.GlobalAveragePooling2D):
         return None
     if not isinstance(unit, keras.layers.Dense) or unit.units != 1:
@@ -251,7 +259,7 @@ def _last_convolution(model: keras.Model) -> keras.Layer:
     )
     chosen = None
     directly_after = False
-    for layer in _leaves(model):
+    for layer in leaves(model):
         if isinstance(layer, convolutions) or (directly_after and isinstance(layer, follows)):
             chosen, directly_after = layer, True
         else:
@@ -265,16 +273,16 @@ def _last_convolution(model: keras.Model) -> keras.Layer:
 
 
 def _named_layer(model: keras.Model, name: str) -> keras.Layer:
-    layers = {layer.name: layer for layer in _leaves(model)}
+    layers = {layer.name: layer for layer in leaves(model)}
     if name not in layers:
         raise NotApplicable(f"the network has no layer {name!r}", f"It has {', '.join(layers)}.")
     return layers[name]
 
 
-def _leaves(layer: keras.Layer) -> list[keras.Layer]:
+def leaves(layer: keras.Layer) -> list[keras.Layer]:
     """Return the layers that hold no others, in the order in which the network applies them."""
     # A functional or sequential model knows its order; other layers list theirs as assigned.
     inner = getattr(layer, "layers", None) or list(
         layer._flatten_layers(recursive=False, include_self=False)
     )
-    return [leaf for child in inner for leaf in _leaves(child)] or [layer]
+    return [leaf for child in inner for leaf in leaves(child)] or [layer]

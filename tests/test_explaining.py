@@ -1,6 +1,7 @@
 """The step that explains, as a user asks for it: every method at once, measured against boxes."""
 
 import json
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def run(tmp_path_factory) -> tuple[Path, Path, str]:
     result = mura_run(
         "run", "--data", data, "--out", folder / "run", "--size", 64, "--epochs", 12,
         "--batch-size", 4, "--learning-rate", 0.003, "--explain", "gradcam", "--explain", "all",
-        "--explain-images", 0,
+        "--explain-images", "all",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     return folder / "run", data, result.output
@@ -57,26 +58,86 @@ def test_every_method_that_applies_explains_every_image(run):
 
 def test_what_is_measured_is_said_everywhere(run):
     folder, data, said = run
-    measures = json.loads((folder / "heatmaps" / "measures.json").read_text())["measures"]
+    heatmaps = json.loads((folder / "metrics.json").read_text())["heatmaps"]
     valid = read_manifest(data).of(split="valid").table
-    page = (folder / "report.html").read_text()
-    by = {(one["explainer"], one["region"]): one for one in measures}
+    page = unescape((folder / "report.html").read_text())
+    by = {one["explainer"]: one for one in heatmaps["methods"]}
     for method in ("gradcam", "occlusion", "rise"):
-        assert by[method, "finding"]["count"] == valid["label"].sum()
-        assert by[method, "letters"]["count"] == len(valid)
-    for one in measures:
+        assert by[method]["finding"]["count"] == valid["label"].sum()
+        assert by[method]["letters"]["count"] == len(valid)
+        assert by[method]["use"]["count"] == len(valid)
+        assert by[method]["learning"]["count"] == 8
+    for one in (*heatmaps["methods"], heatmaps["distraction"]):
         assert one["in_words"] in said
-        assert one["in_words"].split(" (")[0] in page
-    finding = by["occlusion", "finding"]["pointing"]
+        assert one["in_words"] in page
+    finding = by["occlusion"]["finding"]
     # The finding is always at the same place: a fixed mask knows it.
-    assert finding["fixed"]["average_box"]["mean"] == 1
-    assert by["occlusion", "letters"]["heat_share"]["fixed"]["random"]["mean"] < 0.1
+    assert finding["pointing"]["beside"]["average_box"]["mean"] == 1
+    assert 0 < finding["marked_share"] < 0.4
+    assert by["occlusion"]["letters"]["heat_share"]["beside"]["random"]["mean"] < 0.1
     # Each image's own measures stand in the table; normal images have no finding to mark.
     table = pd.read_csv(folder / "heatmaps" / "heatmaps.csv")
     occlusion = table[table["explainer"] == "occlusion"]
-    assert occlusion["finding_pointing"].mean() == pytest.approx(finding["mean"])
+    assert occlusion["finding_pointing"].mean() == pytest.approx(finding["pointing"]["mean"])
     assert occlusion["finding_pointing"].notna().equals(occlusion["label"] == 1)
     assert occlusion["letters_heat_share"].notna().all()
+    for name in ("deletion", "insertion", "road", "infidelity"):
+        assert occlusion[name].mean() == pytest.approx(by["occlusion"]["use"][name]["mean"])
+    for name in ("randomised", "max_sensitivity"):
+        assert occlusion[name].notna().sum() == 8
+        assert occlusion[name].mean() == pytest.approx(by["occlusion"]["learning"][name]["mean"])
+
+
+def test_letters_are_painted_over_in_all_judged_images(run):
+    folder, data, _ = run
+    distraction = json.loads((folder / "metrics.json").read_text())["heatmaps"]["distraction"]
+    valid = read_manifest(data).of(split="valid").table
+    assert distraction["letters"] == "known"
+    parts = {row["body_part"]: row["count"] for row in distraction["figures"]}
+    assert parts == {"ALL": len(valid)} | valid["body_part"].value_counts().to_dict()
+    table = pd.read_csv(folder / "heatmaps" / "letters.csv")
+    assert set(table["path"]) == set(valid["path"])
+    assert table["flips"].sum() == distraction["figures"][0]["flips"]
+    flips = (table["probability"] >= 0.5) != (table["probability_without_letters"] >= 0.5)
+    assert table["flips"].equals(flips)
+    # Judged anew, the run keeps what was measured of its heatmaps.
+    assert mura_run("evaluate", folder).exit_code == 0
+    again = json.loads((folder / "metrics.json").read_text())["heatmaps"]["distraction"]
+    assert again == distraction
+    # Verdicts are those of the operating point by which it was judged last.
+    between = (table["probability"] + table["probability_without_letters"]).iloc[0] / 2
+    assert mura_run("evaluate", folder, "--operating-point", between).exit_code == 0
+    again = json.loads((folder / "metrics.json").read_text())["heatmaps"]["distraction"]
+    moved = pd.read_csv(folder / "heatmaps" / "letters.csv")
+    flips = (moved["probability"] >= between) != (moved["probability_without_letters"] >= between)
+    assert moved["flips"].equals(flips)
+    assert flips[0]
+    assert again["figures"][0]["flips"] == flips.sum()
+    assert again["figures"][0]["score"] == distraction["figures"][0]["score"]
+    assert mura_run("evaluate", folder, "--operating-point", "0.5").exit_code == 0
+
+
+def test_the_images_can_be_listed(run, tmp_path):
+    folder, data, _ = run
+    paths = read_manifest(data).of(split="valid").table["path"].tolist()
+    listed = tmp_path / "mine.txt"
+    listed.write_text(f"{paths[3]}\n{paths[1]}\n\n{paths[3]}\n")
+    result = mura_run("explain", folder, "--explain", "gradcam", "--explain-images", listed)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(folder / "heatmaps" / "heatmaps.csv")
+    assert table["path"].tolist() == [paths[3], paths[1]]
+    for content, message in (
+        ("elbow.png\n", "mine.txt: elbow.png is not one of the run's judged images"),
+        ("\n", "mine.txt: lists no image"),
+    ):
+        listed.write_text(content)
+        refused = mura_run("explain", folder, "--explain", "gradcam", "--explain-images", listed)
+        assert refused.exit_code == 1
+        assert message in refused.output
+    for wrong in ("none", "0", "-3"):
+        refused = mura_run("explain", folder, "--explain", "gradcam", "--explain-images", wrong)
+        assert refused.exit_code == 2, wrong
+        assert f"--explain-images '{wrong}' is no number above 0" in refused.output
 
 
 def test_other_methods_and_layers_can_be_asked_for_afterwards(run):

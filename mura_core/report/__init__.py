@@ -13,6 +13,7 @@ import pandas as pd
 
 from mura_core.console import NAMES, SHOWN, how_called, verdicts
 from mura_core.evaluation import BASELINES
+from mura_core.heatmap_words import BESIDE, measures_to_read
 from mura_core.metrics import FIGURES, LEVELS, at_level
 from mura_core.mistakes import sheet_of
 from mura_core.operating_point import judge_run
@@ -43,8 +44,8 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     metrics = _json(folder / "metrics.json")
     mistakes = _table(folder / "errors.csv")
     heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
-    measures = folder / "heatmaps" / "measures.json"
-    measured = _json(measures)["measures"] if measures.is_file() else []
+    # Lost where metrics.json was, and the run was judged anew.
+    measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
     return environment.get_template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
@@ -65,7 +66,11 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         mistake_count=len(mistakes),
         roc_curves=_roc_curves(judge_run(folder).predictions),
         learning_curves=_learning_curves(_table(folder / "history.csv")),
-        explained=_by_explainer(heatmaps, measured),
+        explained=_by_explainer(heatmaps, measured["methods"]),
+        in_words=[one["in_words"] for one in measured["methods"]],
+        distraction=measured["distraction"],
+        flipped=_flipped(_table(folder / "heatmaps" / "letters.csv")),
+        beside=BESIDE,
     )
 
 
@@ -90,6 +95,7 @@ def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
 def _by_explainer(heatmaps: pd.DataFrame, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if heatmaps.empty:
         return []
+    by_name = {one["explainer"]: one for one in measured}
     return [
         {
             "name": name,
@@ -98,12 +104,16 @@ def _by_explainer(heatmaps: pd.DataFrame, measured: list[dict[str, Any]]) -> lis
             "scale": rows["scale"].iloc[0],
             "empty": int(rows["empty"].sum()),
             "signed": bool(rows["signed"].iloc[0]),
-            "measures": [one["in_words"] for one in measured if one["explainer"] == name],
+            "measures": measures_to_read(by_name[name]) if name in by_name else [],
             "colour_bar": _colour_bar(rows["style"].iloc[0], signed=bool(rows["signed"].iloc[0])),
             "images": rows.to_dict("records"),
         }
         for name, rows in heatmaps.groupby("explainer", sort=False)
     ]
+
+
+def _flipped(letters: pd.DataFrame) -> list[Any]:
+    return [row for row in letters.to_dict("records") if row["flips"]]
 
 
 def _roc_curves(predictions: pd.DataFrame) -> str:
