@@ -46,7 +46,8 @@ class Explainer:
     explain : str
         `"package.module:function"` of a function
         `explain(network, images, *, toward, seed) -> ndarray (N, h, w) float32`, where
-        `network` is a `mura_plugins.network.Network` and `images` are its inputs (N, H, W).
+        `network` is a `mura_plugins.network.Network` and `images` are its inputs (N, H, W),
+        uint8 or float32.
         It returns raw evidence, in the logit's units, for 'abnormal' (`toward=1`) or for
         'normal' (`toward=-1`), at the method's own resolution; a batch gives what its images
         give one by one, and the network isn't changed. Scale, size and colour are the core's.

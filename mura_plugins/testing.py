@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mura_plugins.manager import resolve
-from mura_plugins.network import Network
+from mura_plugins.network import Network, leaves
 from mura_plugins.records import Architecture, Explainer
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ def check_architecture(
 def check_explainer(record: Explainer, model: keras.Model | None = None) -> None:
     """Check that an explainer keeps its promises on a network.
 
+    Its maps are finite float32 of shape (N, h, w), and below zero only where the record says so.
+    A batch gives what its images give one by one, and bytes what floats give. The seed decides
+    where the record says that it matters, and nothing else does. The network, the images and the
+    global random state are left as they were. On the network whose evidence is known, the map
+    peaks at the evidence, speaks against 'normal' there if it is signed, and is of the logit: it
+    stays the same where the probability is as good as 1.
+
     Parameters
     ----------
     record : Explainer
@@ -87,37 +95,72 @@ def check_explainer(record: Explainer, model: keras.Model | None = None) -> None
         From images (N, H, W, 1) to logits (N, 1); by default a small convolutional network
         whose evidence is known: bright spots count for 'abnormal', and nothing else counts.
     """
-    explain = resolve(record.explain)
     known = model is None
-    model = model or _bright_spot_network()
-    network = Network(model)
+    model = model or _bright_spot_network(bias=-1.0)
     _, height, width, _ = model.input_shape
     images = np.random.default_rng(0).integers(0, 60, (4, height, width)).astype(np.float32)
     images[:, 4:12, 20:28] = 255
-    before = [weight.copy() for weight in model.get_weights()]
+    given = images.copy()
+    network = Network(model)
 
-    maps = explain(network, images, toward=1, seed=0)
+    def explain(
+        images: NDArray[Any] = images, *, toward: int = 1, seed: int = 0, network: Network = network
+    ) -> NDArray[np.float32]:
+        return resolve(record.explain)(network, images, toward=toward, seed=seed)
+
+    np.random.random()  # noqa: NPY002 - a state that no seed gives
+    before, chance = _state(network, given), _chance()
+    maps = explain()
     assert maps.ndim == 3, f"maps of shape {maps.shape}; (N, h, w) is wanted"
     assert len(maps) == 4, f"maps of shape {maps.shape}; (N, h, w) is wanted"
     assert maps.dtype == np.float32, f"maps are {maps.dtype}, not float32"
     assert np.isfinite(maps).all(), "maps hold NaN or infinity"
     assert record.signed or maps.min() >= 0, "an unsigned map goes below 0"
-    singles = [explain(network, image[None], toward=1, seed=0)[0] for image in images]
-    difference = np.abs(maps - np.stack(singles)).max()
-    assert difference <= 1e-4 * max(np.abs(maps).max(), 1e-6), (
-        f"a batch differs from its images one by one, by {difference}"
-    )
-    again = explain(network, images, toward=1, seed=0)
-    assert np.allclose(again, maps, rtol=1e-4), "the same seed gives other maps"
-    after = model.get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), (
-        "explaining changed the network's weights"
-    )
+    assert np.array_equal(images, given), "explaining changed the images"
+    for one, other in zip(before, _state(network, given), strict=True):
+        assert np.array_equal(one, other), "explaining changed the network"
+    assert _chance() == chance, "explaining drew from NumPy's global random state"
+
+    tolerance = 1e-4 * max(float(np.abs(maps).max()), 1e-6)
+
+    def differs(others: NDArray[np.float32]) -> bool:
+        return maps.shape != others.shape or float(np.abs(maps - others).max()) > tolerance
+
+    singles = np.concatenate([explain(image[None]) for image in images])
+    assert not differs(singles), "a batch differs from its images one by one"
+    assert not differs(explain(images.astype(np.uint8))), "bytes give other maps than floats"
+    assert not differs(explain()), "the same seed gives other maps"
+    if record.stochastic:
+        assert differs(explain(seed=1)), "it is said to be stochastic, and another seed is no other"
+    else:
+        assert not differs(explain(seed=1)), "it isn't said to be stochastic, and the seed matters"
     if known:
         row, column = np.unravel_index(maps[0].argmax(), maps[0].shape)
-        row, column = row * height / maps.shape[1], column * width / maps.shape[2]
-        assert 2 <= row <= 13, "the map's peak isn't where the network's evidence is"
-        assert 18 <= column <= 29, "the map's peak isn't where the network's evidence is"
+        place = row * height / maps.shape[1], column * width / maps.shape[2]
+        assert 2 <= place[0] <= 13, "the map's peak isn't where the network's evidence is"
+        assert 18 <= place[1] <= 29, "the map's peak isn't where the network's evidence is"
+        if record.signed:
+            against = explain(toward=-1)[0, row, column]
+            assert against < 0, "the evidence for 'abnormal' doesn't count against 'normal'"
+        sure = explain(network=Network(_bright_spot_network(bias=40.0)))
+        assert maps.shape == sure.shape, "the shape of maps depends on the logit"
+        difference = np.abs(maps - sure).max()
+        assert difference <= 1e-2 * np.abs(maps).max(), (
+            "the map changes with how sure the network is: it is of the probability, not the logit"
+        )
+
+
+def _state(network: Network, images: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """Return the weights, which of them train, and what the network answers."""
+    layers = [layer.trainable for layer in leaves(network.model)]
+    answers = np.asarray(network.model(images[..., None], training=False))
+    return [np.array(layers), answers, *(weight.copy() for weight in network.model.get_weights())]
+
+
+def _chance() -> bytes:
+    """Return NumPy's global random state."""
+    state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
+    return b"%d " % state["pos"] + state["key"].tobytes()
 
 
 def _check_deterministic(build: Any, size: int) -> None:
@@ -212,7 +255,7 @@ def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
     )
 
 
-def _bright_spot_network() -> keras.Model:
+def _bright_spot_network(bias: float) -> keras.Model:
     import keras
 
     inputs = keras.Input((32, 48, 1))
@@ -225,7 +268,7 @@ def _bright_spot_network() -> keras.Model:
             np.array([[[[1.0, -1.0]]]], np.float32),
             np.array([-200.0, 100.0], np.float32),
             np.array([[1.0], [0.0]], np.float32),
-            np.array([-1.0], np.float32),
+            np.array([bias], np.float32),
         ]
     )
     return model

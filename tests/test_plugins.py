@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from mura_core.cli import main
 from mura_models.conv import conv4
 from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
-from mura_plugins.records import Architecture, RunSummary
+from mura_plugins.records import Architecture, Explainer, RunSummary
 from mura_plugins.testing import check_architecture, check_explainer
 
 THEIR_NET = """
@@ -232,6 +233,126 @@ def test_an_architecture_that_breaks_the_contract_is_told_how(name, reason, tmp_
     monkeypatch.delitem(sys.modules, "broken_networks", raising=False)
     with pytest.raises(AssertionError, match=reason):
         check_architecture(Architecture(name, f"broken_networks:{name}", "", ""), sizes=(16, 24))
+
+
+BROKEN_EXPLAINERS = """
+import numpy as np
+import tensorflow as tf
+
+def honest(network, images, *, toward, seed):
+    return toward * images * network.pixel_gradients(images)
+
+def flat(network, images, *, toward, seed):
+    return honest(network, images, toward=toward, seed=seed).mean(axis=0)
+
+def doubles(network, images, *, toward, seed):
+    return honest(network, images, toward=toward, seed=seed).astype(np.float64)
+
+def undefined(network, images, *, toward, seed):
+    return honest(network, images, toward=toward, seed=seed) / np.float32(0)
+
+def scales_the_batch(network, images, *, toward, seed):
+    maps = honest(network, images, toward=toward, seed=seed)
+    return maps / images.shape[0]
+
+def bytes_overflow(network, images, *, toward, seed):
+    return honest(network, images + images, toward=toward, seed=seed)
+
+def ignores_the_seed(network, images, *, toward, seed):
+    return honest(network, images, toward=toward, seed=seed)
+
+def has_chance(network, images, *, toward, seed):
+    noise = np.random.default_rng(seed).random(images.shape[1:], np.float32)
+    return honest(network, images, toward=toward, seed=seed) * (1 + noise)
+
+def has_time(network, images, *, toward, seed):
+    has_time.calls += 1
+    return has_chance(network, images, toward=toward, seed=has_time.calls // 7)
+has_time.calls = 0
+
+def draws_globally(network, images, *, toward, seed):
+    np.random.seed(seed)
+    return honest(network, images, toward=toward, seed=seed)
+
+def paints(network, images, *, toward, seed):
+    maps = honest(network, images, toward=toward, seed=seed)
+    images[:, :2] = 0
+    return maps
+
+def guided(network, images, *, toward, seed):
+    maps = honest(network, images, toward=toward, seed=seed)
+    network.model.layers[1].activation = tf.nn.relu6
+    return maps
+
+def freezes(network, images, *, toward, seed):
+    maps = honest(network, images, toward=toward, seed=seed)
+    network.model.trainable = False
+    return maps
+
+def trains(network, images, *, toward, seed):
+    maps = honest(network, images, toward=toward, seed=seed)
+    network.model.layers[1].set_weights([0.5 * w for w in network.model.layers[1].get_weights()])
+    return maps
+
+def probability(network, images, *, toward, seed):
+    chance = 1 / (1 + np.exp(-network.logits(images)))
+    slope = (chance * (1 - chance))[:, None, None]
+    return slope * honest(network, images, toward=toward, seed=seed)
+
+def marks_the_dark(network, images, *, toward, seed):
+    return toward * (255 - images.astype(np.float32))
+
+def against(network, images, *, toward, seed):
+    return -honest(network, images, toward=toward, seed=seed)
+
+def one_sided(network, images, *, toward, seed):
+    return honest(network, images, toward=1, seed=seed)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("flat", r"maps of shape \(32, 48\); \(N, h, w\) is wanted"),
+        ("doubles", "maps are float64, not float32"),
+        ("undefined", "NaN or infinity"),
+        ("scales_the_batch", "a batch differs from its images one by one"),
+        ("bytes_overflow", "bytes give other maps than floats"),
+        ("has_chance", "it isn't said to be stochastic, and the seed matters"),
+        ("draws_globally", "explaining drew from NumPy's global random state"),
+        ("paints", "explaining changed the images"),
+        ("guided", "explaining changed the network"),
+        ("freezes", "explaining changed the network"),
+        ("trains", "explaining changed the network"),
+        ("probability", "it is of the probability, not the logit"),
+        ("marks_the_dark", "the map's peak isn't where the network's evidence is"),
+        ("one_sided", "the evidence for 'abnormal' doesn't count against 'normal'"),
+    ],
+)
+def test_an_explainer_that_breaks_the_contract_is_told_how(name, reason, broken_explainers):
+    with pytest.raises(AssertionError, match=reason), np.errstate(all="ignore"):
+        check_explainer(Explainer(name, f"broken_explainers:{name}", "", "", signed=True))
+
+
+def test_the_record_must_say_what_an_explainer_is(broken_explainers):
+    def record(name: str, **about: bool) -> Explainer:
+        return Explainer(name, f"broken_explainers:{name}", "", "", **about)
+
+    check_explainer(record("honest", signed=True))
+    check_explainer(record("has_chance", signed=True, stochastic=True))
+    with pytest.raises(AssertionError, match="another seed is no other"):
+        check_explainer(record("ignores_the_seed", signed=True, stochastic=True))
+    with pytest.raises(AssertionError, match="the same seed gives other maps"):
+        check_explainer(record("has_time", signed=True, stochastic=True))
+    with pytest.raises(AssertionError, match="an unsigned map goes below 0"):
+        check_explainer(record("against"))
+
+
+@pytest.fixture
+def broken_explainers(tmp_path, monkeypatch):
+    (tmp_path / "broken_explainers.py").write_text(BROKEN_EXPLAINERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_explainers", raising=False)
 
 
 @pytest.mark.parametrize("offer", load_plugins().explainers, ids=lambda o: o.record.name)
