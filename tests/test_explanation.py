@@ -1,6 +1,8 @@
 """Heatmaps: agreement with a peer, the networks they reach, and how they are drawn."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -19,6 +21,7 @@ from mura_core.training import build_model
 from mura_models.conv import conv4
 from mura_plugins import Explainer, NotApplicable
 from mura_plugins.interpretation.gradcam import explain as gradcam
+from mura_plugins.interpretation.integrated_gradients import explain as integrated_gradients
 from mura_plugins.network import Network
 
 
@@ -55,7 +58,7 @@ def test_gradcam_agrees_with_tf_keras_vis(backbone, images):
             normalize_cam=False,
         )
         assert ours.max() > 0
-        np.testing.assert_allclose(ours, np.asarray(peer), atol=1e-6 * ours.max(), rtol=1e-5)
+        np.testing.assert_allclose(ours, np.asarray(peer), atol=1e-6 * ours.max(), rtol=0)
 
 
 def test_gradcam_of_a_network_worked_by_hand():
@@ -86,7 +89,7 @@ def test_a_sure_network_still_has_a_map(backbone, images):
 
 def test_a_batch_is_its_images_one_by_one_and_batches_do_not_matter(backbone, images):
     network = Network(backbone)
-    together = evidence(gradcam, network, images, toward=1, seed=0)
+    together = evidence(gradcam, {0: network}, images, toward=1, seed=0)
     singly = [gradcam(network, image[None], toward=1, seed=0)[0] for image in images]
     np.testing.assert_allclose(together, singly, rtol=1e-4, atol=1e-6)
 
@@ -122,6 +125,72 @@ def test_nested_frozen_sequential_subclassed_and_reloaded_networks_give_the_same
         assert network.layer == "block5_relu", name
         maps = gradcam(network, images[:4], toward=1, seed=0)
         np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_network_of_mixed_precision_has_the_same_maps_but_for_rounding(backbone, images, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = conv4((64, 64, 1))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    mixed.set_weights(backbone.get_weights())
+    assert mixed.get_layer("block5_relu").compute_dtype == policy.removeprefix("mixed_")
+    pixels = (images[:4] / 128.0 - 1).astype(np.float32)
+    for method in (gradcam, integrated_gradients):
+        expected = method(Network(backbone), pixels, toward=1, seed=0)
+        maps = method(Network(mixed), pixels, toward=1, seed=0)
+        assert maps.dtype == np.float32
+        assert np.corrcoef(maps.ravel(), expected.ravel())[0, 1] > 0.9
+
+
+MIRRORED = """
+import sys
+import keras, numpy as np, tensorflow as tf
+from mura_models.conv import conv4
+from mura_plugins.interpretation.gradcam import explain
+from mura_plugins.network import Network
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = conv4((64, 64, 1))
+    model.load_weights(sys.argv[1])
+    # A step, so that the weights are those of two replicas.
+    model.compile(keras.optimizers.SGD(0.0), loss="mse")
+images = np.load(sys.argv[2])
+model.fit(images[..., None], np.zeros(len(images)), batch_size=4, verbose=0, shuffle=False)
+model.load_weights(sys.argv[1])
+assert len(model.weights[0].value.values) == 2
+np.save(sys.argv[3], explain(Network(model), images, toward=1, seed=0))
+"""
+
+
+def test_a_network_of_two_devices_has_the_same_maps(backbone, images, tmp_path):
+    # In a process of its own: devices are divided before TensorFlow starts, or not at all.
+    weights, pixels, maps = (
+        tmp_path / name for name in ("of.weights.h5", "images.npy", "maps.npy")
+    )
+    backbone.save_weights(weights)
+    np.save(pixels, (images[:4] / 128.0 - 1).astype(np.float32))
+    command = [sys.executable, "-c", MIRRORED, *map(str, (weights, pixels, maps))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = gradcam(Network(backbone), np.load(pixels), toward=1, seed=0)
+    np.testing.assert_allclose(np.load(maps), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_of_a_layer_that_is_applied_twice_the_last_time_is_looked_at():
+    inputs = keras.Input((2, 2, 1))
+    doubling = layers.Conv2D(
+        1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(2.0)
+    )
+    pooled = layers.GlobalAveragePooling2D()(doubling(doubling(inputs)))
+    model = keras.Model(inputs, layers.Dense(1, kernel_initializer="ones")(pooled))
+    image = np.array([[[1, 2], [0, 3]]], np.uint8)
+    features, gradients, logits = Network(model).gradients(image)
+    np.testing.assert_array_equal(features[..., 0], 4 * image)
+    np.testing.assert_array_equal(gradients, np.full((1, 2, 2, 1), 0.25))
+    np.testing.assert_array_equal(logits, [6])
 
 
 def test_the_layer_can_be_named_and_a_network_without_one_is_refused(backbone):
