@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from peers import CONTESTS, Data
+from contests import CONTESTS
 from race import Measured, race
+from work import Data
 
 from mura_core.data import cache_folder
 from mura_core.manifest import Manifest, read_manifest

@@ -12,7 +12,8 @@ import numpy as np  # what every contestant has, and the baseline is
 def main() -> None:
     folder, images, name = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     if name != "nothing":
-        from peers import CONTESTS, Data
+        from contests import CONTESTS
+        from work import Data
 
         from mura_core.manifest import Manifest, read_manifest
 

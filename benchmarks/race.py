@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers import CONTESTS, Data
+from contests import CONTESTS
+from work import Data
 
 from mura_core.manifest import Manifest
 

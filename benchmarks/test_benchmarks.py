@@ -1,4 +1,4 @@
-"""What reading, resizing and summing radiographs costs, beside the peers that are installed.
+"""What preparing, training and explaining cost, beside the peers that are installed.
 
     pytest --benchmark                       on phantoms
     MURA_DATA=FOLDER pytest --benchmark      on real radiographs
@@ -14,7 +14,7 @@ from __future__ import annotations
 from itertools import cycle
 
 import pytest
-from peers import CONTESTS
+from contests import CONTESTS
 from race import Measured, peak_mib
 
 
@@ -43,7 +43,7 @@ CLOCK = _Clock()
     ("contest", "contestant"),
     [(contest, name) for contest, some in CONTESTS.items() for name in some.contestants],
 )
-def test_preprocessing(benchmark, races, data_folder, contest, contestant):
+def test_contestant(benchmark, races, data_folder, contest, contestant):
     measured: dict[str, Measured] = races(contest)
     if contestant not in measured:
         pytest.skip("not installed")
@@ -100,6 +100,13 @@ def test_goals(races, goals):
             if peer in contest:
                 speed_up = contest[peer].median / contest["mura"].median
                 goals[f"training conv4 by {batch_size}, times {peer}"] = (speed_up, ">=", aim)
+    for architecture in ("conv4", "resnet18"):
+        contest = races(f"Grad-CAM of {architecture}")
+        costs = contest["mura"].median / contest["predicting alone"].median
+        goals[f"Grad-CAM of {architecture}, times predicting alone"] = (costs, "<=", 1.25)
+        if "tf-keras-vis" in contest:
+            speed_up = contest["tf-keras-vis"].median / contest["mura"].median
+            goals[f"Grad-CAM of {architecture}: tf-keras-vis, times ours"] = (speed_up, ">=", 4)
     goals["shuffled batch, gathered and standardised, microseconds an image"] = (
         memory_map["shuffled batches"].median * 1e6, "<=", 30,
     )  # fmt: skip

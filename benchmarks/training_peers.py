@@ -9,7 +9,7 @@ import numpy as np
 from mura_core import Square
 
 if TYPE_CHECKING:
-    from peers import Data, Maker, Work
+    from work import Data, Maker, Work
 
 SIZE = 224
 
@@ -169,7 +169,7 @@ def torch_resnet18() -> Any:
 def train_by_pytorch(architecture: str, batch_size: int) -> Maker:
     def make(data: Data) -> Work:
         import torch
-        from peers import pillow_square
+        from pass_peers import pillow_square
         from torch import nn
         from torch.utils.data import DataLoader, Dataset
 
