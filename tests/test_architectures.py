@@ -287,8 +287,9 @@ def test_a_download_that_cannot_happen_is_one_line(monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+# densenet169 is densenet121 with more blocks.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("name", sorted(RECORDS.keys() - {"densenet169"}))
 def test_an_architecture_trains_for_an_epoch_on_the_phantoms(name, tmp_path):
     out = tmp_path / "run"
     command = [
