@@ -27,7 +27,7 @@ Explain = Callable[..., NDArray[np.float32]]
 
 _SCALE_QUANTILE = 0.99
 _SCALE_PIXELS = 10_000_000
-_BATCH = 32
+_BATCH = 8  # few, so that slow methods tell how far they are
 
 
 def choose(predictions: pd.DataFrame, points: OperatingPoints, count: int) -> pd.DataFrame:

@@ -30,8 +30,25 @@ Maps: TypeAlias = NDArray[np.float32]
 # Of images: of the method's maps, `own`, and of those that don't look.
 Tables: TypeAlias = dict[str, pd.DataFrame]
 Measured: TypeAlias = tuple[pd.DataFrame, dict[str, Any]]
-# The stages of replacing weights, and a row for each image that was explained anew.
-Learned: TypeAlias = tuple[list[dict[str, float]], pd.DataFrame]
+
+
+@dataclass(eq=False)
+class Anew:
+    """What a method's maps are measured by that takes more maps of it.
+
+    Attributes
+    ----------
+    training_maps : ndarray of shape (training images of findings, h, w), float32
+    stages : list of dict
+        Of replacing weights: the `share_of_layers` and the `mean` rank correlation.
+    changes : DataFrame
+        A row for each of the first images, the columns `max_sensitivity`, `randomised` and, where
+        there is a network of shuffled labels, `shuffled_labels`.
+    """
+
+    training_maps: Maps
+    stages: list[dict[str, float]]
+    changes: pd.DataFrame
 
 
 @dataclass(eq=False)
@@ -85,17 +102,13 @@ class Bench:
         folds = self.sample["fold"].to_numpy()[: len(images)]
         return evidence(explain, networks, images, folds, toward=1, seed=self.seed, progress=so_far)
 
-    def measure(
-        self, explain: Explain, maps: Maps, learned: Learned, so_far: Progress | None = None
-    ) -> Measured:
+    def measure(self, maps: Maps, anew: Anew, so_far: Progress | None = None) -> Measured:
         """Return what one method's maps are worth, image by image, and on the whole.
 
         Parameters
         ----------
-        explain : callable
-            The method's function.
         maps : ndarray of shape (len(sample), h, w), float32
-        learned : tuple
+        anew : Anew
             What `explain_anew` returns.
         so_far : callable, optional
 
@@ -108,17 +121,15 @@ class Bench:
         summary : dict
             For `finding`, `letters`, `use` and `learning` what `summarise` returns, or None where
             there was nothing to measure it by. `finding` also has the `marked_share` of an image
-            at which its IoU is taken, chosen on training images, and `learning` the `stages` of
-            replacing weights: the `share_of_layers` and the `mean` rank correlation.
+            at which its IoU is taken, chosen on training images, and `learning` the `stages`.
         """
-        stages, changes = learned
-        finding, marked_share = self._marked(explain, maps, self.findings)
-        letters, _ = self._marked(explain, maps, self.letters)
+        finding, marked_share = self._marked(maps, self.findings, anew.training_maps)
+        letters, _ = self._marked(maps, self.letters, maps[:0])
         groups: dict[str, Tables] = {
             "finding": finding,
             "letters": {kind: table[["heat_share"]] for kind, table in letters.items()},
             "use": self._used(maps, so_far),
-            "learning": {"own": changes},
+            "learning": {"own": anew.changes},
         }
         summary: dict[str, Any] = {}
         columns = []
@@ -131,27 +142,31 @@ class Bench:
             patients = self.sample["patient"][own.index]
             summary[group] = summarise(own, others, patients, self.seed)
             columns.append(own.add_prefix(f"{group}_") if group in ("finding", "letters") else own)
-        summary["learning"]["stages"] = stages
+        summary["learning"]["stages"] = anew.stages
         if finding:
             summary["finding"]["marked_share"] = marked_share
         return pd.concat(columns, axis=1).reindex(self.sample.index), summary
 
-    def _marked(self, explain: Explain, maps: Maps, region: Region) -> tuple[Tables, float | None]:
-        """Return how well maps mark a region, and what share of an image counts as marked."""
+    def _has(self, region: Region) -> NDArray[np.bool_]:
+        """Return which images have a region, none where too few have for a figure of it."""
         has = self.sample["path"].isin(list(region.masks)).to_numpy()
-        if has.sum() < _FEWEST:
+        return has & (has.sum() >= _FEWEST)
+
+    def _marked(
+        self, maps: Maps, region: Region, training_maps: Maps
+    ) -> tuple[Tables, float | None]:
+        """Return how well maps mark a region, and what share of an image counts as marked."""
+        has = self._has(region)
+        if not has.any():
             return {}, None
         rows = np.flatnonzero(has).tolist()
         masks = [region.masks[path] for path in self.sample["path"][has]]
         beside = maps_beside(maps.shape[1:], region.training_masks, self.seed)
         kinds: dict[str, MapOf] = {"own": maps.__getitem__, **beside}
         shares: dict[str, float] = {}
-        if count := len(region.training_images):
+        if count := len(training_maps):
             # Chosen for each kind of map by itself, and on training images.
-            network = next(iter(self.networks.values()))
-            images = np.stack(region.training_images)
-            own = evidence(explain, {0: network}, images, toward=1, seed=self.seed)
-            training = {"own": own.__getitem__, **beside}
+            training = {"own": training_maps.__getitem__, **beside}
             shares = {
                 kind: best_share(map(map_of, range(count)), region.training_masks[:count])
                 for kind, map_of in training.items()
@@ -191,11 +206,11 @@ class Bench:
             for number, (image, fold) in enumerate(zip(self.images, folds, strict=False))
         ]
 
-    def explain_anew(self, explain: Explain, maps: Maps, so_far: Progress | None = None) -> Learned:
-        """Return how maps change when the network forgets, and how still they hold else.
+    def explain_anew(self, explain: Explain, maps: Maps, so_far: Progress | None = None) -> Anew:
+        """Explain what a method's maps are measured by.
 
-        The first images are explained with weights replaced, on shuffled labels where there is a
-        network of them, and with a little noise on the image.
+        These are training images with findings, and the first images with weights replaced, by
+        the network of shuffled labels where there is one, and with a little noise on the image.
 
         Parameters
         ----------
@@ -203,16 +218,11 @@ class Bench:
             The method's function.
         maps : ndarray of shape (len(sample), h, w), float32
         so_far : callable, optional
-
-        Returns
-        -------
-        stages : list of dict
-            As in the summary of `measure`.
-        changes : DataFrame
-            A row an image, the columns `max_sensitivity`, `randomised` and `shuffled_labels`.
         """
+        training_images = self.findings.training_images if self._has(self.findings).any() else []
+        training_maps = maps[:0]
         maps, images = maps[:_EXPLAINED_AGAIN], self.images[:_EXPLAINED_AGAIN]
-        total = len(images) * (EXPLANATIONS + bool(self.shuffled))
+        total = len(training_images) + len(images) * (EXPLANATIONS + bool(self.shuffled))
         done = 0
 
         def counted(network: Network, some: NDArray[np.generic], **how: int) -> Maps:
@@ -223,6 +233,11 @@ class Bench:
                 so_far(done, total)
             return found
 
+        if len(training_images):
+            network = next(iter(self.networks.values()))
+            training_maps = evidence(
+                counted, {0: network}, np.stack(training_images), toward=1, seed=self.seed
+            )
         stages, in_the_end = self._randomised(counted, maps, images)
         columns = {
             "max_sensitivity": greatest_change(
@@ -233,7 +248,7 @@ class Bench:
         if self.shuffled:
             others = self._maps(counted, self.shuffled, images)
             columns["shuffled_labels"] = similarity(maps, others)
-        return stages, pd.DataFrame(columns)
+        return Anew(training_maps, stages, pd.DataFrame(columns))
 
     def _randomised(
         self, explain: Explain, maps: Maps, images: NDArray[np.uint8]

@@ -62,7 +62,7 @@ def letters_alone(network, images, *, toward, seed):
 def measured(bench: Bench, method) -> tuple[pd.DataFrame, dict]:
     maps, looked_at = bench.explain(method, lambda done, total: None)
     assert looked_at is None
-    return bench.measure(method, maps, bench.explain_anew(method, maps))
+    return bench.measure(maps, bench.explain_anew(method, maps))
 
 
 def test_a_perfect_map_is_best_by_every_measure(bench):
@@ -140,8 +140,7 @@ def test_each_fold_is_explained_by_its_own_network(images):
     for own, where in ((maps[::2], FINDING), (maps[1::2], LETTERS)):
         assert (own[:, region(where)] > 0).all()
         assert (own[:, ~region(where)] == 0).all()
-    learned = bench.explain_anew(gradient_times_image, maps)
-    table, _ = bench.measure(gradient_times_image, maps, learned)
+    table, _ = bench.measure(maps, bench.explain_anew(gradient_times_image, maps))
     assert (table["infidelity"] < 0.01).all()
 
 
