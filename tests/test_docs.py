@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ def test_the_plugin_guide_keeps_the_contract(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mura_their_net", raising=False)  # another test's
     from mura_their_net import mura_architectures
 
     (record,) = mura_architectures()
