@@ -56,14 +56,15 @@ def findings_region(
         Their paths; one that trains, as with folds, isn't taken for a training image.
     """
     boxes = read_boxes(manifest, FINDINGS)
+    with_boxes = boxes.keys() & set(explained)
     masks = {}
-    for path, radiograph in _readable(manifest, boxes.keys() & set(explained), readers):
+    for path, radiograph in _readable(manifest, with_boxes, readers):
         masks[path] = box_mask(boxes[path], radiograph.shape, square)
     masks = {path: mask for path, mask in masks.items() if mask.any()}  # not cut off
     if not masks:
         return Region()
     trains = manifest.table["path"][manifest.table["split"] == "train"]
-    others = [path for path in trains if path in boxes and path not in set(explained)]
+    others = [path for path in trains if path in boxes and path not in with_boxes]
     training_masks: list[NDArray[np.bool_]] = []
     training_images: list[NDArray[np.uint8]] = []
     rows = pd.Series(np.arange(len(prepared.table)), index=prepared.table["path"])
