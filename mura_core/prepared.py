@@ -1,14 +1,15 @@
 """Each image decoded once, into a memory map of uint8 squares that later work reads.
 
-A prepared set is a folder of the cache, named by a digest of what it was made from: the images'
-paths, file sizes and modification times, their split, and the size asked for. So a changed image
-makes a new set. It is made in a folder `<digest>.partial`, with a journal of the images already
-written, and renamed when whole: a killed preparation goes on where it stopped.
+A prepared set holds pixels and nothing else: labels, patients, body parts and splits are always
+those of the manifest that is given, joined to the pixels by path. It is a folder of the cache,
+named by a digest of what the pixels were made from: the data folder, the images' paths, and each
+file's size, inode and times, and the square asked for. A changed image makes a new set. It is made
+in a folder `<digest>.partial`, with a journal of the images already written, and renamed when
+complete: a killed preparation resumes where it stopped.
 
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
-- `images.csv`: the manifest's rows, one for each of the N images, in their order;
-- `left_out.csv`: `path` and `reason` of each image that could not be read;
-- `statistics.npz`: the mean and deviation image of the training images.
+- `images.csv`: the `path` of each of the N images, in their order, which is that of the paths;
+- `left_out.csv`: `path` and `reason` of each image that could not be read.
 """
 
 from __future__ import annotations
@@ -34,19 +35,29 @@ from mura_core.manifest import STUDY, Manifest
 from mura_core.progress import Progress
 from mura_core.radiographs import NO_READERS, Readers
 from mura_core.resizing import STANDARD_SQUARE, Square
-from mura_core.statistics import ImageStatistics, PixelStatistics, load_statistics
+from mura_core.statistics import ImageStatistics, PixelStatistics
 from mura_core.streaming import in_batches, stream_images, stream_statistics
 
-_FORMAT = 3  # raise it when the same images would give other pixels
+_FORMAT = 4  # raise it when the same images would give other pixels
 _HEADER_BYTES = 128
 _ROWS_AT_ONCE = 64  # of a memory map
-_AT_ONCE = 8  # images added to the sums, and written, at a time
+_AT_ONCE = 8  # images written at a time
 _JOURNAL_EVERY = 128  # of these batches, whose work a killed preparation can lose
 
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """A prepared set: `table` has one row for each of `images`, in their order."""
+    """Decoded images, and what the manifest says of them.
+
+    Attributes
+    ----------
+    folder : Path
+        The prepared set, in the cache.
+    table : DataFrame
+        The manifest's row of each of `images`, in their order.
+    left_out : DataFrame
+        `path` and `reason` of each image of the manifest that could not be read.
+    """
 
     folder: Path
     table: pd.DataFrame
@@ -65,10 +76,10 @@ class PreparedImages:
         DataError
             There are not two training images.
         """
-        path = self.folder / "statistics.npz"
-        if not path.is_file():
+        rows = np.flatnonzero(self.table["split"] == "train")
+        if len(rows) < 2:
             raise DataError("the data has fewer than 2 readable training images")
-        return load_statistics(path)
+        return statistics_of(self.images, rows)
 
     def studies_without_images(self, manifest: Manifest) -> list[str]:
         """Return the studies of `manifest` of which no image could be read."""
@@ -106,6 +117,7 @@ def prepare(
     DataError
         No image can be read.
     """
+    manifest = Manifest(manifest.folder, manifest.table.sort_values("path", ignore_index=True))
     folder = cache_folder / "prepared" / _digest(manifest, square, readers)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
@@ -114,7 +126,7 @@ def prepare(
             partial.mkdir(exist_ok=True)
             _write(partial, manifest, square, readers, threads, progress)
             partial.rename(folder)
-    return _open(folder)
+    return _open(folder, manifest.table)
 
 
 def training_statistics(
@@ -145,8 +157,9 @@ def training_statistics(
     """
     folder = cache_folder / "statistics"
     folder.mkdir(parents=True, exist_ok=True)
+    manifest = manifest.of(split="train")
     digest = _digest(manifest, square, readers)
-    paths = manifest.table["path"][manifest.table["split"] == "train"]
+    paths = manifest.table["path"]
     sources = [os.path.join(manifest.folder, path) for path in paths]  # noqa: PTH118
     errors: list[RadiographError] = []
     sums = stream_statistics(
@@ -195,23 +208,28 @@ def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
             yield int(run[0]), int(run[-1]) + 1
 
 
-def _open(folder: Path) -> PreparedImages:
-    text = dict.fromkeys(("path", "body_part", "patient", "study", "split"), "str")
-    table = pd.read_csv(folder / "images.csv", dtype=text | {"label": "int8"}, na_filter=False)
+def _open(folder: Path, table: pd.DataFrame) -> PreparedImages:
+    paths = pd.read_csv(folder / "images.csv", dtype="str", na_filter=False)["path"]
     left_out = pd.read_csv(folder / "left_out.csv", dtype="str", na_filter=False)
-    return PreparedImages(folder, table, left_out)
+    return PreparedImages(folder, table.set_index("path").loc[paths].reset_index(), left_out)
 
 
 def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
-    digest = hashlib.sha256(f"{_FORMAT} {square} {sorted(readers)}".encode())
-    folder = str(manifest.folder)
-    for path, split in zip(manifest.table["path"], manifest.table["split"], strict=True):
+    """Return a name for the pixels of some images: two sets of the same name have the same pixels.
+
+    The inode and the time of the last change of status tell apart files whose size and modification
+    time were copied along.
+    """
+    reading = sorted((suffix, getattr(read, "__module__", "")) for suffix, read in readers.items())
+    folder = str(manifest.folder.resolve())
+    digest = hashlib.sha256(f"{_FORMAT} {square} {reading} {folder}".encode())
+    for path in manifest.table["path"]:
         try:
             status = os.stat(os.path.join(folder, path))  # noqa: PTH116, PTH118 - a Path costs more
-            made = f"{status.st_size} {status.st_mtime_ns}"
+            made = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
         except OSError:
-            made = "missing"
-        digest.update(f"\n{path}\0{split}\0{made}".encode())
+            made = None
+        digest.update(f"\n{path}\0{made}".encode())
     return digest.hexdigest()[:32]
 
 
@@ -223,30 +241,23 @@ def _write(
     threads: int | None,
     progress: Progress | None,
 ) -> None:
-    trains = (manifest.table["split"] == "train").to_numpy()
     total = len(manifest.table)
-    sums = ImageStatistics()
     with (
         (folder / "images.npy").open("a+b") as images,
         (folder / "journal.jsonl").open("a+", encoding="utf-8") as journal,
     ):
         reasons = _resume(images, journal, square.size)
-        _add_written(images, reasons, trains, square.size, sums)
         paths = manifest.table["path"].iloc[len(reasons) :]
         sources = (os.path.join(manifest.folder, path) for path in paths)  # noqa: PTH118 - fast
         results = stream_images(sources, square, readers=readers, threads=threads)
         journalled = len(reasons)
         for step, batch in enumerate(in_batches(results, _AT_ONCE), start=1):
             readable = [image for image in batch if not isinstance(image, RadiographError)]
-            train = trains[len(reasons) : len(reasons) + len(batch)]
             reasons += [
                 result.reason if isinstance(result, RadiographError) else None for result in batch
             ]
             if readable:
-                pixels = np.stack(readable)  # all uint8, as squares are
-                images.write(pixels.data)
-                kept = [reason is None for reason in reasons[-len(batch) :]]
-                _add(sums, pixels, train[kept])  # type: ignore[arg-type]
+                images.write(np.stack(readable).data)  # all uint8, as squares are
             if step % _JOURNAL_EVERY == 0 or len(reasons) == total:
                 # The journal may only name images that are on the disk.
                 _to_disk(images)
@@ -255,7 +266,7 @@ def _write(
                 journalled = len(reasons)
             if progress:
                 progress(len(reasons), total)
-    _finish(folder, manifest, reasons, square.size, sums)
+    _finish(folder, manifest, reasons, square.size)
 
 
 def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | None]:
@@ -271,34 +282,11 @@ def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | None]:
     return reasons
 
 
-def _add_written(
-    images: IO[bytes],
-    reasons: list[str | None],
-    trains: NDArray[np.bool_],
-    size: int,
-    sums: ImageStatistics,
-) -> None:
-    images.seek(_HEADER_BYTES)
-    written = (train for reason, train in zip(reasons, trains, strict=False) if reason is None)
-    for train in in_batches(written, _AT_ONCE):
-        content = images.read(len(train) * size * size)
-        _add(sums, np.frombuffer(content, np.uint8).reshape(-1, size, size), np.array(train))
-    images.seek(0, os.SEEK_END)
-
-
-def _add(sums: ImageStatistics, images: NDArray[np.uint8], train: NDArray[np.bool_]) -> None:
-    if train.all():
-        sums.update_all(images)
-    elif train.any():
-        sums.update_all(images[train])
-
-
 def _finish(
     folder: Path,
     manifest: Manifest,
     reasons: list[str | None],
     size: int,
-    sums: ImageStatistics,
 ) -> None:
     reason = pd.Series(reasons, index=manifest.table.index, dtype="object")
     left_out = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
@@ -309,10 +297,8 @@ def _finish(
             f"none of the {len(left_out)} images can be read; the first: {first['path']}"
             f" {first['reason']}"
         )
-    write_csv(folder / "images.csv", table)
+    write_csv(folder / "images.csv", table[["path"]])
     write_csv(folder / "left_out.csv", left_out)
-    if sums.count >= 2:
-        sums.result().save(folder / "statistics.npz")
     with (folder / "images.npy").open("r+b") as images:
         images.write(_npy_header(len(table), size))
         _to_disk(images)

@@ -1,5 +1,6 @@
 """The memory map: right, resumable, never stale, and as large as the disk, not the memory."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 from child_memory import PEAK_KIBIBYTES
 from data_sets import write_image, write_mura
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mura_core.errors import DataError
 from mura_core.manifest import Manifest, read_manifest
@@ -166,3 +169,81 @@ def test_peak_memory_does_not_grow_with_the_number_of_images(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks[count] = int(done.stdout) / 1024
     assert peaks[5000] - peaks[500] < 20, peaks  # MiB; the larger map alone has 239 MiB
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_prepared_set_answers_for_pixels_alone(tmp_path_factory, data):
+    # Whatever a corrected CSV says anew (labels, patients, splits, other rows, another order) is
+    # what the table says; the pixels are those of the paths.
+    folder = tmp_path_factory.mktemp("set")
+    names = [f"{number}.png" for number in range(6)]
+    for number, name in enumerate(names):
+        write_image(folder / name, np.full((5, 5), 40 * number, np.uint8))
+    for _ in range(3):
+        rows = [
+            (name, *data.draw(st.tuples(*map(st.sampled_from, (["HAND", "LEG"], "pq", "st")))))
+            for name in data.draw(st.permutations(names))[: data.draw(st.integers(2, 6))]
+        ]
+        table = pd.DataFrame(rows, columns=["path", "body_part", "patient", "study"])
+        table["label"] = data.draw(st.lists(st.sampled_from([0, 1]), min_size=6))[: len(table)]
+        table["split"] = np.where(
+            table["patient"] == data.draw(st.sampled_from("pq")), "train", "valid"
+        )
+        prepared = prepare(Manifest(folder, table), folder / "cache", square=Square(4))
+        said = prepared.table.sort_values("path").to_dict("records")
+        assert said == table.sort_values("path").to_dict("records")
+        for row, path in enumerate(prepared.table["path"]):
+            assert (prepared.images[row] == 40 * names.index(path)).all()
+
+
+def test_corrected_labels_and_splits_reuse_the_pixels(own_mura: Path, tmp_path):
+    manifest = read_manifest(own_mura)
+    first = prepare(manifest, tmp_path, square=Square(8))
+    other = {"train": "valid", "valid": "train"}
+    corrected = manifest.table.assign(
+        label=1 - manifest.table["label"], split=manifest.table["split"].map(other)
+    )
+    decoded = []
+    second = prepare(
+        Manifest(manifest.folder, corrected.iloc[::-1]),
+        tmp_path,
+        square=Square(8),
+        progress=lambda *_: decoded.append(1),
+    )
+    assert second.folder == first.folder
+    assert not decoded
+    assert (second.table["label"] == 1 - first.table["label"]).all()
+    assert second.statistics().count == (first.table["split"] == "valid").sum()
+
+
+def test_a_file_replaced_with_its_size_and_times_kept_is_read_anew(own_mura: Path, tmp_path):
+    manifest = read_manifest(own_mura)
+    image = manifest.folder / manifest.table["path"].iloc[0]
+    prepare(manifest, tmp_path, square=Square(8))
+    before = image.stat()
+    content = bytearray(image.read_bytes())
+    image.unlink()
+    other = manifest.folder / manifest.table["path"].iloc[1]
+    image.write_bytes(other.read_bytes()[: len(content)].ljust(len(content), b"\0"))
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    again = prepare(manifest, tmp_path, square=Square(8))
+    # What replaced it is no whole PNG, or another picture: in no case the pixels of before.
+    row = np.flatnonzero(again.table["path"] == manifest.table["path"].iloc[0])
+    assert (
+        len(row) == 0 or (again.images[row[0]] == resize(read_radiograph(other), Square(8))).all()
+    )
+
+
+def test_two_folders_alike_but_for_their_pixels_are_two_sets(tmp_path):
+    table = pd.DataFrame(
+        [("a.png", "HAND", "p", "s", 1, "train")],
+        columns=["path", "body_part", "patient", "study", "label", "split"],
+    )
+    for level in (10, 200):
+        folder = tmp_path / str(level)
+        folder.mkdir()
+        write_image(folder / "a.png", np.full((5, 5), level, np.uint8))
+        os.utime(folder / "a.png", ns=(1, 1))
+        prepared = prepare(Manifest(folder, table), tmp_path / "cache", square=Square(4))
+        assert (prepared.images == level).all()
