@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.bootstrap import DRAWS, draw_patients, interval
+from mura_core.bootstrap import DRAWS, LEAST_PATIENTS, draw_patients, interval
 from mura_core.localisation import Masks
 
 Map: TypeAlias = NDArray[np.float32]
@@ -66,19 +66,26 @@ def summarise(
     -------
     dict
         `count`, `patients`, and of each measure `mean`, `interval` (95 %), and `beside`: of each
-        other table the `mean`, and the `interval` of the difference, own less other.
+        other table the `mean`, and the `interval` of the difference, own less other. A measure that
+        is defined (not NaN) for fewer than 8 patients is None.
     """
     patient, _ = pd.factorize(patients)
     weights = draw_patients(int(patient.max()) + 1, DRAWS, seed)[:, patient]
 
     def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
-        return interval(weights @ values / weights.sum(axis=1))
+        defined = np.isfinite(values)
+        drawn = weights[:, defined]
+        with np.errstate(invalid="ignore"):  # a draw may hold no image that is defined
+            return interval(drawn @ values[defined] / drawn.sum(axis=1))
 
     summary: dict[str, Any] = {"count": len(own), "patients": int(patient.max()) + 1}
     for name in own:
         values = own[name].to_numpy(np.float64)
+        if len(np.unique(patient[np.isfinite(values)])) < LEAST_PATIENTS:
+            summary[str(name)] = None
+            continue
         summary[str(name)] = {
-            "mean": float(values.mean()),
+            "mean": float(np.nanmean(values)),
             "interval": mean_interval(values),
             "beside": {
                 other: {
@@ -92,7 +99,7 @@ def summarise(
 
 
 def not_beaten(measure: Mapping[str, Any], better: int) -> list[str]:
-    """Return beside which maps that don't look a measure isn't better for sure.
+    """Return the image-independent maps that a measure isn't significantly better than.
 
     Parameters
     ----------

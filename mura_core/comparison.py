@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.bootstrap import DRAWS, bootstrap, interval
+from mura_core.collapse import one_answer
 from mura_core.errors import DataError
 from mura_core.metrics import FIGURES, LEVELS, Floats, Sample, at_level, sample_of, selections
 from mura_core.operating_point import Judgement
@@ -44,6 +45,7 @@ def compare(
         The runs judged other images, or by other labels.
     """
     _refuse_other_images(first.predictions, second.predictions)
+    refused = one_answer(first.predictions) or one_answer(second.predictions)
     rows = []
     for level in LEVELS:
         both = [at_level(judgement.predictions, level) for judgement in (first, second)]
@@ -58,7 +60,7 @@ def compare(
                     "abnormal": int(sample.labels.sum()),
                     "patients": sample.patient_count,
                 }
-                | _difference(sample, other_sample, seed, draws)
+                | _difference(sample, other_sample, seed, draws, refused)
             )
     return rows
 
@@ -123,9 +125,11 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> 
     return float(binomtest(first_alone, first_alone + second_alone).pvalue)
 
 
-def _difference(first: Sample, second: Sample, seed: int, draws: int) -> dict[str, Any]:
+def _difference(
+    first: Sample, second: Sample, seed: int, draws: int, refused: str | None
+) -> dict[str, Any]:
     nothing = {"figures": None, "delong": None, "mcnemar": None}
-    if not_given := first.no_ground():
+    if not_given := refused or first.no_ground():
         return nothing | {"not_given": not_given}
     numbers = [{name: row[0] for name, row in s.figures().items()} for s in (first, second)]
     drawn = bootstrap([first, second], seed=seed, draws=draws)

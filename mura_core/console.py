@@ -114,3 +114,13 @@ def comparison_as_text(row: Mapping[str, Any]) -> str:
         f" {row['mcnemar']:.3g}"
     )
     return f"{table.to_string(index=False)}\n{tests}"
+
+
+def restarts_in_words(restarts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence on each training that collapsed."""
+    sentences = []
+    for one in restarts:
+        fold = f", fold {one['fold']}" if one["fold"] else ""
+        where = f"from seed {one['seed']}{fold} collapsed in epoch {one['epoch']}"
+        sentences.append(f"The training {where}: {one['reason']}.")
+    return sentences

@@ -30,7 +30,7 @@ EXPLANATIONS = 1 + len(_STAGES) + _DRAWS
 def similarity(maps: Maps, others: Maps) -> NDArray[np.float64]:
     """Return how alike each pair of maps is: Spearman's rank correlation of their places, (N,).
 
-    One that is the same all over, such as an empty one, is like no other: 0.
+    NaN where one of the two is the same all over, such as an empty map: it has no ranks.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def similarity(maps: Maps, others: Maps) -> NDArray[np.float64]:
         [
             float(spearmanr(one.ravel(), other.ravel()).statistic)
             if np.ptp(one) > 0 and np.ptp(other) > 0
-            else 0.0
+            else np.nan
             for one, other in zip(maps, others, strict=True)
         ]
     )

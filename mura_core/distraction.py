@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.bootstrap import DRAWS, draw_patients, interval
+from mura_core.bootstrap import DRAWS, LEAST_PATIENTS, draw_patients, interval
 from mura_core.filling import fill
 from mura_core.metrics import Floats
 from mura_core.progress import Progress
@@ -134,7 +134,7 @@ def distraction(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
         `body_part` (the first is ALL), `count`, `patients`, how many verdicts it `flips`, the
         `mean_change` of the logit, `score`, its 95 % `interval`, `elsewhere` (the score of painting
         over other places), and `difference_interval`, that of the difference from it. None where
-        there is nothing to compute it from.
+        there is nothing to compute it from; no interval from fewer than 8 patients.
     """
     parts = [("ALL", table), *table.groupby("body_part")]
     return [_distraction(str(part), own, seed) for part, own in parts]
@@ -163,7 +163,7 @@ def _distraction(part: str, table: pd.DataFrame, seed: int) -> dict[str, Any]:
         row["mean_change"] = float(letters.mean())
         row["score"] = float(letters.sum() / total)
         row["elsewhere"] = float(elsewhere.sum() / total)
-    if total > 0 and len(patients) > 1:
+    if total > 0 and len(patients) >= LEAST_PATIENTS:
         weights = draw_patients(len(patients), DRAWS, seed)[:, patient]
         totals = weights @ whole
         with np.errstate(invalid="ignore"):  # a draw of images alone that look like nothing

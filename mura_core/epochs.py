@@ -14,15 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mura_core.collapse import TrainingCollapsed, collapse_reason, least_active_layer
 from mura_core.errors import DataError
 from mura_core.files import replacing, temporary_sibling, write_csv
 from mura_core.prediction import predict_logits
 from mura_core.progress import Progress
 from mura_core.recipe import Recipe
+from mura_core.run_folder import read_history
 
 # Called after each epoch with its number, the number of epochs, and its row of history.csv.
 EpochDone = Callable[[int, int, Mapping[str, float]], None]
 
+_WATCHED_FOR_COLLAPSE = 32  # training images of each label
 _PLATEAU_EPOCHS = 3
 _PLATEAU_FACTOR = 0.1  # Rajpurkar et al. 2017, section 3.1
 
@@ -38,7 +41,12 @@ class Follow(keras.callbacks.Callback):
         From raw images to logits; what is saved.
     images : ndarray of shape (N, H, W), uint8
     splits : mapping
-        The rows and the labels of `tune` and `valid`.
+        The rows and the labels of `train`, `tune` and `valid`.
+    recipe : Recipe
+    folder : Path
+        Where it saves.
+    seed : int
+        Of this training: `history.csv` keeps the epochs of earlier seeds, which collapsed.
     identity : str
         Tells the images of one training from those of another.
     """
@@ -55,11 +63,15 @@ class Follow(keras.callbacks.Callback):
         splits: Mapping[str, Rows],
         recipe: Recipe,
         folder: Path,
+        seed: int,
         identity: str,
     ) -> None:
         super().__init__()
         self._judged, self._images, self._splits = judged, images, splits
-        self._recipe, self._folder, self._identity = recipe, folder, identity
+        self._recipe, self._folder, self._identity = recipe, folder, f"{identity} {seed}"
+        self._seed = seed
+        self._earlier = [row for row in read_history(folder) if row["seed"] != seed]
+        self._sample = _of_both_labels(*splits["train"])
         self._history: list[dict[str, float]] = []
         self._optimizer: Any = None
         self._best = np.inf  # of the watched figure; less is better
@@ -121,16 +133,17 @@ class Follow(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Judge the model, decide what the recipe leaves to figures, and save."""
         seconds = time.perf_counter() - self._started
-        row = {"epoch": epoch + 1, **(logs or {})}
+        row: dict[str, Any] = {"seed": self._seed, "epoch": epoch + 1, **(logs or {})}
         for split, prefix in (("tune", "tune"), ("valid", "val")):
             row |= self._judge(prefix, *self._splits[split])
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))
         row["seconds"] = seconds
         row["images_per_second"] = self.images_an_epoch / seconds
         row["feed_images_per_second"] = self.feed_images_per_second
+        self._stop_if_collapsed(row)
         better = self._watch(row)
         self._history.append(row)
-        write_csv(self._folder / "history.csv", pd.DataFrame(self._history))
+        self._write_history()
         if better or self._recipe.keep == "last":
             save_model(self._judged, self._folder / "model.keras")
         # Last: what it says is done must be on the disk.
@@ -139,6 +152,25 @@ class Follow(keras.callbacks.Callback):
             self.epoch_done(epoch + 1, self.params["epochs"], row)
         if self._stops_early:
             self.model.stop_training = True
+
+    def _stop_if_collapsed(self, row: dict[str, Any]) -> None:
+        """Raise TrainingCollapsed where the network no longer tells training images apart."""
+        logits = predict_logits(self._judged, self._images, self._sample)
+        least_active = least_active_layer(self._judged, self._images[self._sample])
+        row["least_active_share"] = least_active.share if least_active else np.nan
+        row["least_active_layer"] = least_active.layer if least_active else ""
+        row["collapse"] = collapse_reason(logits, least_active, row["loss"]) or ""
+        if row["collapse"]:
+            # Nothing can be resumed from it. Its model is kept to be looked at.
+            (self._folder / "checkpoint.npz").unlink(missing_ok=True)
+            self._history.append(row)
+            self._write_history()
+            save_model(self._judged, self._folder / "model.keras")
+            raise TrainingCollapsed(row["epoch"], row["collapse"])
+
+    def _write_history(self) -> None:
+        rows = pd.DataFrame([*self._earlier, *self._history])
+        write_csv(self._folder / "history.csv", rows)
 
     def _watch(self, row: Mapping[str, float]) -> bool:
         """Compare the watched figure with the best so far; lower the rate on a plateau."""
@@ -165,9 +197,7 @@ class Follow(keras.callbacks.Callback):
             return {}
         logits = predict_logits(self._judged, self._images, rows).astype(np.float64)
         if not np.isfinite(logits).all():
-            raise DataError(
-                "the training diverged: its logits are not finite. Lower the learning rate."
-            )
+            return {f"{prefix}_loss": np.nan, f"{prefix}_auroc": np.nan}
         # Of a logit z: log(1 + exp(-z)) for an abnormal image, log(1 + exp(z)) for a normal one.
         losses = np.logaddexp(0, np.where(labels == 1, -logits, logits))
         both = len(np.unique(labels)) == 2
@@ -195,6 +225,16 @@ class Follow(keras.callbacks.Callback):
         }
         with replacing(self._folder / "checkpoint.npz", "wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+
+def _of_both_labels(rows: NDArray[np.intp], labels: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return some rows of each label, evenly spaced, label by label in turn."""
+    chosen = []
+    for label in (0, 1):
+        own = rows[labels == label]
+        places = np.linspace(0, len(own) - 1, min(len(own), _WATCHED_FOR_COLLAPSE)).astype(int)
+        chosen += list(zip(range(len(places)), own[places], strict=True))
+    return np.array([row for _, row in sorted(chosen)], np.intp)
 
 
 def save_model(model: keras.Model, path: Path) -> None:

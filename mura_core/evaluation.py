@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mura_core.bootstrap import DRAWS, bootstrap, interval
+from mura_core.collapse import one_answer
 from mura_core.metrics import (
     FIGURES,
     LEVELS,
@@ -50,12 +51,13 @@ def evaluate(
         `not_given`: why the figures are None, or None.
     """
     rows = []
+    refused = one_answer(predictions)
     for level in LEVELS:
         for part, units in selections(at_level(predictions, level)):
             sample = sample_of(units, level, points)
             rows.append(
                 {"level": level, "body_part": part, **counts_of(sample)}
-                | _figures(sample, _baselines(sample, units), seed, draws)
+                | _figures(sample, _baselines(sample, units), seed, draws, refused)
             )
     return rows
 
@@ -67,7 +69,8 @@ def evaluate_folds(predictions: pd.DataFrame, points: OperatingPoints) -> list[d
         units = at_level(predictions, level)
         for fold in sorted(units["fold"].unique()):
             sample = sample_of(units[units["fold"] == fold], level, points)
-            not_given = sample.no_ground()
+            own = predictions[predictions["fold"] == fold]
+            not_given = one_answer(own) or sample.no_ground()
             rows.append(
                 {"level": level, "fold": int(fold), **counts_of(sample)}
                 | (dict.fromkeys(FIGURES) if not_given else _numbers(sample.figures()))
@@ -114,8 +117,10 @@ def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
     }
 
 
-def _figures(sample: Sample, baselines: dict[str, Sample], seed: int, draws: int) -> dict[str, Any]:
-    not_given = sample.no_ground()
+def _figures(
+    sample: Sample, baselines: dict[str, Sample], seed: int, draws: int, refused: str | None
+) -> dict[str, Any]:
+    not_given = refused or sample.no_ground()
     if not_given:
         nothing = {"intervals": dict.fromkeys(FIGURES), "baselines": dict.fromkeys(BASELINES)}
         return dict.fromkeys(FIGURES) | nothing | {"not_given": not_given}

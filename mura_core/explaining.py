@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mura_core.collapse import SAME_ANSWER, collapsed_folds, gives_one_answer, one_answer
 from mura_core.data import open_data, plugin_readers, prepare_images, register_layers
 from mura_core.distraction import without_letters
 from mura_core.errors import DataError, UsageError
@@ -29,6 +30,7 @@ from mura_core.run_folder import (
     RunConfig,
     config_of,
     read_metrics,
+    refuse_other_pixels,
     training_folder,
     write_metrics,
 )
@@ -89,6 +91,14 @@ def explain(
         raise UsageError("the run's config names no explainer; name one: --explain gradcam")
     metrics = read_metrics(folder)
     judgement = judge_run(folder)
+    collapsed = one_answer(judgement.predictions)
+    judgement = _without_collapsed(judgement)
+    if judgement.predictions.empty:
+        write_metrics(folder, metrics | {"heatmaps": None})
+        log.warning("No heatmap is drawn, since %s.", collapsed)
+        return
+    if collapsed:
+        log.warning("Its images are not explained, since %s.", collapsed)
     sample = _sample(judgement, config.explain_images)
 
     from mura_core.devices import start_tensorflow
@@ -98,6 +108,7 @@ def explain(
     readers = plugin_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate)
     prepared = prepare_images(manifest, config, readers)
+    refuse_other_pixels(folder, prepared.folder.name)
     rows = _rows_of(prepared, sample["path"])
     register_layers(plugins)
     judged = judgement.predictions
@@ -105,10 +116,11 @@ def explain(
         letters, known = letters_region(
             manifest, judged["path"].tolist(), config.square, readers, so_far
         )
-    networks, shuffled = _networks(folder, config, judged["fold"].unique())
+    images = prepared.images[rows]
+    networks, shuffled = _networks(folder, config, judged["fold"].unique(), images)
     bench = Bench(
         sample,
-        prepared.images[rows],
+        images,
         networks,
         config.seed,
         findings=findings_region(manifest, sample["path"], prepared, config.square, readers),
@@ -137,10 +149,20 @@ def explain(
         log.info("- %s.", said["in_words"])
 
 
+def _without_collapsed(judgement: Judgement) -> Judgement:
+    """Return a judgement without the folds whose network gives every image the same answer."""
+    predictions = judgement.predictions
+    kept = ~predictions["fold"].isin(collapsed_folds(predictions))
+    return replace(judgement, predictions=predictions[kept])
+
+
 def _networks(
-    folder: Path, config: RunConfig, folds: Iterable[int]
+    folder: Path, config: RunConfig, folds: Iterable[int], images: NDArray[np.uint8]
 ) -> tuple[dict[int, Network], dict[int, Network]]:
-    """Return the network of each fold, and where there are such, that of shuffled labels."""
+    """Return the network of each fold, and where there are such, that of shuffled labels.
+
+    The latter are left out where they give every one of `images` the same answer.
+    """
     from mura_core.prediction import load_model
     from mura_plugins.network import Network
 
@@ -155,9 +177,11 @@ def _networks(
     networks = {fold: network(own / "model.keras") for fold, own in folders.items()}
     if not config.shuffled_labels:
         return networks, {}
-    return networks, {
-        fold: network(own / "shuffled" / "model.keras") for fold, own in folders.items()
-    }
+    shuffled = {fold: network(own / "shuffled" / "model.keras") for fold, own in folders.items()}
+    if any(gives_one_answer(one.logits(images)) for one in shuffled.values()):
+        log.warning("Maps aren't compared with those of shuffled labels: on these %s.", SAME_ANSWER)
+        shuffled = {}
+    return networks, shuffled
 
 
 def _explain_by(

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mura_core.collapse import SAME_ANSWER, TrainingCollapsed
 from mura_core.errors import DataError
 from mura_core.files import write_csv
+from mura_core.manifest import COLUMNS
 from mura_core.prepared import PreparedImages, statistics_of
 from mura_core.progress import progress
-from mura_core.run_folder import RunConfig, read_predictions, training_folder
+from mura_core.run_folder import (
+    RunConfig,
+    read_history,
+    read_predictions,
+    refuse_other_data,
+    training_folder,
+)
 from mura_core.splits import Training
 from mura_core.statistics import load_statistics
 
@@ -30,6 +38,8 @@ if TYPE_CHECKING:
     from mura_core.statistics import PixelStatistics
 
 log = logging.getLogger("mura")
+
+RESTARTS = 2  # of a training that collapsed, each from the next seed
 
 
 def train_each(
@@ -97,7 +107,7 @@ def _train(
 ) -> None:
     table = training.table
     split = table["split"]
-    write_csv(folder / "splits.csv", table[["path", "patient", "split"]])
+    write_csv(folder / "splits.csv", table[COLUMNS])
     seen = np.flatnonzero(split.isin(["train", "tune"]))
     statistics = statistics_of(prepared.images, seen)
     statistics.save(folder / "statistics.npz")
@@ -136,8 +146,16 @@ def _fit(
     *,
     on: str = "",
 ) -> keras.Model:
+    """Return a trained network, from the first seed whose training doesn't collapse.
+
+    Raises
+    ------
+    DataError
+        No training gave finite logits, or the first collapsed and the run doesn't restart.
+    """
     import keras
 
+    from mura_core.prediction import load_model
     from mura_core.training import fit, report_class_weights
 
     table = training.table
@@ -150,23 +168,39 @@ def _fit(
         "Training %s%s for %d epochs on %d device(s)",
         config.model, on, config.epochs, strategy.num_replicas_in_sync,
     )  # fmt: skip
-    # First weights and order don't depend on what was trained before, nor on the labels.
-    seed = config.seed + training.fold
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
-    with progress(f"Training{on}", "steps") as step_done:
-        return fit(
-            lambda: build(statistics if config.standardise else None),
-            prepared.images,
-            table,
-            config.recipe,
-            class_weights=class_weights,
-            seed=seed,
-            strategy=strategy,
-            folder=folder,
-            step_done=step_done,
-            epoch_done=partial(_say_epoch, on),
-        )
+    collapsed = [row["collapse"] for row in read_history(folder) if row["collapse"]]
+    for attempt in range(len(collapsed), RESTARTS + 1):
+        # First weights and order don't depend on what was trained before, nor on the labels.
+        seed = config.seed + training.fold + attempt
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        try:
+            with progress(f"Training{on}", "steps") as step_done:
+                return fit(
+                    lambda: build(statistics if config.standardise else None),
+                    prepared.images,
+                    table,
+                    config.recipe,
+                    class_weights=class_weights,
+                    seed=seed,
+                    strategy=strategy,
+                    folder=folder,
+                    pixels=prepared.folder.name,
+                    step_done=step_done,
+                    epoch_done=partial(_say_epoch, on),
+                )
+        except TrainingCollapsed as collapse:
+            if not config.restart:
+                raise
+            collapsed.append(collapse.reason)
+            log.warning(
+                "Seed %d, %s.%s", seed, collapse,
+                f" Training starts again from seed {seed + 1}." if attempt < RESTARTS else "",
+            )  # fmt: skip
+    if SAME_ANSWER not in collapsed[-1]:
+        raise DataError(f"{collapsed[-1]}, from {len(collapsed)} seeds: lower --learning-rate")
+    log.warning("Trained from %d seeds, and %s.", len(collapsed), SAME_ANSWER)
+    return load_model(folder / "model.keras")
 
 
 def _predict(
@@ -191,11 +225,7 @@ def _predict(
 def _is_finished(training: Training, folder: Path) -> bool:
     if not (folder / "predictions.csv").is_file():
         return False
-    judged = training.table["path"][training.table["split"] == "valid"]
-    if read_predictions(folder)["path"].tolist() != judged.tolist():
-        raise DataError(
-            f"{folder}: was trained on other images: the data has changed since; begin a new run"
-        )
+    refuse_other_data(folder, training.table)
     return True
 
 
@@ -211,7 +241,7 @@ def _gather(trainings: list[Training], folder: Path) -> None:
     )
     table = trainings[0].table.assign(fold=fold)
     table["split"] = np.where(table["fold"] > 0, "train", "unused")
-    write_csv(folder / "splits.csv", table[["path", "patient", "split", "fold"]])
+    write_csv(folder / "splits.csv", table[[*COLUMNS, "fold"]])
     predictions = pd.concat([read_predictions(own) for own in folders.values()])
     order = predictions.set_index("path").loc[table["path"][table["fold"] > 0]].reset_index()
     write_csv(folder / "predictions.csv", order)

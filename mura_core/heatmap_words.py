@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mura_core.beside import not_beaten
+from mura_core.bootstrap import LEAST_PATIENTS
 
 # How alike maps may be, by rank, to those of an untrained network.
 _STILL_ALIKE = 0.5
+_LEAST_FOR_PERCENTAGES = 20  # images; of fewer, their number is given
 
 # The maps that don't look at the image.
 BESIDE = {"random": "a random map", "centre": "the centre", "average_box": "the average box"}
@@ -38,18 +40,27 @@ def measures_to_read(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"says": says, "better": better, "count": summary[group]["count"], **summary[group][name]}
         for (group, name), (says, better) in _MEASURES.items()
-        if summary[group] and name in summary[group]
+        if summary[group] and summary[group].get(name)
     ]
 
 
 def method_in_words(name: str, summary: Mapping[str, Any]) -> str:
-    """Return one sentence: what a method's maps are worth, as far as it was measured."""
-    clauses = []
-    if finding := summary["finding"]:
-        clauses.append(_finding_in_words(finding))
-    clauses += [_use_in_words(summary["use"]), _learning_in_words(summary["learning"])]
-    if letters := summary["letters"]:
-        clauses.append(_letters_in_words(letters))
+    """Return one sentence: what a method's maps are worth, as far as it was measured.
+
+    Nothing is said of a measure that too few patients were measured by for an interval.
+    """
+    clauses = [
+        in_words(summary[group])
+        for group, measure, in_words in (
+            ("finding", "pointing", _finding_in_words),
+            ("use", "deletion", _use_in_words),
+            ("learning", "randomised", _learning_in_words),
+            ("letters", "heat_share", _letters_in_words),
+        )
+        if summary[group] and summary[group].get(measure)
+    ]
+    if not clauses:
+        return f"{name}: explained for fewer than {LEAST_PATIENTS} patients, too few to measure it"
     return f"{name}: {'; '.join(clauses)}"
 
 
@@ -70,8 +81,10 @@ def distraction_in_words(rows: Sequence[Mapping[str, Any]], *, known: bool) -> s
     images = f"in {whole['count']} images with letters ({source})"
     if whole["score"] is None:
         return f"The network doesn't tell images from nothing, {images}"
-    low, _ = whole["difference_interval"] or (0.0, 0.0)
-    more = "more than" if low > 0 else "no more than"
+    if whole["interval"] is None or whole["difference_interval"] is None:
+        return f"Too few images have letters to say what the network makes of them: {images}"
+    low, _ = whole["difference_interval"]
+    more = "more than" if low > 0 else "not significantly more than"
     return (
         f"Of the network's evidence {whole['score']:.1%} is letters"
         f"{_range(whole['interval'], form='.1%')}"
@@ -81,10 +94,16 @@ def distraction_in_words(rows: Sequence[Mapping[str, Any]], *, known: bool) -> s
 
 
 def _finding_in_words(finding: Mapping[str, Any]) -> str:
-    pointing = finding["pointing"]
+    pointing, count = finding["pointing"], finding["count"]
+    if count >= _LEAST_FOR_PERCENTAGES:
+        share = f"{pointing['mean']:.0%} of {count} images"
+        return (
+            f"it marks the finding in {share}"
+            f"{_range(pointing['interval'], _beside(pointing, '.0%'))}, {_verdict(pointing, 1)}"
+        )
     return (
-        f"it marks the finding in {pointing['mean']:.0%} of {finding['count']} images"
-        f"{_range(pointing['interval'], _beside(pointing, '.0%'))}, {_verdict(pointing, 1)}"
+        f"it marks the finding in {pointing['mean'] * count:.0f} of {count} images,"
+        f" {_verdict(pointing, 1)}"
     )
 
 
@@ -101,7 +120,7 @@ def _learning_in_words(learning: Mapping[str, Any]) -> str:
     _, high = randomised["interval"] or (0.0, 1.0)
     verb = "depend on what was learned" if high < _STILL_ALIKE else "may show the image alone"
     alike = f"to those of an untrained network {randomised['mean']:.2f}"
-    if "shuffled_labels" in learning:
+    if learning.get("shuffled_labels"):
         alike += f", of one trained on shuffled labels {learning['shuffled_labels']['mean']:.2f}"
     return f"its maps {verb} (rank correlation {alike})"
 
@@ -118,12 +137,14 @@ def _letters_in_words(letters: Mapping[str, Any]) -> str:
 
 
 def _verdict(measure: Mapping[str, Any], better: int) -> str:
-    """Return which of the maps that don't look it doesn't beat for sure."""
+    """Return which of the image-independent maps it isn't significantly better than."""
+    if any(other["interval"] is None for other in measure["beside"].values()):
+        return "too few images to compare it"
     unbeaten = not_beaten(measure, better)
     if not unbeaten:
         return "better than maps that don't look at the image"
     *others, last = (BESIDE[name] for name in unbeaten)
-    return f"no better than {', '.join(others)}{' or ' if others else ''}{last}"
+    return f"not significantly better than {', '.join(others)}{' or ' if others else ''}{last}"
 
 
 def _beside(measure: Mapping[str, Any], form: str) -> str:

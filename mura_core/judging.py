@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 
 from mura_core.bootstrap import CONFIDENCE, DRAWS
+from mura_core.collapse import SAME_ANSWER, collapsed_folds
 from mura_core.comparison import compare as compare_judgements
 from mura_core.console import (
     comparison_as_text,
     figures_as_text,
     folds_as_text,
     how_called,
+    restarts_in_words,
     verdicts,
 )
 from mura_core.data import open_data, plugin_readers
@@ -28,7 +30,14 @@ from mura_core.heatmap_words import distraction_in_words
 from mura_core.metrics import FIGURES
 from mura_core.mistakes import draw_mistakes, mistakes_of
 from mura_core.operating_point import Judgement, judge_run, settings_of
-from mura_core.run_folder import PHANTOMS, RunConfig, config_of, read_metrics, write_metrics
+from mura_core.run_folder import (
+    PHANTOMS,
+    RunConfig,
+    config_of,
+    read_metrics,
+    restarts_of,
+    write_metrics,
+)
 from mura_plugins.manager import load_plugins
 
 log = logging.getLogger("mura")
@@ -70,6 +79,7 @@ def evaluate(
         "figures": rows,
         "folds": [],
         "over_folds": [],
+        "restarts": restarts_of(folder),
         "heatmaps": None,
     }
     if config.validate == "kfold":
@@ -172,6 +182,8 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
+    for sentence in restarts_in_words(metrics["restarts"]):
+        log.info(sentence)
     rows, folds = metrics["figures"], {row["level"]: row for row in metrics["over_folds"]}
     of_phantoms = " of phantoms" if phantoms else ""
     said: dict[Any, str] = {}
@@ -209,10 +221,16 @@ def _points(chosen: list[dict[str, Any]], level: str) -> list[float]:
 
 
 def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> None:
-    mistakes = mistakes_of(judgement.predictions, judgement.points)
+    judged = judgement.predictions
+    judged = judged[~judged["fold"].isin(collapsed_folds(judged))]
+    mistakes = mistakes_of(judged, judgement.points)
     write_csv(folder / "errors.csv", mistakes)
+    if judged.empty:
+        log.warning("No errors are listed, since %s.", SAME_ANSWER)
+        return
     try:
         manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+        _warn_of_corrections(manifest.table, judgement.predictions)
         readers = plugin_readers(load_plugins())
         sheets = list(draw_mistakes(mistakes, manifest.folder, folder, readers))
     except DataError as error:
@@ -220,6 +238,19 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         return
     log.info(
         "\n%d of %d images were called wrong: errors.csv%s",
-        len(mistakes), len(judgement.predictions),
+        len(mistakes), len(judged),
         f"; the surest of each body part: {folder / 'errors'}" if sheets else "",
     )  # fmt: skip
+
+
+def _warn_of_corrections(today: pd.DataFrame, judged: pd.DataFrame) -> None:
+    """Warn where the data has been corrected since the run, whose figures are by the old labels."""
+    columns = ["body_part", "patient", "study", "label"]
+    both = judged.merge(today, on="path", suffixes=("", "_today"))
+    corrected = [name for name in columns if (both[name] != both[f"{name}_today"]).any()]
+    if corrected:
+        log.warning(
+            "The data has been corrected since this run was trained (%s): its figures are by what"
+            " the data said then. Train again to use today's.",
+            ", ".join(corrected),
+        )

@@ -23,7 +23,7 @@ from mura_plugins.network import Network
 # Only the first images are measured by what takes hundreds of predictions each, or explaining
 # each a dozen times.
 _PROBED = 48
-_EXPLAINED_AGAIN = 8
+_EXPLAINED_AGAIN = 12
 _FEWEST = 2  # images with a region, for a figure of it
 
 Maps: TypeAlias = NDArray[np.float32]
@@ -266,6 +266,8 @@ class Bench:
             for share, others in changed.items():
                 alike.setdefault(share, np.empty(len(images)))[own] = similarity(maps[own], others)
         stages = [
-            {"share_of_layers": share, "mean": float(each.mean())} for share, each in alike.items()
+            {"share_of_layers": share, "mean": float(np.nanmean(each))}
+            for share, each in alike.items()
+            if np.isfinite(each).any()
         ]
         return stages, alike[1.0]

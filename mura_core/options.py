@@ -150,12 +150,12 @@ training_options = options(
     _fit_option,
     click.option("--epochs", type=_positive, default=10, help="Passes over the training images."),
     click.option(
-        "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, help="Of Adam."
+        "--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-3, help="Of Adam."
     ),
     click.option(
         "--schedule",
         type=click.Choice(["constant", "cosine", "plateau"]),
-        default="constant",
+        default="cosine",
         help="Of the learning rate: cosine falls to 0; plateau divides by 10 after 3 bad epochs.",
     ),
     click.option(
@@ -171,6 +171,22 @@ training_options = options(
         type=click.FloatRange(0, 1, max_open=True),
         default=0.0,
         help="Train towards labels this much nearer to one half, of 0 and 1.",
+    ),
+    click.option(
+        "--gradient-centralisation/--no-gradient-centralisation",
+        default=True,
+        help="Take the mean off each unit's kernel gradient, which keeps units from dying.",
+    ),
+    click.option(
+        "--zero-logit/--no-zero-logit",
+        default=True,
+        help="Start the weights of the final dense layer, if it is named logit, at zero.",
+    ),
+    click.option(
+        "--restart/--no-restart",
+        default=True,
+        help="Train again from the next seed, at most twice, if the network collapses: gives"
+        " every image the same answer; or fail.",
     ),
     click.option(
         "--augment",

@@ -32,6 +32,11 @@ class Recipe:
         Of AdamW (Loshchilov and Hutter 2019); biases and normalisation are left out of it.
     label_smoothing : float
         Moves the labels 0 and 1 towards one half by half of this.
+    gradient_centralisation : bool
+        Take the mean over a unit's inputs off the gradient of its kernel (Yong et al. 2020).
+    zero_logit : bool
+        Start the kernel of the final dense layer, if it is named `logit`, at zero: the layers
+        before it don't move until it tells images apart.
     augment : tuple of str
         Of `mura_core.augmentation.KINDS`.
     keep : {"last", "best"}
@@ -52,12 +57,14 @@ class Recipe:
 
     epochs: int = 10
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     accumulate: int = 1
-    schedule: Schedule = "constant"
+    schedule: Schedule = "cosine"
     warm_up: float = 1.0
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    gradient_centralisation: bool = True
+    zero_logit: bool = True
     augment: tuple[str, ...] = ()
     keep: Keep = "last"
     early_stopping: int = 0
@@ -75,7 +82,16 @@ class Recipe:
 # Options of a run, by the name of `--recipe`; docs/training.md says what each reaches.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # As its code had it; the other defaults are the report's already.
-    "report2019": {"model": "conv4", "resize": "linear", "fit": "stretch", "epochs": 10},
+    "report2019": {
+        "model": "conv4",
+        "resize": "linear",
+        "fit": "stretch",
+        "epochs": 10,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "gradient_centralisation": False,
+        "zero_logit": False,
+    },
     # Half an hour of one core for some 1,800 images.
     "half-hour": {
         "model": "resnet18",

@@ -36,6 +36,7 @@ from mura_core.run_folder import (
     RunConfig,
     config_of,
     make_run_folder,
+    refuse_other_pixels,
     write_config,
     write_environment,
 )
@@ -112,7 +113,10 @@ def train(
         make_run_folder(folder)
         write_config(folder / "config.yaml", config)
     prepared = prepare_images(manifest, config, plugin_readers(plugins))
-    write_environment(folder / "environment.json")
+    pixels = prepared.folder.name
+    if resume:
+        refuse_other_pixels(folder, pixels)
+    write_environment(folder / "environment.json", pixels)
     write_csv(folder / "counts.csv", count(prepared.table))
     write_csv(folder / "left_out.csv", prepared.left_out)
     divided = trainings(

@@ -23,6 +23,7 @@ import yaml
 
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
+from mura_core.manifest import COLUMNS
 from mura_core.recipe import Recipe
 from mura_core.resizing import Fit, Method, Square
 
@@ -47,6 +48,7 @@ class RunConfig(Recipe):
     false_positive_bias: float = 0.0
     seed: int = 2019
     deterministic: bool = False
+    restart: bool = True
     shuffled_labels: bool = False
     devices: str = "all"
     validate: str = "split"
@@ -188,6 +190,62 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
     return predictions
 
 
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a training's `history.csv`, none where there is no such file."""
+    path = folder / "history.csv"
+    if not path.is_file():
+        return []
+    table = pd.read_csv(path, dtype={"collapse": "str", "least_active_layer": "str"})
+    names = ["collapse", "least_active_layer"]
+    if not {"seed", *names} <= set(table):
+        raise DataError(f"{path}: is of an older version, which can't be resumed; start a new run")
+    return table.fillna(dict.fromkeys(names, "")).to_dict("records")  # type: ignore[return-value]
+
+
+def restarts_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the trainings of a run that collapsed, as its `history.csv` has them.
+
+    Returns
+    -------
+    list of dict
+        `fold` (0 without folds), `seed`, `epoch` and `reason`.
+    """
+    return [
+        {
+            "fold": int(row.get("fold", 0)),
+            "seed": int(row["seed"]),
+            "epoch": int(row["epoch"]),
+            "reason": row["collapse"],
+        }
+        for row in read_history(folder)
+        if row["collapse"]
+    ]
+
+
+def refuse_other_data(folder: Path, table: pd.DataFrame) -> None:
+    """Raise a DataError if a finished training in `folder` was of another table than this one.
+
+    Parameters
+    ----------
+    folder : Path
+        Of one training, with its `splits.csv`.
+    table : DataFrame
+        The training's images as they would be trained on today: a manifest's columns.
+    """
+    path = folder / "splits.csv"
+    try:
+        before = pd.read_csv(path, dtype="str", na_filter=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: can't be read ({error})") from None
+    if not set(COLUMNS) <= set(before):
+        raise DataError(f"{path}: is of an older version, which can't be resumed; start a new run")
+    for column in COLUMNS:
+        if before[column].tolist() != table[column].astype(str).tolist():
+            raise DataError(
+                f"{folder}: was trained on other data: {column} has changed since; start a new run"
+            )
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Return a run's `metrics.json`.
 
@@ -213,8 +271,37 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
         json.dump(metrics, file, indent=1, allow_nan=False)
 
 
-def write_environment(path: Path) -> None:
-    """Write when, where and with which versions the run was made."""
+def refuse_other_pixels(folder: Path, pixels: str) -> None:
+    """Raise a DataError if a run was made of images whose pixels have changed since.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder. One that was stopped before it read the images, or that an older version
+        made, doesn't say.
+    pixels : str
+        The name of today's prepared set.
+    """
+    try:
+        text = (folder / "environment.json").read_text(encoding="utf-8")
+        before = json.loads(text).get("pixels", pixels)
+    except (OSError, ValueError, AttributeError):
+        return
+    if before != pixels:
+        raise DataError(
+            f"{folder}: its images have changed since it was made: start a new run, or restore them"
+        )
+
+
+def write_environment(path: Path, pixels: str) -> None:
+    """Write when, where and with which versions the run was made.
+
+    Parameters
+    ----------
+    path : Path
+    pixels : str
+        The name of the prepared set, which changes with any pixel.
+    """
     import tensorflow as tf
 
     packages = ("mura-run", "tensorflow", "keras", "numpy", "pandas", "pillow", "scikit-learn")
@@ -223,6 +310,7 @@ def write_environment(path: Path) -> None:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "cores": os.cpu_count(),
+        "pixels": pixels,
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "packages": {name: version(name) for name in packages},
     }

@@ -24,6 +24,7 @@ from mura_core.devices import has_gpu
 from mura_core.epochs import EpochDone, Follow
 from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
+from mura_core.optimizer import CentralisedAdam, kernels
 from mura_core.progress import Progress
 from mura_core.recipe import Recipe
 from mura_core.rematerialisation import Rematerialised
@@ -118,14 +119,30 @@ def refuse_untrainable(table: pd.DataFrame) -> None:
 def report_class_weights(
     labels: NDArray[np.integer], false_positive_bias: float = 0.0
 ) -> dict[int, float]:
-    """Return the 2019 report's class weights.
+    """Return class weights in the 2019 report's ratio, whose mean over the images is 1.
 
-    With N normal and P abnormal training images: 1 + P/N for normal ones, 1 + (N + b)/P for
-    abnormal ones, where a bias b above 0 trades false negatives for false positives.
+    With N normal and P abnormal training images the report's weights are 1 + P/N for normal ones
+    and 1 + (N + b)/P for abnormal ones, where a bias b above 0 trades false negatives for false
+    positives. Scaled to a mean of 1, they leave the training loss comparable to the validation
+    loss, which isn't weighted.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,), int
+        Of the training images: 1 abnormal, 0 normal; there are both.
+    false_positive_bias : float
+        The report's b.
+
+    Returns
+    -------
+    dict
+        The weights of the labels 0 and 1.
     """
     abnormal = int(np.sum(labels))
     normal = len(labels) - abnormal
-    return {0: 1 + abnormal / normal, 1: 1 + (normal + false_positive_bias) / abnormal}
+    weights = {0: 1 + abnormal / normal, 1: 1 + (normal + false_positive_bias) / abnormal}
+    mean = (normal * weights[0] + abnormal * weights[1]) / len(labels)
+    return {label: weight / mean for label, weight in weights.items()}
 
 
 def fit(
@@ -138,6 +155,7 @@ def fit(
     seed: int,
     strategy: tf.distribute.Strategy,
     folder: Path,
+    pixels: str = "",
     step_done: Progress | None = None,
     epoch_done: EpochDone | None = None,
 ) -> keras.Model:
@@ -156,11 +174,24 @@ def fit(
     table : DataFrame
         One row an image: a manifest's columns.
     recipe : Recipe
+    class_weights : mapping, optional
+        Of the labels 0 and 1.
+    seed : int
+        Of the order of the images and of their augmentation.
+    strategy : tf.distribute.Strategy
+    folder : Path
+    pixels : str
+        A name of the images' pixels; a checkpoint of others is refused.
+    step_done, epoch_done : callable, optional
+        Called after each step and each epoch.
 
     Raises
     ------
+    TrainingCollapsed
+        After some epoch the network gives every image the same answer, or its loss isn't finite.
+        `folder` then holds no checkpoint, and `history.csv` says so.
     DataError
-        The training diverged, or the checkpoint is of another network or other images.
+        The checkpoint is of another network or other images.
     """
     split = table["split"].to_numpy()
     rows = {name: np.flatnonzero(split == name) for name in ("train", "tune", "valid")}
@@ -175,7 +206,8 @@ def fit(
         {name: (rows[name], labels[rows[name]]) for name in rows},
         recipe,
         folder,
-        identity=hashlib.sha256(table.to_csv().encode()).hexdigest(),
+        seed=seed,
+        identity=hashlib.sha256(f"{table.to_csv()}{pixels}".encode()).hexdigest(),
     )
     first_epoch = follow.go_on_from(trained.optimizer)
     batches = training_batches(
@@ -228,7 +260,9 @@ def _speed_of(batches: tf.data.Dataset, batch_size: int) -> float:
 def compiled(
     build: Callable[[], keras.Model], recipe: Recipe, steps: int, strategy: tf.distribute.Strategy
 ) -> tuple[keras.Model, keras.Model]:
-    """Return a model, and what is fitted to train it: the same, or a model that holds it.
+    """Return a model, and the model around it that is fitted to train it.
+
+    The first is what is saved: it isn't compiled, so its file holds no optimizer of ours.
 
     Parameters
     ----------
@@ -240,11 +274,13 @@ def compiled(
     """
     with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
         model = build()
+        if recipe.zero_logit:
+            _zero_logit(model)
         if strategy.num_replicas_in_sync > 1:
             _synchronise_normalisation(model)
         trained = _trained(model, recipe)
         trained.compile(
-            optimizer=_optimizer(recipe, steps),
+            optimizer=_optimizer(model, recipe, steps),
             loss=keras.losses.BinaryCrossentropy(
                 from_logits=True, label_smoothing=recipe.label_smoothing
             ),
@@ -257,8 +293,6 @@ def compiled(
 
 def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
     """Return what is fitted to train a model; the model, which is saved, stays a plain one."""
-    if not (recipe.augment or recipe.rematerialise or recipe.accumulate > 1):
-        return model
     inputs: Any = keras.Input(model.input_shape[1:], name="images")
     images = inputs
     if recipe.augment:
@@ -277,7 +311,7 @@ def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
     return accumulating
 
 
-def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(model: keras.Model, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     rate: Any = recipe.learning_rate
     if recipe.schedule == "cosine":
         updates = recipe.epochs * steps // recipe.accumulate
@@ -288,9 +322,11 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
             warmup_target=recipe.learning_rate if warm_up else None,
             warmup_steps=warm_up,
         )
-    if not recipe.weight_decay:
-        return keras.optimizers.Adam(rate)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    optimizer = CentralisedAdam(
+        learning_rate=rate,
+        weight_decay=recipe.weight_decay or None,
+        centralised=kernels(model) if recipe.gradient_centralisation else (),
+    )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
@@ -313,6 +349,12 @@ def _use_xla(jit: str, strategy: tf.distribute.Strategy) -> bool:
     # conv4 trained up to 1.4 times as fast by XLA on a CPU without AVX-512, and 1.4 times as slowly
     # on one with it. On GPUs it is untried, and across devices Keras' step can't be compiled.
     return strategy.num_replicas_in_sync == 1 and not has_gpu(strategy) and not has_avx512()
+
+
+def _zero_logit(model: keras.Model) -> None:
+    for layer in model._flatten_layers():
+        if layer.name == "logit" and isinstance(layer, keras.layers.Dense):
+            layer.kernel.assign(keras.ops.zeros_like(layer.kernel))
 
 
 def _synchronise_normalisation(model: keras.Model) -> None:

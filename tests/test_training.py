@@ -8,6 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mura_core.devices import strategy_on
 from mura_core.errors import DataError, UsageError
@@ -38,8 +40,18 @@ def test_conv4_has_the_layers_of_2019():
 
 def test_class_weights_are_the_reports():
     labels = np.array([0] * 30 + [1] * 10)
-    assert report_class_weights(labels) == {0: 1 + 10 / 30, 1: 4.0}
-    assert report_class_weights(labels, false_positive_bias=20) == {0: 1 + 10 / 30, 1: 6.0}
+    # The report's, 4/3 and 4, over their mean over the images, 2; with b = 20: 4/3 and 6, over 5/2.
+    assert report_class_weights(labels) == pytest.approx({0: 2 / 3, 1: 2.0})
+    biased = report_class_weights(labels, false_positive_bias=20)
+    assert biased == pytest.approx({0: 8 / 15, 1: 12 / 5})
+
+
+@given(normal=st.integers(1, 50), abnormal=st.integers(1, 50), bias=st.floats(0, 100, width=16))
+def test_class_weights_keep_the_reports_ratio_and_have_a_mean_of_one(normal, abnormal, bias):
+    weights = report_class_weights(np.repeat([0, 1], [normal, abnormal]), bias)
+    reports = 1 + abnormal / normal, 1 + (normal + bias) / abnormal
+    assert weights[1] / weights[0] == pytest.approx(reports[1] / reports[0])
+    assert normal * weights[0] + abnormal * weights[1] == pytest.approx(normal + abnormal)
 
 
 def identity(shape):
@@ -135,7 +147,9 @@ def test_after_each_epoch_model_and_history_are_on_the_disk(trained):
     folder, prepared, model = trained
     history = (folder / "history.csv").read_text().splitlines()
     assert len(history) == 21
-    assert history[0].startswith("epoch,accuracy,loss,val_loss,val_auroc,learning_rate,seconds")
+    assert history[0].startswith(
+        "seed,epoch,accuracy,loss,val_loss,val_auroc,learning_rate,seconds"
+    )
     saved = load_model(folder / "model.keras")
     rows = np.arange(len(prepared.table))
     np.testing.assert_array_equal(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mura_core.console import NAMES, SHOWN, how_called, verdicts
+from mura_core.collapse import one_answer
+from mura_core.console import NAMES, SHOWN, how_called, restarts_in_words, verdicts
 from mura_core.evaluation import BASELINES
 from mura_core.heatmap_words import BESIDE, measures_to_read
 from mura_core.metrics import FIGURES, LEVELS, at_level
@@ -46,6 +47,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
     # Lost where metrics.json was, and the run was judged anew.
     measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
+    predictions = judge_run(folder).predictions
     return environment.get_template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
@@ -64,7 +66,9 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         baselines=BASELINES,
         mistakes=_by_part(mistakes, folder),
         mistake_count=len(mistakes),
-        roc_curves=_roc_curves(judge_run(folder).predictions),
+        collapsed=one_answer(predictions),
+        restarts=restarts_in_words(metrics.get("restarts", [])),
+        roc_curves=_roc_curves(predictions),
         learning_curves=_learning_curves(_table(folder / "history.csv")),
         explained=_by_explainer(heatmaps, measured["methods"]),
         in_words=[one["in_words"] for one in measured["methods"]],
@@ -140,6 +144,10 @@ def _learning_curves(history: pd.DataFrame) -> str:
     loss, auroc = figure.subplots(2, sharex=True)
     if "fold" not in history:
         history = history.assign(fold=0)
+    if "seed" in history:
+        # Of a training that was started again, the last one.
+        last = history.groupby("fold")["seed"].transform("last")
+        history = history[history["seed"] == last]
     for number, (_, fold) in enumerate(history.groupby("fold")):
         # A label for the first fold's lines alone: the others look the same.
         training, judged = (None, None) if number else ("training (weighted)", "judged images")
