@@ -368,6 +368,7 @@ def plugins(as_json: bool) -> None:
             "kind": kind,
             "name": offer.record.name,
             "summary": offer.record.summary,
+            **({"weights": offer.record.weights} if kind == "architecture" else {}),
             "distribution": offer.distribution,
             "version": offer.version,
         }
@@ -380,10 +381,12 @@ def plugins(as_json: bool) -> None:
         return
     for row in rows:
         provider = f"{row['distribution']} {row['version']}"
-        click.echo(f"{row['kind']:<13} {row['name']:<14} {row['summary']}  ({provider})")
+        click.echo(f"{row['kind']:<13} {row['name']:<19} {row['summary']}  ({provider})")
+        if row.get("weights"):
+            click.echo(f"{'':<33} --weights {row['weights']}")
     for failure in found.failures:
         click.echo(
-            f"failed        {failure.plugin:<14} {failure.reason}  ({failure.distribution})",
+            f"failed        {failure.plugin:<19} {failure.reason}  ({failure.distribution})",
             err=True,
         )
 

