@@ -84,20 +84,49 @@ def box_mask(boxes: list[Box], shape: tuple[int, int], square: Square) -> NDArra
         A pixel counts if its centre lies in a box; at least one of each box that is in the square.
     """
     size = square.size
-    height, width = shape
-    # A pixel of the square is so many of the radiograph's, and begins so far from its corner.
-    if square.fit == "stretch":
-        pitch, start = (height / size, width / size), (0.0, 0.0)
-    else:
-        side = max(shape) if square.fit == "pad" else min(shape)
-        pitch = (side / size, side / size)
-        start = ((height - side) / 2, (width - side) / 2)
+    pitch, start = _grid(shape, square)
     mask = np.zeros((size, size), bool)
     for box in boxes:
         rows = _within(box.top, box.bottom, start[0], pitch[0], size)
         columns = _within(box.left, box.right, start[1], pitch[1], size)
         mask[rows, columns] = True
     return mask
+
+
+def in_square(boxes: list[Box], shape: tuple[int, int], square: Square) -> list[Box]:
+    """Return the boxes of a radiograph in the pixels of the square that it became.
+
+    Parameters
+    ----------
+    boxes : list of Box
+    shape : tuple of int
+        The radiograph's (height, width).
+    square : Square
+
+    Returns
+    -------
+    list of Box
+        In the same order, without those that were cut off; what sticks out is cut.
+    """
+    pitch, start = _grid(shape, square)
+    moved = []
+    for box in boxes:
+        left, right = ((edge - start[1]) / pitch[1] for edge in (box.left, box.right))
+        top, bottom = ((edge - start[0]) / pitch[0] for edge in (box.top, box.bottom))
+        left, top, right, bottom = np.clip((left, top, right, bottom), 0, square.size).tolist()
+        if left < right and top < bottom:
+            moved.append(Box(left, top, right, bottom))
+    return moved
+
+
+def _grid(shape: tuple[int, int], square: Square) -> tuple[tuple[float, float], ...]:
+    """Return how many pixels of a radiograph one of the square is, and where the first begins."""
+    height, width = shape
+    if square.fit == "stretch":
+        return (height / square.size, width / square.size), (0.0, 0.0)
+    side = max(shape) if square.fit == "pad" else min(shape)
+    pitch = side / square.size
+    return (pitch, pitch), ((height - side) / 2, (width - side) / 2)
 
 
 def _within(first: float, last: float, start: float, pitch: float, size: int) -> slice:

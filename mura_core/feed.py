@@ -23,6 +23,7 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     with_numbers: bool = False,
+    boxes: NDArray[np.float32] | None = None,
 ) -> tf.data.Dataset:
     """Return the batches of all epochs, one after another.
 
@@ -44,11 +45,13 @@ def training_batches(
         The epoch, counted from 0, that the batches begin with.
     with_numbers : bool
         Whether the numbers by which images are augmented come with them.
+    boxes : ndarray of shape (N, K, 4), float32, optional
+        Where findings are; the boxes and labels then come with the images.
 
     Returns
     -------
-    tf.data.Dataset of (images (B, H, W, 1) uint8, labels (B, 1) float32), the images in a pair
-    with numbers (B, 5) float32 where these are wanted.
+    tf.data.Dataset of (images (B, H, W, 1) uint8, labels (B, 1) float32). The images are the first
+    of a tuple where more is wanted: numbers (B, 7), boxes (B, K, 4) and labels (B, 1), float32.
     """
 
     @lru_cache(maxsize=2)
@@ -63,18 +66,25 @@ def training_batches(
         epoch, batch = divmod(int(step), steps)
         taken = slice(batch * batch_size, (batch + 1) * batch_size)
         chosen = order(epoch)[taken]
-        numbers = numbers_of(epoch)[taken] if with_numbers else np.empty((0, NUMBERS), np.float32)
-        return images[rows[chosen]][..., None], numbers, labels[chosen, None].astype(np.float32)
+        batch_labels = labels[chosen, None].astype(np.float32)
+        parts: list[NDArray[Any]] = [images[rows[chosen]][..., None]]
+        if with_numbers:
+            parts.append(numbers_of(epoch)[taken])
+        if boxes is not None:
+            parts += [boxes[rows[chosen]], batch_labels]
+        return (*parts, batch_labels)
+
+    shapes = [(*images.shape[1:], 1)]
+    shapes += [(NUMBERS,)] if with_numbers else []
+    shapes += [boxes.shape[1:], (1,)] if boxes is not None else []
+    shapes.append((1,))
 
     def as_tensors(step: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        types = [tf.uint8, tf.float32, tf.float32]
-        batch, numbers, batch_labels = tf.numpy_function(gather, [step], types)
-        batch.set_shape((batch_size, *images.shape[1:], 1))
-        batch_labels.set_shape((batch_size, 1))
-        if not with_numbers:
-            return batch, batch_labels
-        numbers.set_shape((batch_size, NUMBERS))
-        return (batch, numbers), batch_labels
+        types = [tf.uint8] + [tf.float32] * (len(shapes) - 1)
+        *inputs, batch_labels = tf.numpy_function(gather, [step], types)
+        for tensor, shape in zip([*inputs, batch_labels], shapes, strict=True):
+            tensor.set_shape((batch_size, *shape))
+        return (inputs[0] if len(inputs) == 1 else tuple(inputs)), batch_labels
 
     steps_in_turn = tf.data.Dataset.range(first_epoch * steps, epochs * steps)
     return steps_in_turn.map(as_tensors, num_parallel_calls=2).prefetch(tf.data.AUTOTUNE)

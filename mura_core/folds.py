@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mura_core.collapse import SAME_ANSWER, TrainingCollapsed
 from mura_core.errors import DataError
@@ -49,6 +50,7 @@ def train_each(
     build: Callable[[PixelStatistics | None], keras.Model],
     strategy: tf.distribute.Strategy,
     folder: Path,
+    boxes: NDArray[np.float32] | None = None,
 ) -> None:
     """Train a model for each training, and predict the images that it judges.
 
@@ -67,6 +69,8 @@ def train_each(
     strategy : tf.distribute.Strategy
     folder : Path
         The run folder.
+    boxes : ndarray of shape (N, K, 4), float32, optional
+        Where findings are in the prepared images, for networks that learn from them.
     """
     for training in trainings:
         own = training_folder(folder, training.fold)
@@ -76,7 +80,7 @@ def train_each(
             log.info("Was trained before: %s", own)
         else:
             own.mkdir(parents=True, exist_ok=True)
-            _train(training, prepared, config, build, strategy, own)
+            _train(training, prepared, config, build, strategy, own, boxes)
         if config.shuffled_labels:
             _train_on_shuffled_labels(training, prepared, config, build, strategy, own)
     if len(trainings) > 1:
@@ -104,6 +108,7 @@ def _train(
     build: Callable[[PixelStatistics | None], keras.Model],
     strategy: tf.distribute.Strategy,
     folder: Path,
+    boxes: NDArray[np.float32] | None,
 ) -> None:
     table = training.table
     split = table["split"]
@@ -111,12 +116,14 @@ def _train(
     seen = np.flatnonzero(split.isin(["train", "tune"]))
     statistics = statistics_of(prepared.images, seen)
     statistics.save(folder / "statistics.npz")
-    model = _fit(training, statistics, prepared, config, build, strategy, folder)
+    model = _fit(training, statistics, prepared, config, build, strategy, folder, boxes=boxes)
     model.summary(expand_nested=True, print_fn=log.debug)
     if (split == "tune").any():
-        write_csv(folder / "tuning.csv", _predict(model, prepared, training, "tune"))
+        tuning = _predict(model, prepared, training, "tune", flip=config.average_flips)
+        write_csv(folder / "tuning.csv", tuning)
     # Last: with it, a fold is finished, but for its shuffled labels.
-    write_csv(folder / "predictions.csv", _predict(model, prepared, training, "valid"))
+    judged = _predict(model, prepared, training, "valid", flip=config.average_flips)
+    write_csv(folder / "predictions.csv", judged)
 
 
 def _train_on_shuffled_labels(
@@ -144,6 +151,7 @@ def _fit(
     strategy: tf.distribute.Strategy,
     folder: Path,
     *,
+    boxes: NDArray[np.float32] | None = None,
     on: str = "",
 ) -> keras.Model:
     """Return a trained network, from the first seed whose training doesn't collapse.
@@ -160,9 +168,10 @@ def _fit(
 
     table = training.table
     class_weights = None
-    if config.class_weights == "report":
+    if config.class_weights != "none":
         labels = table["label"][table["split"] == "train"].to_numpy()
-        class_weights = report_class_weights(labels, config.false_positive_bias)
+        exponent = 0.5 if config.class_weights == "root" else 1.0
+        class_weights = report_class_weights(labels, config.false_positive_bias, exponent)
         log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
     log.info(
         "Training %s%s for %d epochs on %d device(s)",
@@ -186,6 +195,7 @@ def _fit(
                     strategy=strategy,
                     folder=folder,
                     pixels=prepared.folder.name,
+                    boxes=boxes,
                     step_done=step_done,
                     epoch_done=partial(_say_epoch, on),
                 )
@@ -204,7 +214,7 @@ def _fit(
 
 
 def _predict(
-    model: keras.Model, prepared: PreparedImages, training: Training, judged: str
+    model: keras.Model, prepared: PreparedImages, training: Training, judged: str, *, flip: bool
 ) -> pd.DataFrame:
     from mura_core.prediction import predict_logits, probability
 
@@ -212,7 +222,7 @@ def _predict(
     seen = training.table[split.isin(["train", "tune"])]
     rates = seen.groupby("body_part")["label"].mean()
     rows = np.flatnonzero(split == judged)
-    logits = predict_logits(model, prepared.images, rows)
+    logits = predict_logits(model, prepared.images, rows, flip=flip)
     table = prepared.table.iloc[rows]
     return table.assign(
         fold=training.fold,

@@ -57,10 +57,25 @@ class CentralisedAdam(keras.optimizers.Adam):
 
 
 def kernels(model: keras.Model) -> list[Any]:
-    """Return the kernels of a model's dense layers and convolutions.
+    """Return the kernels of a model's dense layers and convolutions that have several units.
 
-    Depthwise convolutions aren't among them: each of their units has a single input channel.
+    A layer of one unit gives a logit, which no activation can switch off. Depthwise convolutions
+    aren't among them either: each of their units has a single input channel.
     """
     kinds = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
     inner = model._flatten_layers(include_self=False)
-    return [layer.kernel for layer in inner if isinstance(layer, kinds)]
+    found = [layer.kernel for layer in inner if isinstance(layer, kinds)]
+    return [kernel for kernel in found if kernel.shape[-1] > 1]
+
+
+def head_variables(model: keras.Model) -> list[Any]:
+    """Return the trainable variables of the layers that are named as those of a head are.
+
+    Their names begin with `logit` or `cells`: in a network with pretrained weights they are new.
+    """
+    return [
+        variable
+        for layer in model._flatten_layers(include_self=False, recursive=True)
+        if layer.name.startswith(("logit", "cells"))
+        for variable in layer.trainable_variables
+    ]

@@ -183,6 +183,30 @@ training_options = options(
         help="Start the weights of the final dense layer, if it is named logit, at zero.",
     ),
     click.option(
+        "--head-rate",
+        type=click.FloatRange(0, min_open=True),
+        default=1.0,
+        metavar="FACTOR",
+        help="Learning rate of the head, layers named logit... or cells..., of the others'.",
+    ),
+    click.option(
+        "--freeze-normalisation",
+        is_flag=True,
+        help="Keep pretrained batch normalisation as it is: twice as fast on a CPU.",
+    ),
+    click.option(
+        "--cell-loss",
+        type=click.FloatRange(0),
+        default=20.0,
+        metavar="WEIGHT",
+        help="Of learning where findings are, with boxes.csv and a network with a cell map.",
+    ),
+    click.option(
+        "--average-flips",
+        is_flag=True,
+        help="Predict the mean of each image's probability and its mirror image's.",
+    ),
+    click.option(
         "--restart/--no-restart",
         default=True,
         help="Train again from the next seed, at most twice, if the network collapses: gives"
@@ -191,8 +215,9 @@ training_options = options(
     click.option(
         "--augment",
         multiple=True,
-        type=click.Choice(["flip", "rotate", "shift", "contrast"]),
-        help="Change training images at random, anew in every epoch; repeat for several.",
+        metavar="KIND[=AMOUNT]",
+        help="Change training images at random: flip, rotate, shift, zoom, contrast, brightness;"
+        " repeat for several.  rotate=15 sets the most that it changes.",
     ),
     click.option(
         "--keep",
@@ -229,9 +254,9 @@ training_options = options(
     ),
     click.option(
         "--class-weights",
-        type=click.Choice(["report", "none"]),
+        type=click.Choice(["report", "root", "none"]),
         default="report",
-        help="The 2019 report's: 1 + P/N for normal, 1 + (N + b)/P for abnormal images.",
+        help="Both labels count alike, as in the report; by the root of that ratio; or not at all.",
     ),
     click.option(
         "--false-positive-bias",

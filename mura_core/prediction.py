@@ -46,6 +46,7 @@ def predict_logits(
     images: NDArray[np.uint8],
     rows: NDArray[np.intp],
     *,
+    flip: bool = False,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Return the logit for 'abnormal' of some rows of a memory map.
@@ -55,11 +56,19 @@ def predict_logits(
     model : keras.Model
     images : ndarray of shape (N, H, W), uint8
     rows : ndarray of shape (n,), int
+    flip : bool
+        Whether to return the logit of the mean of the image's probability and that of the image
+        mirrored left to right.
+    progress : callable, optional
 
     Returns
     -------
     ndarray of shape (n,), float32
     """
+    if flip:
+        views = [images, images[:, :, ::-1]]
+        votes = [predict_logits(model, view, rows, progress=progress) for view in views]
+        return mean_logit(np.stack(votes, axis=1)).astype(np.float32)
     traced = _traced(model)
     logits = np.empty(len(rows), np.float32)
     # A short last batch would be traced, and compiled, once more: it is filled up instead.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.boxes import FINDINGS, LETTERS, box_mask, read_boxes
+from mura_core.boxes import FINDINGS, LETTERS, box_mask, in_square, read_boxes
 from mura_core.errors import RadiographError
 from mura_core.lettering import find_letters
 from mura_core.localisation import Masks
@@ -75,6 +75,32 @@ def findings_region(
             if len(training_images) < _TUNING:
                 training_images.append(np.array(prepared.images[rows[path]]))
     return Region(masks, training_masks, training_images)
+
+
+def finding_boxes(
+    manifest: Manifest, prepared: PreparedImages, square: Square, readers: Readers
+) -> NDArray[np.float32] | None:
+    """Return the boxes of the findings in each prepared image.
+
+    Returns
+    -------
+    ndarray of shape (images, most boxes of an image, 4), float32
+        Left, top, right and bottom in pixels of the square, NaN where an image has fewer. None
+        where the data has no `boxes.csv`, or none of its boxes is in an image.
+    """
+    boxes = read_boxes(manifest, FINDINGS)
+    rows = pd.Series(np.arange(len(prepared.table)), index=prepared.table["path"])
+    found = {
+        int(rows[path]): in_square(boxes[path], radiograph.shape, square)
+        for path, radiograph in _readable(manifest, boxes.keys() & set(rows.index), readers)
+    }
+    most = max(map(len, found.values()), default=0)
+    if not most:
+        return None
+    table = np.full((len(rows), most, 4), np.nan, np.float32)
+    for row, own in found.items():
+        table[row, : len(own)] = own
+    return table
 
 
 def letters_region(

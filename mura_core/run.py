@@ -31,6 +31,7 @@ from mura_core.manifest import Manifest, count
 from mura_core.operating_point import parse_rule
 from mura_core.progress import progress
 from mura_core.radiographs import image_files
+from mura_core.regions import finding_boxes
 from mura_core.run_folder import (
     PHANTOMS,
     RunConfig,
@@ -136,6 +137,9 @@ def train(
         write_contact_sheet(
             folder / "augmented.png", prepared.images[rows], config.augment, seed=config.seed
         )
+    boxes = None
+    if config.cell_loss:
+        boxes = finding_boxes(manifest, prepared, config.square, plugin_readers(plugins))
     train_each(
         divided,
         prepared,
@@ -143,6 +147,7 @@ def train(
         lambda statistics: build_model(build, options, statistics, config.square),
         strategy,
         folder,
+        boxes,
     )
 
 

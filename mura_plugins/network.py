@@ -59,6 +59,28 @@ class Network:
         """Make `looked_at` tell of the next method alone; what was traced stays."""
         vars(self).pop("_layer", None)
 
+    @cached_property
+    def layer_names(self) -> frozenset[str]:
+        """The names of the layers that hold no others."""
+        return frozenset(layer.name for layer in leaves(self.model))
+
+    def output_of(self, name: str, images: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Return what the layer of a name gives for images (N, H, W), some at a time, float32."""
+        other = Network(self.model, name)
+        batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+        found = [other._traced_features(batch.astype(np.float32)).numpy() for batch in batches]
+        return np.concatenate(found)
+
+    @cached_property
+    def _traced_features(self) -> Any:
+        import tensorflow as tf
+
+        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+        def traced(images: Any) -> Any:
+            return tf.cast(self.features_and_logit(images)[0], tf.float32)
+
+        return traced
+
     @property
     def pooled_weights(self) -> NDArray[np.float32] | None:
         """What the mean of each feature at `layer` is multiplied by to give the logit, (channels,).

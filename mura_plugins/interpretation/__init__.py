@@ -24,6 +24,12 @@ def mura_explainers() -> list[Explainer]:
             reference="Zhou et al. 2016, CVPR (arXiv:1512.04150)",
         ),
         Explainer(
+            name="cells",
+            explain="mura_plugins.interpretation.cells:explain",
+            summary="The map that a network with cells gives by itself, learned from boxes.",
+            reference="docs/training.md",
+        ),
+        Explainer(
             name="gradcam++",
             explain="mura_plugins.interpretation.gradcam_plus_plus:explain",
             summary="Grad-CAM with a weight for each place, for several findings.",
