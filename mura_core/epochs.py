@@ -135,7 +135,8 @@ class Follow(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._started
         row: dict[str, Any] = {"seed": self._seed, "epoch": epoch + 1, **(logs or {})}
         total, row["loss"] = row["loss"], row.pop("image_loss")
-        row["cell_loss"] = total - row["loss"]
+        if any(layer.name == "cell_loss" for layer in self.model.layers):
+            row["cell_loss"] = total - row["loss"]
         for split, prefix in (("tune", "tune"), ("valid", "val")):
             row |= self._judge(prefix, *self._splits[split])
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self._optimizer.learning_rate))

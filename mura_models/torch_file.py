@@ -163,7 +163,9 @@ def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
 
 def _tensors(table: Any) -> dict[str, _Tensor]:
     if not isinstance(table, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, _Tensor) and isinstance(tensor.storage, _Storage)
+        isinstance(name, str)
+        and isinstance(tensor, _Tensor)
+        and isinstance(tensor.storage, _Storage)
         for name, tensor in table.items()
     ):
         _refuse("it isn't a dictionary of tensors")

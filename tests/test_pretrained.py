@@ -27,11 +27,14 @@ needs_packages = pytest.mark.skipif(
 
 
 @needs_packages
+@pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_imagenet_logits_are_those_of_pytorch(case):
+def test_imagenet_logits_are_those_of_pytorch(case, folded):
     # 1,000 logits of a network written in PyTorch (peers/efficientnet_lite.py).
     variant, levels = CASES[case]
-    model = efficientnet_lite(levels.shape, variant, outputs=1000, weights="imagenet")
+    model = efficientnet_lite(
+        levels.shape, variant, outputs=1000, weights="imagenet", folded=folded
+    )
     standardised = (levels - IMAGENET_MEAN) / IMAGENET_DEVIATION
     logits = model(standardised[None].astype(np.float32), training=False).numpy()[0]
     np.testing.assert_allclose(logits, PEER_LOGITS[case], rtol=0, atol=1e-4)

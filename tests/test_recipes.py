@@ -1,6 +1,7 @@
 """What a recipe asks for is what is done, and a run that was killed goes on."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from scipy import ndimage
 
 from mura_core.augmentation import Augmentation, draw_numbers, write_contact_sheet
 from mura_core.devices import strategy_on
-from mura_core.errors import DataError
+from mura_core.errors import DataError, UsageError
 from mura_core.prediction import load_model, predict_logits
 from mura_core.recipe import Recipe
 from mura_core.resizing import Square
@@ -195,7 +196,7 @@ def centre(image: np.ndarray) -> tuple[float, float]:
 
 
 def augmented(image: np.ndarray, kinds, **numbers: float) -> np.ndarray:
-    names = ("flip", "angle", "down", "across", "contrast")
+    names = ("flip", "angle", "down", "across", "contrast", "zoom", "brightness")
     row = [[numbers.get(name, 0.0 if name == "flip" else 0.5) for name in names]]
     return Augmentation(kinds)([image[None, ..., None], np.float32(row)]).numpy()[0, ..., 0]
 
@@ -210,7 +211,8 @@ def test_images_are_mirrored_turned_and_shifted():
     moved = centre(augmented(disc(30, 30), ["shift"], down=1.0, across=0.25))
     assert moved == pytest.approx((6.1, -3.05), abs=0.1)
     # What isn't asked for isn't done, whatever the numbers.
-    everything = dict.fromkeys(("flip", "angle", "down", "across", "contrast"), 0.99)
+    names = ("flip", "angle", "down", "across", "contrast", "zoom", "brightness")
+    everything = dict.fromkeys(names, 0.99)
     np.testing.assert_array_equal(augmented(image, [], **everything), image)
 
 
@@ -230,12 +232,54 @@ def test_shifts_are_scipys_with_and_without_a_turn(flip, down, across):
 def test_rotation_is_pillows():
     image = np.random.default_rng(0).integers(0, 256, (61, 61), dtype=np.uint8)
     ours = augmented(image, ["rotate"], angle=0.9)  # 0.8 of 30 degrees
-    peers = [
-        Image.fromarray(image.astype(np.float32), mode="F").rotate(angle, Image.Resampling.BILINEAR)
-        for angle in (24, -24)
-    ]
+    grey = Image.fromarray(image.astype(np.float32), mode="F")
+    peer = np.asarray(grey.rotate(24, Image.Resampling.BILINEAR))  # counterclockwise
     inside = np.s_[12:49, 12:49]  # at the border Pillow and we differ in what lies outside
-    assert min(abs(ours - np.asarray(peer))[inside].max() for peer in peers) < 0.1
+    assert abs(ours - peer)[inside].max() < 0.1
+    assert (
+        abs(
+            augmented(image, ["rotate=10"], angle=0.9)
+            - np.asarray(grey.rotate(8, Image.Resampling.BILINEAR))
+        )[inside].max()
+        < 0.1
+    )
+
+
+def test_zoom_is_scipys_with_and_without_a_turn():
+    image = np.random.default_rng(0).integers(0, 256, (61, 47), dtype=np.uint8)
+    for number, factor in ((1.0, 1.15), (0.0, 0.85), (0.75, 1.075)):
+        middle = (np.array(image.shape) - 1) / 2
+        expected = ndimage.affine_transform(
+            image.astype(np.float64), np.eye(2) / factor, middle - middle / factor, order=1,
+            mode="grid-constant",
+        )  # fmt: skip
+        for kinds in (["zoom"], ["zoom", "rotate"]):
+            ours = augmented(image, kinds, zoom=number)
+            np.testing.assert_allclose(ours, expected, atol=5e-3)
+
+
+def test_brightness_is_added_and_stays_within_the_levels():
+    image = np.array([[0, 120], [140, 250]], np.uint8)
+    brighter = augmented(image, ["brightness"], brightness=1.0)
+    np.testing.assert_allclose(brighter, [[25.5, 145.5], [165.5, 255]], rtol=1e-6)
+    darker = augmented(image, ["brightness=0.2"], brightness=0.0)
+    np.testing.assert_allclose(darker, [[0, 69], [89, 199]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("tilt", "'tilt' is not one of flip, rotate, shift, zoom, contrast, brightness"),
+        ("rotate=x", "'rotate=x': expected rotate=NUMBER above 0, 180 at most"),
+        ("rotate=", "'rotate=': expected rotate=NUMBER above 0, 180 at most"),
+        ("rotate=nan", "'rotate=nan': expected rotate=NUMBER above 0, 180 at most"),
+        ("zoom=1.5", "'zoom=1.5': expected zoom=NUMBER above 0, 1 at most"),
+        ("shift=-1", "'shift=-1': expected shift=NUMBER above 0, 1 at most"),
+    ],
+)
+def test_an_augmentation_that_is_none_is_refused(kind, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        Augmentation(["flip", kind])
 
 
 def test_contrast_spreads_levels_about_their_mean():
