@@ -18,7 +18,7 @@ from mura_core.augmentation import Augmentation
 CELLS = "cells"  # the name of the layer
 
 # How the boxes become the cells' labels, in sides of a cell. A finding's edge is uncertain.
-_INSIDE = 0.25  # a cell is in a finding if its centre is this near to the box
+_INSIDE = 0.25  # a cell is in a finding if its centre is this near to the box, or holds its middle
 _NEAR = 1.25  # and isn't counted at all if it is this near and not inside
 _INSIDE_WEIGHT = 7.0  # of a cell in a finding, of which there are few
 _TOP_CELLS = 3
@@ -80,8 +80,9 @@ class CellLoss(keras.layers.Layer):
         has_box = tf.reduce_any(tf.math.is_finite(boxes), axis=(1, 2))
         says = tf.cast(has_box == (labels[:, 0] > 0.5), tf.float32)  # (B,)
         side = self.size / cells.shape[1]
-        inside = _within(boxes, rows, columns, _INSIDE * side)
-        near = _within(boxes, rows, columns, _NEAR * side)
+        # However small a finding is, the cell that holds its middle is in it.
+        inside = _within(boxes, rows, columns, _INSIDE * side, least=side / 2)
+        near = _within(boxes, rows, columns, _NEAR * side, least=side)
         weights = tf.where(inside, _INSIDE_WEIGHT, tf.where(near, 0.0, 1.0)) * says[:, None, None]
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(inside, tf.float32), cells)
         self.add_loss(self.weight * tf.reduce_mean(weights * losses))
@@ -112,10 +113,19 @@ class CellLoss(keras.layers.Layer):
         return y + 0.5, x + 0.5  # pixel i's centre lies at i + 0.5 of a box's coordinates
 
 
-def _within(boxes: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, margin: float) -> tf.Tensor:
-    """Return which points (B, h, w) lie in one of the boxes (B, K, 4), or near to it."""
+def _within(
+    boxes: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, margin: float, least: float
+) -> tf.Tensor:
+    """Return which points (B, h, w) lie in one of the boxes (B, K, 4), or near to it.
+
+    In each direction a point counts if it is as near as `margin` to the box, or as `least` to the
+    box's middle.
+    """
     left, top, right, bottom = (boxes[:, :, None, None, side] for side in range(4))
-    y, x = rows[:, None], columns[:, None]
-    # No comparison with NaN is true, so a box that isn't there holds nothing.
-    inside = (x > left - margin) & (x < right + margin) & (y > top - margin) & (y < bottom + margin)
-    return tf.reduce_any(inside, axis=1)
+
+    def along(position: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        reach = tf.maximum((last - first) / 2 + margin, least)
+        # No comparison with NaN is true, so a box that isn't there holds nothing.
+        return tf.abs(position[:, None] - (first + last) / 2) < reach
+
+    return tf.reduce_any(along(rows, top, bottom) & along(columns, left, right), axis=1)

@@ -190,11 +190,6 @@ training_options = options(
         help="Learning rate of the head, layers named logit... or cells..., of the others'.",
     ),
     click.option(
-        "--freeze-normalisation",
-        is_flag=True,
-        help="Keep pretrained batch normalisation as it is: twice as fast on a CPU.",
-    ),
-    click.option(
         "--cell-loss",
         type=click.FloatRange(0),
         default=20.0,

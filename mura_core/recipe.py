@@ -40,16 +40,13 @@ class Recipe:
     head_rate : float
         The learning rate of the layers whose names begin with `logit` or `cells`, as a multiple of
         the others': above 1 where the others start from pretrained weights.
-    freeze_normalisation : bool
-        Keep the statistics and the parameters of batch normalisation as they are at the start,
-        which makes a step of a pretrained network about twice as fast on a CPU.
     cell_loss : float
         The weight of the cell map's loss, for networks that have one and data with boxes; 0 leaves
         the boxes unused.
     average_flips : bool
         Predict the mean of an image's probability and its mirror image's.
     augment : tuple of str
-        Of `mura_core.augmentation.KINDS`.
+        Kinds of `mura_core.augmentation.AMOUNTS`, or `kind=amount`.
     keep : {"last", "best"}
         Which epoch's weights are the model: the last, or the one with the best watched figure.
     early_stopping : int
@@ -63,7 +60,8 @@ class Recipe:
         Compute features again on the way back instead of keeping them: less memory, about a third
         more work, the same result.
     jit : {"auto", "on", "off"}
-        Whether XLA compiles the training step: automatically, on a single CPU without AVX-512.
+        Whether XLA compiles the training step: automatically, on a single CPU without AVX-512, if
+        the network has no depthwise convolution.
     """
 
     epochs: int = 10
@@ -77,7 +75,6 @@ class Recipe:
     gradient_centralisation: bool = True
     zero_logit: bool = True
     head_rate: float = 1.0
-    freeze_normalisation: bool = False
     cell_loss: float = 20.0
     average_flips: bool = False
     augment: tuple[str, ...] = ()

@@ -96,12 +96,15 @@ def train(
     from mura_core.augmentation import write_contact_sheet
     from mura_core.folds import train_each
     from mura_core.planning import counter, warn_if_too_large
-    from mura_core.training import build_model, refuse_untrainable
+    from mura_core.training import build_model, refuse_untrainable, uses_xla
 
     # Whatever can be refused is refused before the images are read.
     build = resolve(architecture.build)
     options = parse_options(build, config.options)
     strategy = strategy_on(config.devices)
+    network = build_model(build, options, None, config.square)
+    # What `auto` means here is kept in config.yaml, so that the run can be repeated elsewhere.
+    config = replace(config, jit="on" if uses_xla(config.jit, strategy, network) else "off")
     memory = gpu_memory(strategy)
     if memory is not None:
         warn_if_too_large(

@@ -312,8 +312,6 @@ def compiled(
             _zero_logit(model)
         if strategy.num_replicas_in_sync > 1:
             _synchronise_normalisation(model)
-        if recipe.freeze_normalisation:
-            _freeze_normalisation(model)
         trained = _trained(model, recipe, boxes_an_image, class_weights)
         trained.compile(
             optimizer=_optimizer(model, recipe, steps),
@@ -327,7 +325,7 @@ def compiled(
                     name="image_loss", from_logits=True, label_smoothing=recipe.label_smoothing
                 )
             ],
-            jit_compile=_use_xla(recipe.jit, strategy),
+            jit_compile=uses_xla(recipe.jit, strategy, model),
         )
         trained.optimizer.build(trained.trainable_variables)
     return model, trained
@@ -417,18 +415,25 @@ def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
         keras.config.set_dtype_policy(usual)
 
 
-def _use_xla(jit: str, strategy: tf.distribute.Strategy) -> bool:
+def uses_xla(jit: str, strategy: tf.distribute.Strategy, model: keras.Model) -> bool:
+    """Return whether XLA compiles the training step of a model.
+
+    Parameters
+    ----------
+    jit : {"auto", "on", "off"}
+    strategy : tf.distribute.Strategy
+    model : keras.Model
+    """
     if jit != "auto":
         return jit == "on"
+    if strategy.num_replicas_in_sync > 1 or has_gpu(strategy):
+        return False  # across devices Keras' step can't be compiled; on a GPU it is untried
+    # On a CPU, XLA took ten to twenty times as long for the gradients of depthwise convolutions.
+    if any(isinstance(one, keras.layers.DepthwiseConv2D) for one in model._flatten_layers()):
+        return False
     # conv4 trained up to 1.4 times as fast by XLA on a CPU without AVX-512, and 1.4 times as slowly
-    # on one with it. On GPUs it is untried, and across devices Keras' step can't be compiled.
-    return strategy.num_replicas_in_sync == 1 and not has_gpu(strategy) and not has_avx512()
-
-
-def _freeze_normalisation(model: keras.Model) -> None:
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False  # then it normalises by its moving statistics in training, too
+    # on one with it.
+    return not has_avx512()
 
 
 def _zero_logit(model: keras.Model) -> None:

@@ -8,6 +8,7 @@ projections by 1 x 1; no biases in convolutions). resnet50 is Keras' own.
 import keras
 from keras import layers
 
+from mura_models.cells import logit_with_cells
 from mura_models.sizes import refuse_smaller
 
 _FILTERS = (64, 128, 256, 512)  # table 1, of the four stages
@@ -15,7 +16,10 @@ _EPSILON, _MOMENTUM = 1e-5, 0.9  # of the normalisation, torchvision's
 
 
 def resnet18(
-    input_shape: tuple[int, int, int], width: float = 1.0, dropout: float = 0.0
+    input_shape: tuple[int, int, int],
+    width: float = 1.0,
+    dropout: float = 0.0,
+    cells: bool = False,
 ) -> keras.Model:
     """Return the network of 18 layers.
 
@@ -27,18 +31,23 @@ def resnet18(
         The share of the paper's filters. A quarter trains on a CPU.
     dropout : float
         Share of the features dropped in training, before the logit; the paper drops none.
+    cells : bool
+        Whether the logit comes from a map of cells, too, which learns from boxes of findings.
     """
     return residual_network(
-        input_shape, (2, 2, 2, 2), width=width, dropout=dropout, name="resnet18"
+        input_shape, (2, 2, 2, 2), width=width, dropout=dropout, cells=cells, name="resnet18"
     )
 
 
 def resnet34(
-    input_shape: tuple[int, int, int], width: float = 1.0, dropout: float = 0.0
+    input_shape: tuple[int, int, int],
+    width: float = 1.0,
+    dropout: float = 0.0,
+    cells: bool = False,
 ) -> keras.Model:
     """Return the network of 34 layers; the parameters are those of `resnet18`."""
     return residual_network(
-        input_shape, (3, 4, 6, 3), width=width, dropout=dropout, name="resnet34"
+        input_shape, (3, 4, 6, 3), width=width, dropout=dropout, cells=cells, name="resnet34"
     )
 
 
@@ -58,6 +67,7 @@ def residual_network(
     outputs: int = 1,
     width: float = 1.0,
     dropout: float = 0.0,
+    cells: bool = False,
     name: str = "resnet",
 ) -> keras.Model:
     """Return a network of basic blocks, two 3 x 3 convolutions each.
@@ -70,7 +80,7 @@ def residual_network(
         Of each stage.
     outputs : int
         Logits; the paper's networks have 1,000.
-    width, dropout : float
+    width, dropout, cells
         As of `resnet18`.
     """
     inputs = keras.Input(input_shape)
@@ -79,14 +89,19 @@ def residual_network(
     features = layers.ReLU(name="stem_relu")(features)
     features = layers.ZeroPadding2D(1, name="stem_pool_padding")(features)
     features = layers.MaxPooling2D(3, strides=2, name="stem_pool")(features)
+    ends = []  # of the stages: 1/4, 1/8, 1/16 and 1/32 of the image's side
     for stage, (filters, count) in enumerate(zip(widths, blocks, strict=True), start=1):
         for block in range(1, count + 1):
             stride = 2 if block == 1 and stage > 1 else 1
             features = _basic_block(features, filters, stride, name=f"stage{stage}_block{block}")
+        ends.append(features)
     features = layers.GlobalAveragePooling2D(name="mean")(features)
     if dropout:
         features = layers.Dropout(dropout, name="dropout")(features)
-    logits = layers.Dense(outputs, dtype="float32", name="logit")(features)
+    if cells:
+        logits = logit_with_cells(ends[2], ends[3], features)
+    else:
+        logits = layers.Dense(outputs, dtype="float32", name="logit")(features)
     return keras.Model(inputs, logits, name=name)
 
 

@@ -37,6 +37,8 @@ class Network:
     def __init__(self, model: keras.Model, layer: str | None = None) -> None:
         self.model = model
         self._named = _named_layer(model, layer) if layer else None
+        self._read: str | None = None  # the layer whose output was asked for by name
+        self._others: dict[str, Network] = {}  # by the layer, so that each is traced once
 
     @cached_property
     def _layer(self) -> keras.Layer:
@@ -52,12 +54,13 @@ class Network:
 
     @property
     def looked_at(self) -> str | None:
-        """The name of that layer if a method has looked at it, None if at pixels alone."""
-        return self.layer if "_layer" in vars(self) else None
+        """The name of the layer that a method has looked at, None if at pixels alone."""
+        return self.layer if "_layer" in vars(self) else self._read
 
     def forget_what_was_looked_at(self) -> None:
         """Make `looked_at` tell of the next method alone; what was traced stays."""
         vars(self).pop("_layer", None)
+        self._read = None
 
     @cached_property
     def layer_names(self) -> frozenset[str]:
@@ -66,7 +69,10 @@ class Network:
 
     def output_of(self, name: str, images: NDArray[np.generic]) -> NDArray[np.float32]:
         """Return what the layer of a name gives for images (N, H, W), some at a time, float32."""
-        other = Network(self.model, name)
+        self._read = name
+        if name not in self._others:
+            self._others[name] = Network(self.model, name)
+        other = self._others[name]
         batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
         found = [other._traced_features(batch.astype(np.float32)).numpy() for batch in batches]
         return np.concatenate(found)
