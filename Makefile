@@ -1,13 +1,14 @@
 # make run    train, judge and explain conv4 on the embedded phantoms
 # make test   run the whole test suite
 # make lint   ruff, mypy and import-linter
+# make seeds  conv4 from twenty seeds, in many set-ups: most of an hour
 # make fuzz   a million mutated PNG files, with sanitizers: half an hour
 
 PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx mura_core/*.h)
 
-.PHONY: run test lint fuzz clean
+.PHONY: run test lint seeds fuzz clean
 
 run: .venv/installed
 	@echo "==> mura-run --model conv4 --explain gradcam"
@@ -23,6 +24,10 @@ lint: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+seeds: .venv/installed-dev
+	@echo "==> Training conv4 from twenty seeds"
+	@$(BIN)/python tests/learning_seeds.py --seeds 20
 
 fuzz: .venv/installed-dev
 	@echo "==> Fuzzing the PNG reader with AddressSanitizer and UBSan"
