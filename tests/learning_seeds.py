@@ -3,9 +3,9 @@
     python tests/learning_seeds.py --seeds 20
     python tests/learning_seeds.py --seeds 5 --model conv2 --every
 
-Each seed trains on the phantoms, without restarts, in one of twelve set-ups in turn: with and without
-XLA, as three generations of processors (`ONEDNN_MAX_CPU_ISA`), on one thread and on two. `--every` trains
-each seed in every set-up.
+Each seed trains on the phantoms, without restarts, in one of twelve set-ups in turn: with and
+without XLA, as three generations of processors (`ONEDNN_MAX_CPU_ISA`), on one thread and on two.
+`--every` trains each seed in every set-up.
 """
 
 from __future__ import annotations
@@ -46,11 +46,9 @@ def main() -> int:
         auroc = trained_auroc(arguments.model, seed, jit, processor, threads, arguments.options)
         seconds = time.perf_counter() - started
         failed += auroc < LEAST_AUROC
-        print(
-            f"{seed:>5} {jit:>4} {processor or 'own':>10} {threads:>8} {auroc:>15.3f} {seconds:>5.0f}"
-            + ("  FAILED" if auroc < LEAST_AUROC else ""),
-            flush=True,
-        )
+        setup = f"{seed:>5} {jit:>4} {processor or 'own':>10} {threads:>8}"
+        failure = "  FAILED" if auroc < LEAST_AUROC else ""
+        print(f"{setup} {auroc:>15.3f} {seconds:>5.0f}{failure}", flush=True)
     return 1 if failed else 0
 
 
