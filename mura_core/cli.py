@@ -235,8 +235,14 @@ def prepare(
         show_default="as before",
         help="Probabilities.",
     ),
+    click.option(
+        "--study-score",
+        type=click.Choice(["mean", "max", "noisy-or"]),
+        show_default="as before",
+        help="A study's probability, and a patient's, from its images'.",
+    ),
 )
-def evaluate(folder: Path, operating_point: str | None, calibrate: str | None) -> None:
+def evaluate(folder: Path, **settings: str | None) -> None:
     """Judge a run's predictions once more, without its model.
 
     Operating point and calibration are chosen on what the run held out of its training for that,
@@ -245,7 +251,7 @@ def evaluate(folder: Path, operating_point: str | None, calibrate: str | None) -
     from mura_core.judging import evaluate
     from mura_core.run import write_report
 
-    evaluate(folder, operating_point=operating_point, calibrate=calibrate)
+    evaluate(folder, **settings)
     write_report(folder)
 
 

@@ -48,7 +48,7 @@ def compare(
     refused = one_answer(first.predictions) or one_answer(second.predictions)
     rows = []
     for level in LEVELS:
-        both = [at_level(judgement.predictions, level) for judgement in (first, second)]
+        both = [at_level(one.predictions, level, one.study_score) for one in (first, second)]
         for (part, one), (_, other) in zip(*(selections(units) for units in both), strict=True):
             sample = sample_of(one, level, first.points)
             other_sample = sample_of(other, level, second.points)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mura_core.evaluation import BASELINES, BEATEN_BY
 from mura_core.metrics import FIGURES
+from mura_core.study_scores import COMPARED
 
 # First; the page has the others below.
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "kappa")
@@ -21,6 +22,9 @@ NAMES = {name: name.replace("_", " ") for name in FIGURES} | {
     "brier": "Brier score",
 }
 
+
+# Of a study's images.
+SCORE_NAMES = {"mean": "their mean", "max": "the highest", "noisy-or": "noisy-or"}
 
 _UNITS = {"image": "images of ", "study": "studies of "}
 
@@ -64,6 +68,32 @@ def verdicts(row: Mapping[str, Any]) -> list[str]:
         joined = " and ".join(clauses)
         sentences.append(f"{BASELINES[name].capitalize()}: the network {joined}.")
     return sentences
+
+
+def tell_scores_apart(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether study scores can differ: some study has several images, and has figures."""
+    return rows[0]["not_given"] is None and rows[0]["count"] < rows[0]["images"]
+
+
+def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:
+    """Return the study scores' figures as a table, or nothing where they can't differ.
+
+    Parameters
+    ----------
+    rows : sequence
+        As of `study_scores.compare_study_scores`.
+    used : str
+        The study score of the other figures.
+    """
+    if not tell_scores_apart(rows):
+        return ""
+    table = pd.DataFrame(
+        {"a study's probability": SCORE_NAMES[row["study_score"]]}
+        | {NAMES[name]: with_interval(row[name], row["intervals"][name]) for name in COMPARED}
+        | {"": "used above" if row["study_score"] == used else ""}
+        for row in rows
+    )
+    return f"Studies, by each way to score one from its images\n{table.to_string(index=False)}"
 
 
 def folds_as_text(summary: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from mura_core.collapse import one_answer
 from mura_core.metrics import (
     FIGURES,
     LEVELS,
+    MEAN,
     Floats,
     OperatingPoints,
     Sample,
@@ -29,7 +30,12 @@ BEATEN_BY = ("accuracy", "auroc")
 
 
 def evaluate(
-    predictions: pd.DataFrame, points: OperatingPoints, *, seed: int, draws: int = DRAWS
+    predictions: pd.DataFrame,
+    points: OperatingPoints,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    study_score: str = MEAN,
 ) -> list[dict[str, Any]]:
     """Return the figures of every level, over all body parts and for each.
 
@@ -42,6 +48,7 @@ def evaluate(
     seed : int
         Of the bootstrap.
     draws : int
+    study_score : {"mean", "max", "noisy-or"}
 
     Returns
     -------
@@ -53,7 +60,7 @@ def evaluate(
     rows = []
     refused = one_answer(predictions)
     for level in LEVELS:
-        for part, units in selections(at_level(predictions, level)):
+        for part, units in selections(at_level(predictions, level, study_score)):
             sample = sample_of(units, level, points)
             rows.append(
                 {"level": level, "body_part": part, **counts_of(sample)}
@@ -62,11 +69,13 @@ def evaluate(
     return rows
 
 
-def evaluate_folds(predictions: pd.DataFrame, points: OperatingPoints) -> list[dict[str, Any]]:
+def evaluate_folds(
+    predictions: pd.DataFrame, points: OperatingPoints, study_score: str = MEAN
+) -> list[dict[str, Any]]:
     """Return the figures of each level and fold over all body parts, without intervals."""
     rows = []
     for level in LEVELS:
-        units = at_level(predictions, level)
+        units = at_level(predictions, level, study_score)
         for fold in sorted(units["fold"].unique()):
             sample = sample_of(units[units["fold"] == fold], level, points)
             own = predictions[predictions["fold"] == fold]

@@ -18,6 +18,7 @@ from mura_core.console import (
     folds_as_text,
     how_called,
     restarts_in_words,
+    study_scores_as_text,
     verdicts,
 )
 from mura_core.data import open_data, plugin_readers
@@ -27,7 +28,7 @@ from mura_core.evaluation import evaluate as evaluate_predictions
 from mura_core.evaluation import evaluate_folds, over_folds
 from mura_core.files import write_csv
 from mura_core.heatmap_words import distraction_in_words
-from mura_core.metrics import FIGURES
+from mura_core.metrics import FIGURES, STUDY_SCORES
 from mura_core.mistakes import draw_mistakes, mistakes_of
 from mura_core.operating_point import Judgement, judge_run, settings_of
 from mura_core.run_folder import (
@@ -38,6 +39,7 @@ from mura_core.run_folder import (
     restarts_of,
     write_metrics,
 )
+from mura_core.study_scores import compare_study_scores
 from mura_plugins.manager import load_plugins
 
 log = logging.getLogger("mura")
@@ -51,19 +53,29 @@ _LETTERS_COLUMNS = [
 ]  # fmt: skip
 
 
-def evaluate(
-    folder: Path, *, operating_point: str | None = None, calibrate: str | None = None
-) -> None:
+def evaluate(folder: Path, **changed: str | None) -> None:
     """Judge `predictions.csv`, print the figures, and write `metrics.json` and `errors.csv`.
 
-    What isn't given is as it was when the run was judged before, or as in its `config.yaml`.
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    **changed : str or None
+        `operating_point`, `calibrate` or `study_score`. What isn't given is as it was when the run
+        was judged before, or as in its `config.yaml`.
     """
     config = config_of(folder)
-    settings = settings_of(folder)
-    settings["operating_point"] = operating_point or settings["operating_point"]
-    settings["calibrate"] = calibrate or settings["calibrate"]
-    judgement = judge_run(folder, **settings)
-    rows = evaluate_predictions(judgement.predictions, judgement.points, seed=config.seed)
+    settings = settings_of(folder) | {name: value for name, value in changed.items() if value}
+    judgement = judge_run(folder, settings)
+    rows = evaluate_predictions(
+        judgement.predictions,
+        judgement.points,
+        seed=config.seed,
+        study_score=judgement.study_score,
+    )
+    by_score = {
+        score: judge_run(folder, settings | {"study_score": score}) for score in STUDY_SCORES
+    }
     metrics: dict[str, Any] = {
         "version": METRICS_VERSION,
         "validate": config.validate,
@@ -77,13 +89,16 @@ def evaluate(
             "seed": config.seed,
         },
         "figures": rows,
+        "study_scores": compare_study_scores(by_score, seed=config.seed),
         "folds": [],
         "over_folds": [],
         "restarts": restarts_of(folder),
         "heatmaps": None,
     }
     if config.validate == "kfold":
-        metrics["folds"] = evaluate_folds(judgement.predictions, judgement.points)
+        metrics["folds"] = evaluate_folds(
+            judgement.predictions, judgement.points, judgement.study_score
+        )
         metrics["over_folds"] = over_folds(metrics["folds"])
     if (folder / "metrics.json").is_file():
         # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
@@ -201,6 +216,8 @@ def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
             log.info("Mean and deviation over the folds: %s", folds_as_text(folds[level]))
         for sentence in verdicts(chosen[0]):
             log.info(sentence)
+    if scores := study_scores_as_text(metrics["study_scores"], metrics["study_score"]):
+        log.info("\n%s", scores)
 
 
 def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> bool:

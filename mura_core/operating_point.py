@@ -7,7 +7,7 @@ out-of-fold predictions of the other folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError, UsageError
-from mura_core.metrics import HALF, LEVELS, Floats, at_level
+from mura_core.metrics import HALF, LEVELS, MEAN, STUDY_SCORES, Floats, at_level
 from mura_core.run_folder import config_of, read_metrics, read_predictions
 
 Calibration = Callable[[Floats], Floats]
@@ -148,6 +148,8 @@ class Judgement:
         Of each fold, where that is how it was calibrated.
     calibrations : dict
         Of each fold, the function from logits to probabilities.
+    study_score : {"mean", "max", "noisy-or"}
+        How a study's probability, and a patient's, comes from its images'.
     """
 
     predictions: pd.DataFrame
@@ -155,10 +157,15 @@ class Judgement:
     chosen: list[dict[str, Any]]
     temperatures: dict[int, float]
     calibrations: dict[int, Calibration]
+    study_score: str = MEAN
 
 
 def judge(
-    predictions: pd.DataFrame, tuning: pd.DataFrame | None, rule: Rule, calibrate: str
+    predictions: pd.DataFrame,
+    tuning: pd.DataFrame | None,
+    rule: Rule,
+    calibrate: str,
+    study_score: str = MEAN,
 ) -> Judgement:
     """Calibrate predictions, and choose each level's operating point.
 
@@ -171,16 +178,18 @@ def judge(
         chosen on the others.
     rule : Rule
     calibrate : {"none", "temperature", "isotonic"}
+    study_score : {"mean", "max", "noisy-or"}
+        How a study's probability comes from its images', here and where the point is chosen.
 
     Raises
     ------
     DataError
         There's nothing to choose on, or it is of one label.
     UsageError
-        There's no such calibration.
+        There's no such calibration, or no such study score.
     """
-    if calibrate not in CALIBRATIONS:
-        raise UsageError(f"--calibrate {calibrate!r} is not one of {', '.join(CALIBRATIONS)}")
+    _refuse_unknown("--calibrate", calibrate, CALIBRATIONS)
+    _refuse_unknown("--study-score", study_score, STUDY_SCORES)
     if not rule.is_chosen and calibrate == "none":
         points = {
             (level, int(fold)): rule.value
@@ -193,7 +202,7 @@ def judge(
         ]
         uncalibrated, _ = calibration("none", *np.empty((2, 0)))
         calibrations = {int(fold): uncalibrated for fold in predictions["fold"].unique()}
-        return Judgement(predictions, points, chosen, {}, calibrations)
+        return Judgement(predictions, points, chosen, {}, calibrations, study_score)
     judged: list[pd.DataFrame] = []
     chosen = []
     points, temperatures, calibrations = {}, {}, {}
@@ -210,7 +219,7 @@ def judge(
         judged.append(rows.assign(probability=calibrated(rows["logit"].to_numpy(np.float64))))
         others = others.assign(probability=calibrated(others["logit"].to_numpy(np.float64)))
         for level in LEVELS:
-            units = at_level(others, level)
+            units = at_level(others, level, study_score)
             if rule.is_chosen:
                 _refuse_unfit(units, level)
             labels = units["label"].to_numpy()
@@ -221,7 +230,12 @@ def judge(
                 | {"count": len(units), "abnormal": int(labels.sum())}
             )
     together = pd.concat(judged).loc[predictions.index]
-    return Judgement(together, points, chosen, temperatures, calibrations)
+    return Judgement(together, points, chosen, temperatures, calibrations, study_score)
+
+
+def _refuse_unknown(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"{option} {value!r} is not one of {', '.join(known)}")
 
 
 def _refuse_unfit(held_out: pd.DataFrame, level: str = "image") -> None:
@@ -237,24 +251,36 @@ def _refuse_unfit(held_out: pd.DataFrame, level: str = "image") -> None:
         )
 
 
-def judge_run(
-    folder: Path, operating_point: str | None = None, calibrate: str | None = None
-) -> Judgement:
-    """Return a run's predictions as they are judged, by its own settings where none are given.
+def judge_run(folder: Path, settings: Mapping[str, str] | None = None) -> Judgement:
+    """Return a run's predictions as they are judged.
 
-    Its own are those of its `metrics.json`; of its `config.yaml` where it wasn't judged before.
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    settings : mapping, optional
+        The `operating_point`, `calibrate` and `study_score` to judge by; by default the run's own.
     """
-    settings = settings_of(folder)
-    rule = parse_rule(operating_point or settings["operating_point"])
+    settings = settings or settings_of(folder)
     tuning = read_predictions(folder, TUNING) if (folder / TUNING).is_file() else None
-    return judge(read_predictions(folder), tuning, rule, calibrate or settings["calibrate"])
+    return judge(
+        read_predictions(folder),
+        tuning,
+        parse_rule(settings["operating_point"]),
+        settings["calibrate"],
+        settings["study_score"],
+    )
 
 
 def settings_of(folder: Path) -> dict[str, str]:
-    """Return the `operating_point` and `calibrate` by which a run is judged."""
+    """Return the `operating_point`, `calibrate` and `study_score` by which a run is judged.
+
+    They are those of its `metrics.json`; of its `config.yaml` where it wasn't judged before.
+    """
+    names = ("operating_point", "calibrate", "study_score")
+    config = config_of(folder)
+    settings = {name: getattr(config, name) for name in names}
     if (folder / "metrics.json").is_file():
         metrics = read_metrics(folder)
-        if {"operating_point", "calibrate"} <= metrics.keys():  # else of an older version
-            return {name: metrics[name] for name in ("operating_point", "calibrate")}
-    config = config_of(folder)
-    return {"operating_point": config.operating_point, "calibrate": config.calibrate}
+        settings |= {name: metrics[name] for name in names if name in metrics}
+    return settings

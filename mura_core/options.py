@@ -318,6 +318,13 @@ _judging_options = options(
         default="none",
         help="Probabilities, on training patients that were held out.",
     ),
+    click.option(
+        "--study-score",
+        type=click.Choice(["mean", "max", "noisy-or"]),
+        default="mean",
+        help="A study's probability, and a patient's, from its images': their mean, the highest,"
+        " or 1 - prod(1 - p).",
+    ),
 )
 
 validation_options = options(

@@ -56,6 +56,7 @@ class RunConfig(Recipe):
     folds: int = 5
     operating_point: str = "0.5"
     calibrate: str = "none"
+    study_score: str = "mean"
     explain: tuple[str, ...] = ()
     explain_images: str = "24"
     layer: str = ""

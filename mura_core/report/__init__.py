@@ -12,12 +12,21 @@ import numpy as np
 import pandas as pd
 
 from mura_core.collapse import one_answer
-from mura_core.console import NAMES, SHOWN, how_called, restarts_in_words, verdicts
+from mura_core.console import (
+    NAMES,
+    SCORE_NAMES,
+    SHOWN,
+    how_called,
+    restarts_in_words,
+    tell_scores_apart,
+    verdicts,
+)
 from mura_core.evaluation import BASELINES
 from mura_core.heatmap_words import BESIDE, measures_to_read
 from mura_core.metrics import FIGURES, LEVELS, at_level
 from mura_core.mistakes import sheet_of
-from mura_core.operating_point import judge_run
+from mura_core.operating_point import Judgement, judge_run
+from mura_core.study_scores import COMPARED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +36,11 @@ LEVEL_NAMES = {
     "study": "study",
     "patient_within_part": "patient within a body part",
     "patient": "patient",
+}
+_SCORES_IN_WORDS = {
+    "mean": "the mean of its images'",
+    "max": "the highest of its images'",
+    "noisy-or": "1 less the product of its images' probabilities of 'normal' (noisy-or)",
 }
 _MISTAKES_LISTED = 12  # of each body part, as on the contact sheets
 
@@ -47,7 +61,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
     # Lost where metrics.json was, and the run was judged anew.
     measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
-    predictions = judge_run(folder).predictions
+    judgement = judge_run(folder)
     return environment.get_template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
@@ -56,6 +70,10 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         counts=_table(folder / "counts.csv").to_dict("records"),
         left_out=_table(folder / "left_out.csv").to_dict("records"),
         metrics=metrics,
+        score_in_words=_SCORES_IN_WORDS[metrics["study_score"]],
+        scores_differ=tell_scores_apart(metrics["study_scores"]),
+        score_figures=COMPARED,
+        score_names=SCORE_NAMES,
         levels={level: name for level, name in LEVEL_NAMES.items() if _rows(metrics, level)},
         rows_of=lambda level: _rows(metrics, level),
         how_called=lambda level: how_called(metrics, level),
@@ -66,9 +84,9 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         baselines=BASELINES,
         mistakes=_by_part(mistakes, folder),
         mistake_count=len(mistakes),
-        collapsed=one_answer(predictions),
+        collapsed=one_answer(judgement.predictions),
         restarts=restarts_in_words(metrics.get("restarts", [])),
-        roc_curves=_roc_curves(predictions),
+        roc_curves=_roc_curves(judgement),
         learning_curves=_learning_curves(_table(folder / "history.csv")),
         explained=_by_explainer(heatmaps, measured["methods"]),
         in_words=[one["in_words"] for one in measured["methods"]],
@@ -120,14 +138,14 @@ def _flipped(letters: pd.DataFrame) -> list[Any]:
     return [row for row in letters.to_dict("records") if row["flips"]]
 
 
-def _roc_curves(predictions: pd.DataFrame) -> str:
+def _roc_curves(judgement: Judgement) -> str:
     from matplotlib.figure import Figure
     from sklearn.metrics import roc_curve
 
     figure = Figure(figsize=(4.2, 4), layout="constrained")
     axes = figure.subplots()
     for level in LEVELS:
-        units = at_level(predictions, level)
+        units = at_level(judgement.predictions, level, judgement.study_score)
         if units["label"].nunique() == 2:
             false_positives, sensitivity, _ = roc_curve(units["label"], units["probability"])
             axes.plot(false_positives, sensitivity, label=f"by {LEVEL_NAMES[level]}")

@@ -1,0 +1,62 @@
+"""How well each way of scoring a study tells abnormal studies from normal ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mura_core.bootstrap import DRAWS, bootstrap, interval
+from mura_core.collapse import one_answer
+from mura_core.metrics import FIGURES, MEAN, STUDY_SCORES, at_level, sample_of
+from mura_core.operating_point import Judgement
+
+COMPARED = ("auroc", "kappa", "accuracy")
+
+
+def compare_study_scores(
+    judgements: Mapping[str, Judgement], *, seed: int, draws: int = DRAWS
+) -> list[dict[str, Any]]:
+    """Return figures of the studies of all body parts, by each study score.
+
+    Parameters
+    ----------
+    judgements : mapping
+        The same predictions, judged by each of `STUDY_SCORES`.
+    seed : int
+        Random seed of the bootstrap over patients.
+    draws : int
+
+    Returns
+    -------
+    list of dict
+        One for each score: `study_score`, `count` (studies), `images`, each of `COMPARED` or None,
+        their `intervals`, and `not_given`: why there are no figures, or None.
+    """
+    samples = {}
+    for score in STUDY_SCORES:
+        judged = judgements[score]
+        units = at_level(judged.predictions, "study", score)
+        samples[score] = sample_of(units, "study", judged.points)
+    predictions = judgements[MEAN].predictions
+    not_given = one_answer(predictions) or samples[MEAN].no_ground()
+    # The same draws for all three.
+    drawn = None if not_given else bootstrap(list(samples.values()), seed=seed, draws=draws)
+    rows = []
+    for number, (score, sample) in enumerate(samples.items()):
+        row: dict[str, Any] = {"study_score": score, "count": len(sample.labels)}
+        row["images"] = len(predictions)
+        intervals: dict[str, tuple[float, float] | None] = dict.fromkeys(COMPARED)
+        row |= dict.fromkeys(COMPARED)
+        if drawn is not None:
+            figures = sample.figures()
+            for name in COMPARED:
+                value = float(figures[name][0])
+                row[name] = value if np.isfinite(value) else None
+                bounds = interval(drawn[number][FIGURES.index(name)])
+                # Draws that all agree don't say how far off the figure may be.
+                if row[name] is not None and bounds and bounds[0] < bounds[1]:
+                    intervals[name] = bounds
+        rows.append(row | {"intervals": intervals, "not_given": not_given})
+    return rows
