@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,8 @@ Explain = Callable[..., NDArray[np.float32]]
 
 _SCALE_QUANTILE = 0.99
 _SCALE_PIXELS = 10_000_000
+_OF_IMAGES = ("path", "label", "logit", "probability")
+_NAME_BYTES = 160  # of an image's path in the names of its heatmaps
 _BATCH = 8  # few, so that slow methods tell how far they are
 
 
@@ -119,6 +123,7 @@ def write_heatmaps(
     style: str,
     fit: Fit,
     readers: Readers,
+    scale: float | None = None,
 ) -> pd.DataFrame:
     """Write each image's raw map, heatmap, overlay and a JSON, and return rows of `heatmaps.csv`.
 
@@ -126,15 +131,24 @@ def write_heatmaps(
     ----------
     folder : Path
         The run folder; the files go to `heatmaps/<explainer>/`.
+    explainer : Explainer
     layer : str or None
         That was looked at; None where the method looks at pixels.
+    data_folder : Path
+        The folder from which the images' paths start.
     sample : DataFrame
-        The predictions of the images.
+        The predictions of the images: `path`, `logit`, `probability` and, where it is known,
+        `label`.
     maps : ndarray of shape (len(sample), h, w), float32
+    style : {"inferno", "report2019"}
     fit : {"stretch", "pad", "crop"}
         How the images were made squares, which the maps cover.
+    readers : mapping
+        Functions for further file suffixes.
+    scale : float, optional
+        The evidence that is drawn as the hottest colour; by default that of `common_scale`.
     """
-    scale = common_scale(maps)
+    scale = common_scale(maps) if scale is None else scale
     here = Path("heatmaps") / explainer.name
     (folder / here).mkdir(parents=True, exist_ok=True)
     versions = {name: version(name) for name in ("mura-run", "keras", "tensorflow")}
@@ -148,9 +162,9 @@ def write_heatmaps(
         else:
             own_scale = scale
             drawing = draw(radiograph, evidence_map, scale, fit, signed=explainer.signed)
-        stem = Path(prediction["path"]).with_suffix("").as_posix().replace("/", "-")
+        stem = _stem(prediction["path"])
         about = {
-            **{name: prediction[name] for name in ("path", "label", "logit", "probability")},
+            **{name: prediction[name] for name in _OF_IMAGES if name in prediction},
             "explainer": explainer.name,
             "layer": layer,
             "toward": "abnormal",
@@ -172,3 +186,15 @@ def write_heatmaps(
             json.dump(about | files | {"versions": versions}, file, indent=1)
         rows.append(about | {kind: (here / name).as_posix() for kind, name in files.items()})
     return pd.DataFrame(rows)
+
+
+def _stem(path: str) -> str:
+    """Return an image's part of its heatmaps' file names: readable, short and its own.
+
+    The digest of the whole path tells apart what the readable part doesn't: `a/hand.png`,
+    `a-hand.png` and `a/hand.jpg`, or paths that are cut.
+    """
+    readable = re.sub(r"[^\w.]+", "-", Path(path).with_suffix("").as_posix())
+    end = readable.encode()[-_NAME_BYTES:].decode(errors="ignore").strip("-.")
+    digest = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()
+    return f"{end}-{digest[:8]}"

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -282,6 +283,41 @@ def test_the_sample_takes_turns_between_parts_and_outcomes_surest_first():
     table, at_half = table.assign(fold=0), {("image", 0): 0.5}
     assert choose(table, at_half, 4)["path"].tolist() == ["a", "c", "d", "e"]
     assert choose(table, at_half, 99)["path"].tolist() == ["a", "c", "d", "e", "b"]
+
+
+LONG = "/".join(["é" * 60] * 4)  # 480 bytes
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("a/hand.png", "a-hand.png", "a/hand.jpg", "A/hand.png", "a#hand.png", "a hand.png"),
+        (f"{LONG}/image1.png", f"{LONG}/image2.png", f"other/{LONG}/image1.png"),
+    ],
+)
+def test_heatmaps_of_different_images_have_different_short_names(tmp_path, paths):
+    for number, path in enumerate(paths):
+        write_image(tmp_path / path, np.full((4, 4), number, np.uint8))
+    sample = predictions([(path, "HAND", 1, 5.0) for path in paths])
+    table = write_heatmaps(
+        tmp_path / "run",
+        Explainer("gradcam", "", "", ""),
+        "relu",
+        tmp_path,
+        sample,
+        np.arange(len(paths), dtype=np.float32)[:, None, None] * np.ones((1, 2, 2), np.float32),
+        style="inferno",
+        fit="stretch",
+        readers={},
+    )
+    files = list((tmp_path / "run" / "heatmaps" / "gradcam").iterdir())
+    assert len({file.name.lower() for file in files}) == 4 * len(paths)
+    assert max(len(file.name.encode()) for file in files) < 200
+    for number, row in enumerate(table.to_dict("records")):
+        assert np.load(tmp_path / "run" / row["map"])[0, 0] == number
+        about = json.loads((tmp_path / "run" / row["map"]).with_suffix(".json").read_text())
+        assert about["path"] == paths[number]
+        assert Path(paths[number]).stem.replace("#", "-").replace(" ", "-") in row["overlay"]
 
 
 @pytest.mark.parametrize("style", ["inferno", "report2019"])
