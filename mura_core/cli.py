@@ -324,32 +324,62 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
         "--model-file",
         "model_files",
         multiple=True,
-        required=True,
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A run's model.keras; of several, the mean of their probabilities.",
+        help="In place of RUN: a model.keras; of several, the mean of their probabilities. There"
+        " are no verdicts.",
     ),
     click.option(
-        "--flip", is_flag=True, help="The mean with the mirrored image's probability, too."
+        "--flip",
+        is_flag=True,
+        help="With --model-file: the mean with the mirrored image's probability, too.",
+    ),
+    click.option(
+        "--explain",
+        multiple=True,
+        metavar="NAME",
+        help="With RUN: draw heatmaps by this method, such as gradcam; repeat for several, or all.",
     ),
     click.option(
         "--out",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(path_type=Path),
         show_default="the console",
-        help="The CSV to write.",
+        help="The CSV to write; with --explain, a new folder for it, the heatmaps and a page.",
     ),
-    click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)),
+    click.argument(
+        "images",
+        nargs=-1,
+        required=True,
+        metavar="[RUN] IMAGES...",
+        type=click.Path(exists=True, path_type=Path),
+    ),
 )
 def predict(
-    model_files: tuple[Path, ...], flip: bool, out: Path | None, images: tuple[Path, ...]
+    model_files: tuple[Path, ...],
+    flip: bool,
+    explain: tuple[str, ...],
+    out: Path | None,
+    images: tuple[Path, ...],
 ) -> None:
-    """Predict new images with one or more trained models: files, or folders of them.
+    """Predict new images, files or folders of them, by a run as it was judged.
 
-    The images of one folder are taken for one study, whose probability is their mean.
+    All the networks of the run folder RUN are averaged, and its calibration, operating point and
+    study score are applied. The images of one folder are taken for one study.
     """
     from mura_core.files import write_csv
-    from mura_core.run import predict
+    from mura_core.predicting import predict_by_models, predict_by_run
 
-    table = predict(model_files, images, flip=flip)
+    if model_files and explain:
+        raise click.UsageError("--explain needs a run: name its folder in place of --model-file")
+    if flip and not model_files:
+        raise click.UsageError("--flip needs --model-file: runs aren't judged on mirrored images")
+    if out is not None and out.is_dir() and not explain:
+        raise click.UsageError(f"--out {out} is a folder; name a CSV to write")
+    if model_files:
+        table = predict_by_models(model_files, images, flip=flip)
+    else:
+        table = predict_by_run(images[0], images[1:], explainers=explain, out=out)
+    if explain:
+        return
     if out is None:
         click.echo(table.to_csv(index=False), nl=False)
     else:

@@ -72,7 +72,7 @@ def verdicts(row: Mapping[str, Any]) -> list[str]:
 
 def tell_scores_apart(rows: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether study scores can differ: some study has several images, and has figures."""
-    return rows[0]["not_given"] is None and rows[0]["count"] < rows[0]["images"]
+    return any(row["not_given"] is None and row["count"] < row["images"] for row in rows)
 
 
 def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:

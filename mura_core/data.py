@@ -104,6 +104,15 @@ def register_layers(plugins: Plugins) -> None:
             log.warning("The architecture %s can't be used: %s", offer.record.name, error)
 
 
+def warn_of_failures(plugins: Plugins) -> None:
+    """Warn of each plugin that failed to load."""
+    for failure in plugins.failures:
+        log.warning(
+            "The plugin %r of %s failed to load and is left out: %s",
+            failure.plugin, failure.distribution, failure.reason,
+        )  # fmt: skip
+
+
 def _say_what_was_left_out(left_out: pd.DataFrame, total: int, *, strict: bool) -> None:
     if left_out.empty:
         return

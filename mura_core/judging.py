@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mura_core.bootstrap import CONFIDENCE, DRAWS
@@ -104,7 +105,7 @@ def evaluate(folder: Path, **changed: str | None) -> None:
         # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
         metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
         if heatmaps and (folder / _LETTERS).is_file():
-            letters = pd.read_csv(folder / _LETTERS)
+            letters = pd.read_csv(folder / _LETTERS).astype({"logit": np.float32})
             known = heatmaps["distraction"]["letters"] == "known"
             distracted = judge_letters(folder, letters, judgement, config.seed, known=known)
             heatmaps["distraction"] = distracted

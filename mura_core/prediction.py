@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from mura_core.errors import DataError, RadiographError
 from mura_core.progress import Progress
 from mura_core.radiographs import Readers
 from mura_core.resizing import FITS, METHODS, Square
-from mura_core.streaming import in_batches, stream_images
+from mura_core.streaming import stream_images
 
 _BATCH = 32
 
@@ -88,70 +89,55 @@ def _traced(model: keras.Model) -> Callable[[NDArray[np.uint8]], tf.Tensor]:
     return tf.function(lambda batch: model(batch, training=False)[:, 0])
 
 
-def predict_files(
-    models: Sequence[keras.Model],
-    paths: Sequence[Path],
-    readers: Readers,
-    progress: Progress,
-    *,
-    flip: bool = False,
-) -> tuple[pd.DataFrame, list[RadiographError]]:
-    """Return the predictions of image files, and the errors of those that can't be read.
+@dataclass(eq=False)
+class Squares:
+    """Image files as squares.
+
+    Attributes
+    ----------
+    images : ndarray of shape (readable files, size, size), uint8
+        On disk: peak memory doesn't grow with their number.
+    paths : list of Path
+        The files that could be read.
+    left_out : list of RadiographError
+        Why the others couldn't.
+    """
+
+    images: NDArray[np.uint8]
+    paths: list[Path]
+    left_out: list[RadiographError]
+
+
+def read_squares(
+    paths: Sequence[Path], square: Square, readers: Readers, progress: Progress
+) -> Squares:
+    """Read image files once, as squares in a temporary file.
 
     Parameters
     ----------
-    models : sequence of keras.Model
-        The probability is the mean of theirs. Each gets images as squares of its own kind.
     paths : sequence of Path
+    square : Square
     readers : mapping
         Functions for further file suffixes.
     progress : callable
-    flip : bool
-        Whether the mean also takes in the images mirrored left to right.
-
-    Returns
-    -------
-    table : DataFrame
-        `path`, `study` (the file's folder), `logit` (of the mean probability), `probability`, and
-        `study_probability`, the mean over the study's images.
-    left_out : list of RadiographError
     """
-    predicted: list[NDArray[np.float32]] = []  # (readable images, votes) of each model
-    for number, model in enumerate(models):
-        batches: list[NDArray[np.float32]] = []
-        left_out: list[RadiographError] = []
-        read: list[Path] = []
-        results = zip(paths, stream_images(paths, square_of(model), readers=readers), strict=True)
-        done = number * len(paths)
-        for batch in in_batches(results, _BATCH):
-            images = []
-            for path, result in batch:
-                if isinstance(result, RadiographError):
-                    left_out.append(result)
-                else:
-                    images.append(result)
-                    read.append(path)
-            if images:
-                pixels: NDArray[np.uint8] = np.stack(images)
-                rows = np.arange(len(pixels))
-                views = [pixels, pixels[:, :, ::-1]] if flip else [pixels]
-                batches.append(
-                    np.stack([predict_logits(model, view, rows) for view in views], axis=1)
-                )
-            done += len(batch)
-            progress(done, len(models) * len(paths))
-        predicted.append(np.concatenate(batches) if batches else np.empty((0, 1), np.float32))
-    logit = mean_logit(np.concatenate(predicted, axis=1)).astype(np.float32)
-    table = pd.DataFrame(
-        {
-            "path": [str(path) for path in read],
-            "study": [str(path.parent) for path in read],
-            "logit": logit,
-            "probability": probability(logit),
-        }
-    )
-    table["study_probability"] = table.groupby("study")["probability"].transform("mean")
-    return table, left_out
+    read: list[Path] = []
+    left_out: list[RadiographError] = []
+    results = zip(paths, stream_images(paths, square, readers=readers), strict=True)
+    with TemporaryFile() as file:
+        for done, (path, result) in enumerate(results, start=1):
+            if isinstance(result, RadiographError):
+                left_out.append(result)
+            else:
+                # Written, not assigned to a memory map: a full disk is an error then, not a crash.
+                file.write(result.tobytes())
+                read.append(path)
+            progress(done, len(paths))
+        file.flush()
+        images: NDArray[np.uint8] = np.empty((0, square.size, square.size), np.uint8)
+        if read:
+            images = np.memmap(file, np.uint8, "r", shape=(len(read), *images.shape[1:]))
+    return Squares(images, read, left_out)
 
 
 def mean_logit(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -195,4 +181,6 @@ def square_of(model: keras.Model) -> Square:
 
 def probability(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the probability of 'abnormal' for each logit, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
+    from scipy.special import expit
+
+    return expit(np.asarray(logits, np.float64))

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mura_core.data import (
     open_data,
@@ -22,6 +20,7 @@ from mura_core.data import (
     prepare_images,
     register_layers,
     say_counts,
+    warn_of_failures,
 )
 from mura_core.errors import DataError
 from mura_core.explaining import explain, methods
@@ -29,8 +28,6 @@ from mura_core.files import replacing, write_csv
 from mura_core.judging import evaluate
 from mura_core.manifest import Manifest, count
 from mura_core.operating_point import parse_rule
-from mura_core.progress import progress
-from mura_core.radiographs import image_files
 from mura_core.regions import finding_boxes
 from mura_core.run_folder import (
     PHANTOMS,
@@ -82,7 +79,7 @@ def train(
     shuffled labels leaves. Where it resumes a run, it goes on from the last checkpoint.
     """
     plugins = plugins or load_plugins()
-    _warn_of_failures(plugins)
+    warn_of_failures(plugins)
     architecture = plugins.architecture(config.model)
     rule = parse_rule(config.operating_point)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate)
@@ -192,43 +189,6 @@ def _memory_counter(config: RunConfig) -> Any:
     return counter(build, parse_options(build, config.options), config.square)
 
 
-def predict(
-    model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False
-) -> pd.DataFrame:
-    """Return saved models' mean predictions for image files, and for the images in folders.
-
-    The images of one folder are one study. What can't be read is left out and warned of.
-
-    Returns
-    -------
-    DataFrame with the columns `path`, `study`, `logit`, `probability`, `study_probability`.
-    """
-    from mura_core.devices import start_tensorflow
-
-    start_tensorflow(seed=0)
-
-    from mura_core.prediction import load_model, predict_files, square_of
-
-    plugins = load_plugins()
-    _warn_of_failures(plugins)
-    readers = plugin_readers(plugins)
-    register_layers(plugins)
-    models = [load_model(path) for path in model_files]
-    for path, model in zip(model_files, models, strict=True):
-        try:
-            square_of(model)
-        except DataError as reason:
-            raise DataError(f"{path}: {reason}") from None
-    paths = image_files(sources, readers)
-    with progress("Predicting", "images") as predicted:
-        table, left_out = predict_files(models, paths, readers, predicted, flip=flip)
-    for error in left_out:
-        log.warning("Left out: %s", error)
-    if table.empty:
-        raise DataError(f"none of the {len(paths)} images can be read")
-    return table
-
-
 def export(model_file: Path, path: Path, file_format: str) -> None:
     """Write a saved model in another program's format, and say what goes in and comes out."""
     from mura_core.devices import start_tensorflow
@@ -271,11 +231,3 @@ def _refuse_missing_split(manifest: Manifest, validate: str) -> None:
     for split in ("train", "valid") if validate == "split" else ("train",):
         if not (manifest.table["split"] == split).any():
             raise DataError(f"{manifest.folder}: the data has no {split} images")
-
-
-def _warn_of_failures(plugins: Plugins) -> None:
-    for failure in plugins.failures:
-        log.warning(
-            "The plugin %r of %s failed to load and is left out: %s",
-            failure.plugin, failure.distribution, failure.reason,
-        )  # fmt: skip

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -28,6 +29,8 @@ from mura_core.recipe import Recipe
 from mura_core.resizing import Fit, Method, Square
 
 PHANTOMS = "phantoms"
+
+_REAL_NUMBERS = ("logit", "probability", "part_rate")  # of predictions.csv
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,13 @@ def training_folder(folder: Path, fold: int) -> Path:
     return folder / "folds" / str(fold) if fold else folder
 
 
+def _float(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFrame:
     """Return a run's `predictions.csv`, or `tuning.csv`.
 
@@ -170,7 +180,10 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
         raise DataError(f"{path}: no such file; is {folder} the folder of a finished training?")
     text = dict.fromkeys(("path", "body_part", "patient", "study", "split"), "str")
     try:
-        predictions = pd.read_csv(path, dtype=text, na_filter=False)
+        # Python's float reads each number back as the one that was written, pandas' own doesn't.
+        predictions = pd.read_csv(
+            path, dtype=text, na_filter=False, converters=dict.fromkeys(_REAL_NUMBERS, _float)
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is not a table of predictions ({error})") from None
     if predictions.empty:
@@ -188,7 +201,7 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
     for column in ("probability", "part_rate"):
         if not predictions[column].between(0, 1).all():
             raise DataError(f"{path}: the column {column!r} leaves 0 to 1")
-    return predictions
+    return predictions.astype({"logit": np.float32})
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
@@ -257,13 +270,16 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """
     path = folder / "metrics.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
             f"{path}: no such file; judge the run: mura-run evaluate {folder}"
         ) from None
     except (ValueError, TypeError):
-        raise DataError(f"{path}: is not JSON; delete it, and evaluate the run anew") from None
+        metrics = None
+    if not isinstance(metrics, dict):
+        raise DataError(f"{path}: is not JSON; delete it, and evaluate the run anew")
+    return metrics
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

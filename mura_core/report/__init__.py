@@ -29,6 +29,7 @@ from mura_core.operating_point import Judgement, judge_run
 from mura_core.study_scores import COMPARED
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from matplotlib.figure import Figure
 
 LEVEL_NAMES = {
@@ -50,19 +51,13 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
 
     The page holds its plots; heatmaps stay files beside it.
     """
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(
-        loader=PackageLoader("mura_core.report", "."), autoescape=True, trim_blocks=True
-    )
-    environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
     metrics = _json(folder / "metrics.json")
     mistakes = _table(folder / "errors.csv")
     heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
     # Lost where metrics.json was, and the run was judged anew.
     measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
     judgement = judge_run(folder)
-    return environment.get_template("page.html").render(
+    return template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
@@ -70,8 +65,8 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         counts=_table(folder / "counts.csv").to_dict("records"),
         left_out=_table(folder / "left_out.csv").to_dict("records"),
         metrics=metrics,
-        score_in_words=_SCORES_IN_WORDS[metrics["study_score"]],
-        scores_differ=tell_scores_apart(metrics["study_scores"]),
+        score_in_words=_SCORES_IN_WORDS[judgement.study_score],
+        scores_differ=tell_scores_apart(metrics.get("study_scores", [])),
         score_figures=COMPARED,
         score_names=SCORE_NAMES,
         levels={level: name for level, name in LEVEL_NAMES.items() if _rows(metrics, level)},
@@ -88,12 +83,23 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         restarts=restarts_in_words(metrics.get("restarts", [])),
         roc_curves=_roc_curves(judgement),
         learning_curves=_learning_curves(_table(folder / "history.csv")),
-        explained=_by_explainer(heatmaps, measured["methods"]),
+        explained=explained_by_method(heatmaps, measured["methods"]),
         in_words=[one["in_words"] for one in measured["methods"]],
         distraction=measured["distraction"],
         flipped=_flipped(_table(folder / "heatmaps" / "letters.csv")),
         beside=BESIDE,
     )
+
+
+def template(name: str) -> Template:
+    """Return a page's template, which escapes what it shows."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("mura_core.report", "."), autoescape=True, trim_blocks=True
+    )
+    environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
+    return environment.get_template(name)
 
 
 def _rows(metrics: dict[str, Any], level: str) -> list[dict[str, Any]]:
@@ -114,7 +120,18 @@ def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _by_explainer(heatmaps: pd.DataFrame, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def explained_by_method(
+    heatmaps: pd.DataFrame, measured: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what a page shows of each method's heatmaps.
+
+    Parameters
+    ----------
+    heatmaps : DataFrame
+        A row an image and method, as of `heatmaps.csv`.
+    measured : list of dict
+        The `methods` of the heatmaps in `metrics.json`; empty where nothing was measured.
+    """
     if heatmaps.empty:
         return []
     by_name = {one["explainer"]: one for one in measured}
