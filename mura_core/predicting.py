@@ -91,8 +91,7 @@ def predict_by_models(
     with progress("Predicting", "images") as so_far:
         for number, (model, square) in enumerate(zip(models, squares, strict=True)):
             images = read[square].images
-            views = (images, images[:, :, ::-1]) if flip else (images,)
-            votes += [predict_logits(model, view, np.arange(len(images))) for view in views]
+            votes.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
             so_far((number + 1) * len(images), len(models) * len(images))
     table = _table(read[squares[0]], np.stack(votes, axis=1))
     return _with_studies(table.assign(probability=_probability(table["logit"])), MEAN)
@@ -232,11 +231,11 @@ def _judged(folder: Path) -> Judgement:
 def _predict(run: Run, squares: Squares) -> pd.DataFrame:
     from mura_core.prediction import predict_logits
 
-    images = squares.images
+    images, flip = squares.images, run.config.average_flips
     logits = []
     with progress("Predicting", "images") as so_far:
         for number, model in enumerate(run.models.values()):
-            logits.append(predict_logits(model, images, np.arange(len(images))))
+            logits.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
             so_far((number + 1) * len(images), len(run.models) * len(images))
     calibrated = [
         run.judgement.calibrations[fold](own.astype(np.float64))
