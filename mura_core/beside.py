@@ -67,7 +67,7 @@ def summarise(
     dict
         `count`, `patients`, and of each measure `mean`, `interval` (95 %), and `beside`: of each
         other table the `mean`, and the `interval` of the difference, own less other. A measure that
-        is defined (not NaN) for fewer than 8 patients is None.
+        is defined (not NaN) for fewer than 5 patients is None.
     """
     patient, _ = pd.factorize(patients)
     weights = draw_patients(int(patient.max()) + 1, DRAWS, seed)[:, patient]

@@ -134,7 +134,7 @@ def distraction(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
         `body_part` (the first is ALL), `count`, `patients`, how many verdicts it `flips`, the
         `mean_change` of the logit, `score`, its 95 % `interval`, `elsewhere` (the score of painting
         over other places), and `difference_interval`, that of the difference from it. None where
-        there is nothing to compute it from; no interval from fewer than 8 patients.
+        there is nothing to compute it from; no interval from fewer than 5 patients.
     """
     parts = [("ALL", table), *table.groupby("body_part")]
     return [_distraction(str(part), own, seed) for part, own in parts]

@@ -23,7 +23,7 @@ from mura_plugins.network import Network
 # Only the first images are measured by what takes hundreds of predictions each, or explaining
 # each a dozen times.
 _PROBED = 48
-_EXPLAINED_AGAIN = 12
+_EXPLAINED_AGAIN = 8
 _FEWEST = 2  # images with a region, for a figure of it
 
 Maps: TypeAlias = NDArray[np.float32]

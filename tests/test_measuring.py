@@ -96,7 +96,7 @@ def test_a_random_map_gets_what_chance_gives(bench):
     assert summary["learning"]["randomised"]["mean"] == pytest.approx(1)
     said = method_in_words("random-maps", summary)
     assert "its maps may show the image alone" in said
-    assert "no better than a random map" in said
+    assert "not significantly better than a random map" in said
 
 
 def test_a_map_of_the_letters_is_fully_distracted(bench):
@@ -114,7 +114,7 @@ def test_what_the_page_shows_is_what_was_measured(bench):
     assert len(rows) == 12
     assert {row["count"] for row in rows} == {8, COUNT}
     said = method_in_words("mine", summary)
-    assert said.startswith("mine: it marks the finding in 100% of 14 images (100% to 100%; random")
+    assert said.startswith("mine: it marks the finding in 14 of 14 images, better than maps that")
     assert "better than maps that don't look at the image" in said
 
 
@@ -184,3 +184,21 @@ def test_intervals_are_over_patients_and_differences_in_pairs():
     once = summarise(tens[::4], {}, pd.Series(np.arange(10)), seed=0)
     assert (summary["count"], summary["patients"]) == (40, 10)
     assert summary["measure"]["interval"] == pytest.approx(once["measure"]["interval"])
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_nothing_is_said_from_too_few_patients(bench, images, count):
+    few = Bench(bench.sample[:count], images[:count], bench.networks, 1, bench.findings)
+    _, summary = measured(few, gradient_times_image)
+    assert measures_to_read(summary) == []
+    said = method_in_words("mine", summary)
+    assert said == "mine: explained for fewer than 5 patients, too few to measure it"
+
+
+def test_an_undefined_measure_counts_for_no_image():
+    own = pd.DataFrame({"some": [1.0, np.nan, 3.0, 2.0, 2.0, 2.0], "few": [np.nan] * 5 + [1.0]})
+    summary = summarise(own, {}, pd.Series(range(6)), seed=0)
+    assert summary["some"]["mean"] == 2
+    low, high = summary["some"]["interval"]
+    assert 1 <= low <= 2 <= high <= 3
+    assert summary["few"] is None

@@ -44,6 +44,7 @@ def split(data: Path, tmp_path_factory) -> Path:
     return trained(
         tmp_path_factory.mktemp("runs") / "split", data,
         "--operating-point", "youden", "--calibrate", "isotonic", "--study-score", "noisy-or",
+        "--average-flips",
     )  # fmt: skip
 
 
