@@ -22,6 +22,7 @@ SAME_ANSWER = "the network gives every image the same answer"
 # Logits of one answer differ by the rounding of float32 alone: by some units in the last place.
 _ROUNDING = 32 * float(np.finfo(np.float32).eps)
 _IMAGES = 32  # of which the active units are counted
+_AT_ONCE = 4
 
 
 class TrainingCollapsed(MuraError):
@@ -138,18 +139,32 @@ def least_active_layer(model: keras.Model, images: NDArray[np.uint8]) -> ActiveU
     ActiveUnits or None
         None for a network without any such layer.
     """
-    found: list[ActiveUnits] = []
+    import keras
+
+    highest: dict[int, NDArray[np.float32]] = {}  # of each layer's units, over all images so far
+    lowest: dict[int, float] = {}
+    names: dict[int, str] = {}
 
     def look(layer: keras.Layer, output: Any) -> None:
         if not hasattr(output, "dtype") or len(output.shape) < 2:
             return
-        values = np.asarray(output, np.float32)
-        if values.min(initial=0) >= 0:
-            active = values.reshape(-1, values.shape[-1]).max(axis=0) > 0
-            found.append(ActiveUnits(layer.name, float(active.mean())))
+        # Reduced where it was computed: the features of a few images are hundreds of megabytes.
+        axes = tuple(range(len(output.shape) - 1))
+        own = keras.ops.convert_to_numpy(keras.ops.max(output, axis=axes)).astype(np.float32)
+        names[id(layer)] = layer.name
+        highest[id(layer)] = np.maximum(highest.get(id(layer), own), own)
+        low = float(keras.ops.convert_to_numpy(keras.ops.min(output)))
+        lowest[id(layer)] = min(lowest.get(id(layer), low), low)
 
     with _observed(model, look):
-        model(images[:_IMAGES, ..., None].astype(np.float32), training=False)
+        for start in range(0, min(len(images), _IMAGES), _AT_ONCE):
+            batch = images[start : min(start + _AT_ONCE, _IMAGES), ..., None]
+            model(batch.astype(np.float32), training=False)
+    found = [
+        ActiveUnits(names[key], float((units > 0).mean()))
+        for key, units in highest.items()
+        if lowest[key] >= 0
+    ]
     return min(found, key=lambda one: one.share, default=None)
 
 
