@@ -91,6 +91,8 @@ class Recipe:
         return self.keep == "best" or self.early_stopping > 0 or self.schedule == "plateau"
 
 
+_AUGMENTATIONS = ("flip", "rotate=15", "shift", "zoom", "contrast", "brightness")
+
 # Options of a run, by the name of `--recipe`; docs/training.md says what each reaches.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     # As its code had it; the other defaults are the report's already.
@@ -104,19 +106,36 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "gradient_centralisation": False,
         "zero_logit": False,
     },
-    # Half an hour of one core for some 1,800 images.
+    # Both take half an hour of one core for some 1,800 images.
     "half-hour": {
         "model": "resnet18",
-        "model_option": ("width=0.25",),
-        "size": 256,
+        "model_option": ("width=0.25", "cells=true"),
+        "size": 384,
         "fit": "pad",
-        "epochs": 40,
+        "epochs": 16,
         "batch_size": 16,
         "learning_rate": 2e-3,
-        "schedule": "cosine",
         "weight_decay": 0.05,
         "label_smoothing": 0.05,
-        "augment": ("flip", "rotate", "shift", "contrast"),
-        "class_weights": "none",
+        "augment": _AUGMENTATIONS,
+        "class_weights": "root",
+        "average_flips": True,
+    },
+    "transfer": {
+        "model": "efficientnet-lite0",
+        "model_option": ("cells=true", "folded=true", "frozen=true"),
+        "weights": "imagenet",
+        "size": 448,
+        "fit": "pad",
+        "epochs": 6,
+        "batch_size": 16,
+        "learning_rate": 2e-4,
+        "head_rate": 8.0,
+        "warm_up": 0.5,
+        "weight_decay": 0.01,
+        "label_smoothing": 0.05,
+        "augment": _AUGMENTATIONS,
+        "class_weights": "root",
+        "average_flips": True,
     },
 }
