@@ -417,12 +417,12 @@ def plugins(as_json: bool) -> None:
         return
     for row in rows:
         provider = f"{row['distribution']} {row['version']}"
-        click.echo(f"{row['kind']:<13} {row['name']:<19} {row['summary']}  ({provider})")
+        click.echo(f"{row['kind']:<13} {row['name']:<20} {row['summary']}  ({provider})")
         if row.get("weights"):
-            click.echo(f"{'':<33} --weights {row['weights']}")
+            click.echo(f"{'':<34} --weights {row['weights']}")
     for failure in found.failures:
         click.echo(
-            f"failed        {failure.plugin:<19} {failure.reason}  ({failure.distribution})",
+            f"failed        {failure.plugin:<20} {failure.reason}  ({failure.distribution})",
             err=True,
         )
 

@@ -88,7 +88,7 @@ class _Unpickler(pickle.Unpickler):
                 dtype in _STORAGES.values() and length >= 0 and view in ([], [None])
             ):
                 return _Storage(key, dtype, length)
-        _refuse("it refers to something that isn't a storage of numbers")
+        raise pickle.UnpicklingError("it refers to something that isn't a storage of numbers")
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:

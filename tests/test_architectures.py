@@ -18,6 +18,7 @@ from mura_core.prediction import load_model, predict_logits
 from mura_core.prepared import prepare
 from mura_core.resizing import Square
 from mura_models import applications
+from mura_models.efficientnet_lite import efficientnet_lite
 from mura_models.resnet import residual_network
 from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
 from mura_plugins.testing import check_architecture
@@ -28,9 +29,11 @@ RECORDS = {record.name: record for record in mura_models.mura_architectures()}
 LARGE = {"resnet50": "ResNet50", "densenet121": "DenseNet121", "densenet169": "DenseNet169"}
 MEMBERS = {"keras:*": "keras:MobileNet"}
 OPTIONS = {"densenet-small": {"blocks": (1, 1, 1, 1)}}
-SLOW = {"vgg-like", "resnet18", "resnet34", "densenet-small", "keras:*", *LARGE}
-# densenet169 is densenet121 with more blocks, and takes half as long again.
-TRAINED = sorted(RECORDS.keys() - {"densenet169"})
+SLOW = {
+    "vgg-like", "resnet18", "resnet34", "densenet-small", "efficientnet-lite0", "keras:*", *LARGE
+}  # fmt: skip
+# These are densenet121 and efficientnet-lite0 with more blocks, and take half as long again.
+TRAINED = sorted(RECORDS.keys() - {"densenet169", "efficientnet-lite1", "efficientnet-lite2"})
 CHECKED = [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in TRAINED]
 
 
@@ -58,6 +61,7 @@ def test_the_logit_is_float32_in_mixed_precision(name):
     [
         ("conv2", 16), ("conv3", 64), ("conv4", 32), ("conv4-gap", 32), ("vgg-like", 32),
         ("resnet50", 32), ("densenet121", 32), ("densenet-small", 32),
+        ("efficientnet-lite0", 32),
     ],
 )  # fmt: skip
 def test_the_smallest_images_are_said(name, side):
@@ -114,6 +118,15 @@ def test_residual_networks_have_the_published_weights(blocks, count):
     # torchvision's, of resnet18 and resnet34 on ImageNet. The running statistics, which it
     # doesn't count, are not trained.
     model = residual_network((64, 64, 3), blocks, outputs=1000)
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
+
+
+@pytest.mark.parametrize(
+    ("variant", "count"), [("lite0", 4_652_008), ("lite1", 5_416_680), ("lite2", 6_092_072)]
+)
+def test_efficientnet_lite_has_the_published_weights(variant, count):
+    # 4.7, 5.4 and 6.1 million in TensorFlow's table; these are timm's exact counts.
+    model = efficientnet_lite((64, 64, 3), variant, outputs=1000)
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
 
 

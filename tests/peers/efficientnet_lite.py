@@ -45,7 +45,8 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         margins: list[int] = []
-        for size, kernel, stride in zip(images.shape[:1:-1], self.kernel_size, self.stride):
+        [kernel, _], [stride, _] = self.kernel_size, self.stride  # squares
+        for size in images.shape[:1:-1]:
             missing = max((ceil(size / stride) - 1) * stride + kernel - size, 0)
             margins += [missing // 2, missing - missing // 2]
         return super().forward(pad(images, margins))
