@@ -19,8 +19,8 @@ from mura_core.metrics import FIGURES, Floats, Sample
 
 DRAWS = 2000
 CONFIDENCE = 0.95
-# Of three patients one draw in 27 holds the same one only, so the interval's ends are the extremes of
-# the sample. Nothing is said of a heatmap method from little more than that.
+# Of three patients one draw in 27 holds the same one only, so the interval's ends are the extremes
+# of the sample. Nothing is said of a heatmap method from little more than that.
 LEAST_PATIENTS = 5
 _LEAST_DEFINED = 0.95  # of the draws must define a figure; else there's no ground for an interval
 _NUMBERS_AT_ONCE = 2**17  # so that they stay in a processor's cache

@@ -14,7 +14,8 @@ from lite_inputs import CASES
 
 from mura_core.cli import main
 from mura_models.applications import IMAGENET_DEVIATION, IMAGENET_MEAN
-from mura_models.efficientnet_lite import efficientnet_lite
+from mura_models.efficientnet_lite import backbone, efficientnet_lite, efficientnet_lite0
+from mura_plugins.manager import PluginError
 
 VARIANTS = ("lite0", "lite1", "lite2")
 PEER_LOGITS = np.load(Path(__file__).parent / "peers" / "efficientnet_lite.npz")
