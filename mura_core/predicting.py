@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mura_core.collapse import one_answer
 from mura_core.data import plugin_readers, register_layers, warn_of_failures
-from mura_core.errors import DataError, UsageError
+from mura_core.errors import DataError, RadiographError, UsageError
 from mura_core.explaining import methods
 from mura_core.explanation import evidence, write_heatmaps
 from mura_core.files import replacing, write_csv
@@ -206,13 +206,27 @@ def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool 
 
     # In the order of their names, in which a study's images are summed when a run is judged.
     paths = sorted(image_files(sources, readers), key=str)
+    unnamed = [path for path in paths if not _is_text(str(path))]
     with progress("Reading", "images") as so_far:
-        squares = read_squares(paths, square, readers, so_far)
+        named = [path for path in paths if path not in unnamed]
+        squares = read_squares(named, square, readers, so_far)
+    for path in unnamed:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        squares.left_out.append(RadiographError(shown, "its name is not UTF-8; rename it"))
     for error in squares.left_out if warn else ():
         log.warning("Left out: %s", error)
     if not squares.paths:
         raise DataError(f"none of the {len(paths)} images can be read")
     return squares
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name can be written to a table."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _judged(folder: Path) -> Judgement:

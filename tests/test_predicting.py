@@ -1,6 +1,7 @@
 """New images by a run: predicted, judged and explained as the run was."""
 
 import json
+import os
 import shutil
 from html import unescape
 from pathlib import Path
@@ -149,14 +150,16 @@ def test_what_cannot_be_read_is_left_out_and_the_table_goes_to_a_file(
     new, out = tmp_path / "new", tmp_path / "table.csv"
     shutil.copytree(read_manifest(data).folder / "valid" / "XR_ELBOW", new)
     first = sorted(new.rglob("*.png"))[0]
+    shutil.copy(first, os.fsencode(new) + b"/h\xe9.png")
     first.write_bytes(b"")
     result = mura_run("predict", split, new, "--out", out)
     assert result.exit_code == 0, result.output
+    assert "/h\\udce9.png: its name is not UTF-8; rename it" in result.stderr
     assert f"{first}: is empty" in result.stderr
     assert result.stdout == ""
     table = pd.read_csv(out)
     assert list(table) == COLUMNS
-    assert len(table) == len(list(new.rglob("*.png"))) - 1
+    assert len(table) == len(list(new.rglob("*.png"))) - 2
 
 
 # Runs that can't be used ------------------------------------------------------------------------
