@@ -371,7 +371,9 @@ def predict(
     if model_files and explain:
         raise click.UsageError("--explain needs a run: name its folder in place of --model-file")
     if flip and not model_files:
-        raise click.UsageError("--flip needs --model-file: runs aren't judged on mirrored images")
+        raise click.UsageError(
+            "--flip needs --model-file: a run averages mirror images if it was judged so"
+        )
     if out is not None and out.is_dir() and not explain:
         raise click.UsageError(f"--out {out} is a folder; name a CSV to write")
     if model_files:

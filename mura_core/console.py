@@ -96,8 +96,19 @@ def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:
     return f"Studies, by each way to score one from its images\n{table.to_string(index=False)}"
 
 
-def folds_as_text(summary: Mapping[str, Any]) -> str:
-    """Return the mean and the standard deviation of a level's figures over the folds."""
+def seeds_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the figures of one level by each of several seeds as a table."""
+    table = pd.DataFrame(
+        {"seed": row["seed"]}
+        | {NAMES[name]: with_interval(row[name], None) for name in SHOWN}
+        | {"": f"not given: {row['not_given']}" if row["not_given"] else ""}
+        for row in rows
+    )
+    return table.to_string(index=False)
+
+
+def spread_as_text(summary: Mapping[str, Any]) -> str:
+    """Return the mean and the standard deviation of a level's figures over folds or seeds."""
     return ", ".join(
         f"{NAMES[name]} {spread['mean']:.3f} ± {spread['deviation']:.3f}"
         for name in SHOWN

@@ -75,29 +75,53 @@ def evaluate_folds(
     """Return the figures of each level and fold over all body parts, without intervals."""
     rows = []
     for level in LEVELS:
-        units = at_level(predictions, level, study_score)
-        for fold in sorted(units["fold"].unique()):
-            sample = sample_of(units[units["fold"] == fold], level, points)
-            own = predictions[predictions["fold"] == fold]
-            not_given = one_answer(own) or sample.no_ground()
-            rows.append(
-                {"level": level, "fold": int(fold), **counts_of(sample)}
-                | (dict.fromkeys(FIGURES) if not_given else _numbers(sample.figures()))
-                | {"not_given": not_given}
-            )
+        for fold, own in predictions.groupby("fold"):
+            row = _without_intervals(own, points, level, study_score)
+            rows.append({"level": level, "fold": fold} | row)
     return rows
 
 
-def over_folds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each level's mean and standard deviation (n - 1) of each figure over the folds."""
+def evaluate_seed(
+    seed: int, predictions: pd.DataFrame, points: OperatingPoints, study_score: str = MEAN
+) -> list[dict[str, Any]]:
+    """Return the figures of each level over all body parts of one seed's networks.
+
+    Without intervals: those of the average say how much a figure varies with patients, and the
+    seeds' figures how much it varies with the seed.
+    """
+    return [
+        {"level": level, "seed": seed} | _without_intervals(predictions, points, level, study_score)
+        for level in LEVELS
+    ]
+
+
+def _without_intervals(
+    predictions: pd.DataFrame, points: OperatingPoints, level: str, study_score: str
+) -> dict[str, Any]:
+    sample = sample_of(at_level(predictions, level, study_score), level, points)
+    not_given = one_answer(predictions) or sample.no_ground()
+    figures = dict.fromkeys(FIGURES) if not_given else _numbers(sample.figures())
+    return {**counts_of(sample), **figures, "not_given": not_given}
+
+
+def spread_over(rows: list[dict[str, Any]], of: str) -> list[dict[str, Any]]:
+    """Return each level's mean and standard deviation (n - 1) of each figure.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of `evaluate_folds`, or of `evaluate_seed` for several seeds.
+    of : {"folds", "seeds"}
+        What they are of: the name under which their number is returned.
+    """
     table = pd.DataFrame(rows)
     summary: list[dict[str, Any]] = []
-    for level, folds in table.groupby("level", sort=False):
+    for level, own in table.groupby("level", sort=False):
         spread: dict[str, Any] = {}
         for name in FIGURES:
-            given = folds[name].dropna().astype(float)
+            given = own[name].dropna().astype(float)
             spread[name] = (
-                {"mean": float(given.mean()), "deviation": float(given.std()), "folds": len(given)}
+                {"mean": float(given.mean()), "deviation": float(given.std()), of: len(given)}
                 if len(given) > 1
                 else None
             )

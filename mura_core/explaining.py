@@ -31,6 +31,7 @@ from mura_core.run_folder import (
     config_of,
     read_metrics,
     refuse_other_pixels,
+    seed_folder,
     training_folder,
     write_metrics,
 )
@@ -67,6 +68,8 @@ def explain(
 ) -> None:
     """Draw heatmaps of some of the judged images, and measure them.
 
+    Of several seeds, the networks of the first are explained, with the predictions that they make.
+
     Writes `heatmaps/`: `heatmaps.csv`, `letters.csv` and a folder for each method; and adds what
     was measured to `metrics.json`. What isn't given is as in the run's `config.yaml`.
 
@@ -90,7 +93,10 @@ def explain(
     if not wanted:
         raise UsageError("the run's config names no explainer; name one: --explain gradcam")
     metrics = read_metrics(folder)
-    judgement = judge_run(folder)
+    first, *other_seeds = config.network_seeds
+    judgement = judge_run(folder, seed=first)
+    if other_seeds:
+        log.info("\nThe networks of seed %d, the first, are explained.", first)
     collapsed = one_answer(judgement.predictions)
     judgement = _without_collapsed(judgement)
     if judgement.predictions.empty:
@@ -142,7 +148,7 @@ def explain(
     write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(drawn))
     painted = _paint_letters_over(judgement, prepared, letters, networks, config.seed)
     distracted = judge_letters(folder, painted, judgement, config.seed, known=known)
-    metrics["heatmaps"] = {"methods": measured, "distraction": distracted}
+    metrics["heatmaps"] = {"seed": first, "methods": measured, "distraction": distracted}
     write_metrics(folder, metrics)
     log.info("\nWhat the heatmaps are worth:")
     for said in (*measured, distracted):
@@ -173,7 +179,8 @@ def _networks(
             raise UsageError(f"--layer {config.layer}: {error}") from None
 
     # Each image by the network that judged it, which hasn't trained on it.
-    folders = {fold: training_folder(folder, fold) for fold in folds}
+    own_folder = seed_folder(folder, config, config.network_seeds[0])
+    folders = {fold: training_folder(own_folder, fold) for fold in folds}
     networks = {fold: network(own / "model.keras") for fold, own in folders.items()}
     if not config.shuffled_labels:
         return networks, {}

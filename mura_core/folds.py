@@ -54,7 +54,7 @@ def train_each(
 ) -> None:
     """Train a model for each training, and predict the images that it judges.
 
-    Folds that were finished before are left as they are. The predictions of all of them are then
+    Trainings that were finished before are left as they are. The predictions of all of them are then
     gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder of
     its training, when that is done.
 
@@ -76,7 +76,7 @@ def train_each(
         own = training_folder(folder, training.fold)
         if training.fold:
             log.info("\nFold %d of %d", training.fold, len(trainings))
-        if training.fold and _is_finished(training, own):
+        if _is_finished(training, own):
             log.info("Was trained before: %s", own)
         else:
             own.mkdir(parents=True, exist_ok=True)

@@ -16,9 +16,10 @@ from mura_core.comparison import compare as compare_judgements
 from mura_core.console import (
     comparison_as_text,
     figures_as_text,
-    folds_as_text,
     how_called,
     restarts_in_words,
+    seeds_as_text,
+    spread_as_text,
     study_scores_as_text,
     verdicts,
 )
@@ -26,7 +27,7 @@ from mura_core.data import open_data, plugin_readers
 from mura_core.distraction import distraction, with_verdicts
 from mura_core.errors import DataError
 from mura_core.evaluation import evaluate as evaluate_predictions
-from mura_core.evaluation import evaluate_folds, over_folds
+from mura_core.evaluation import evaluate_folds, evaluate_seed, spread_over
 from mura_core.files import write_csv
 from mura_core.heatmap_words import distraction_in_words
 from mura_core.metrics import FIGURES, STUDY_SCORES
@@ -93,6 +94,8 @@ def evaluate(folder: Path, **changed: str | None) -> None:
         "study_scores": compare_study_scores(by_score, seed=config.seed),
         "folds": [],
         "over_folds": [],
+        "seeds": [],
+        "over_seeds": [],
         "restarts": restarts_of(folder),
         "heatmaps": None,
     }
@@ -100,14 +103,20 @@ def evaluate(folder: Path, **changed: str | None) -> None:
         metrics["folds"] = evaluate_folds(
             judgement.predictions, judgement.points, judgement.study_score
         )
-        metrics["over_folds"] = over_folds(metrics["folds"])
+        metrics["over_folds"] = spread_over(metrics["folds"], "folds")
+    if len(config.network_seeds) > 1:
+        for seed in config.network_seeds:
+            own = judge_run(folder, settings, seed=seed)
+            metrics["seeds"] += evaluate_seed(seed, own.predictions, own.points, own.study_score)
+        metrics["over_seeds"] = spread_over(metrics["seeds"], "seeds")
     if (folder / "metrics.json").is_file():
         # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
         metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
         if heatmaps and (folder / _LETTERS).is_file():
             letters = pd.read_csv(folder / _LETTERS).astype({"logit": np.float32})
             known = heatmaps["distraction"]["letters"] == "known"
-            distracted = judge_letters(folder, letters, judgement, config.seed, known=known)
+            explained = judge_run(folder, settings, seed=config.network_seeds[0])
+            distracted = judge_letters(folder, letters, explained, config.seed, known=known)
             heatmaps["distraction"] = distracted
     write_metrics(folder, metrics)
     calibrated = judgement.predictions[["path", "fold", "logit", "probability"]]
@@ -200,7 +209,9 @@ def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
     for sentence in restarts_in_words(metrics["restarts"]):
         log.info(sentence)
-    rows, folds = metrics["figures"], {row["level"]: row for row in metrics["over_folds"]}
+    rows = metrics["figures"]
+    folds = {row["level"]: row for row in metrics["over_folds"]}
+    seeds = {row["level"]: row for row in metrics["over_seeds"]}
     of_phantoms = " of phantoms" if phantoms else ""
     said: dict[Any, str] = {}
     for level in dict.fromkeys(row["level"] for row in rows):
@@ -214,7 +225,12 @@ def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
             figures_as_text(chosen),
         )  # fmt: skip
         if level in folds:
-            log.info("Mean and deviation over the folds: %s", folds_as_text(folds[level]))
+            log.info("Mean and deviation over the folds: %s", spread_as_text(folds[level]))
+        if level in seeds:
+            of_level = [row for row in metrics["seeds"] if row["level"] == level]
+            log.info("Above, the average of %d seeds. One by one:", len(of_level))
+            log.info("%s", seeds_as_text(of_level))
+            log.info("Mean and deviation over the seeds: %s", spread_as_text(seeds[level]))
         for sentence in verdicts(chosen[0]):
             log.info(sentence)
     if scores := study_scores_as_text(metrics["study_scores"], metrics["study_score"]):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError, UsageError
 from mura_core.metrics import HALF, LEVELS, MEAN, STUDY_SCORES, Floats, at_level
-from mura_core.run_folder import config_of, read_metrics, read_predictions
+from mura_core.run_folder import config_of, read_metrics, read_predictions, seed_folder
 
 Calibration = Callable[[Floats], Floats]
 
@@ -251,7 +251,9 @@ def _refuse_unfit(held_out: pd.DataFrame, level: str = "image") -> None:
         )
 
 
-def judge_run(folder: Path, settings: Mapping[str, str] | None = None) -> Judgement:
+def judge_run(
+    folder: Path, settings: Mapping[str, str] | None = None, *, seed: int | None = None
+) -> Judgement:
     """Return a run's predictions as they are judged.
 
     Parameters
@@ -260,11 +262,14 @@ def judge_run(folder: Path, settings: Mapping[str, str] | None = None) -> Judgem
         Of the run.
     settings : mapping, optional
         The `operating_point`, `calibrate` and `study_score` to judge by; by default the run's own.
+    seed : int, optional
+        Of the run's seeds, the one whose networks are judged; by default their average is.
     """
     settings = settings or settings_of(folder)
-    tuning = read_predictions(folder, TUNING) if (folder / TUNING).is_file() else None
+    own = folder if seed is None else seed_folder(folder, config_of(folder), seed)
+    tuning = read_predictions(own, TUNING) if (own / TUNING).is_file() else None
     return judge(
-        read_predictions(folder),
+        read_predictions(own),
         tuning,
         parse_rule(settings["operating_point"]),
         settings["calibrate"],

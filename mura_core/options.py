@@ -239,6 +239,13 @@ training_options = options(
         help="Train on these, such as cpu or gpu:0,gpu:1.  all: every GPU there is.",
     ),
     click.option(
+        "--seeds",
+        default="1",
+        metavar="N|LIST",
+        help="Train so many networks that differ by seed alone, or one from each of a list such as"
+        " 2019,7,11, and average them.",
+    ),
+    click.option(
         "--deterministic", is_flag=True, help="The same bits in every run, which takes longer."
     ),
     click.option(

@@ -29,6 +29,7 @@ from mura_core.run_folder import (
     config_of,
     make_run_folder,
     read_metrics,
+    seed_folder,
     training_folder,
 )
 from mura_plugins import Explainer, NotApplicable
@@ -107,14 +108,19 @@ class Run:
     config : RunConfig
     judgement : Judgement
         With the calibration of each fold, and the operating points.
-    models : dict of keras.Model
-        By fold.
+    models : dict of list of keras.Model
+        By fold, one a seed.
     """
 
     folder: Path
     config: RunConfig
     judgement: Judgement
-    models: Mapping[int, keras.Model]
+    models: Mapping[int, Sequence[keras.Model]]
+
+    @property
+    def networks(self) -> list[keras.Model]:
+        """The models of all folds and seeds."""
+        return [model for models in self.models.values() for model in models]
 
     def threshold(self, level: str) -> float:
         """Return the probability from which units of a level are called abnormal.
@@ -133,8 +139,9 @@ def predict_by_run(
 ) -> pd.DataFrame:
     """Return a run's predictions of image files, and of the images in folders, with verdicts.
 
-    Each fold's logits are calibrated as that fold was, and the mean of the folds' probabilities is
-    compared with the mean of their operating points. The images of one folder are one study, whose
+    Of several seeds, the mean of their probabilities is that of a fold. It is calibrated as that
+    fold was, and the mean of the folds' probabilities is compared with the mean of their operating
+    points. The images of one folder are one study, whose
     probability is the run's study score.
 
     Parameters
@@ -179,10 +186,14 @@ def predict_by_run(
     from mura_core.prediction import load_model, square_of
 
     folds = sorted(set(judgement.predictions["fold"].tolist()))
-    models = {fold: load_model(training_folder(folder, fold) / "model.keras") for fold in folds}
+    of_seeds = [seed_folder(folder, config, seed) for seed in config.network_seeds]
+    models = {
+        fold: [load_model(training_folder(own, fold) / "model.keras") for own in of_seeds]
+        for fold in folds
+    }
     run = Run(folder, config, judgement, models)
     readers = plugin_readers(plugins)
-    squares = _read(sources, square_of(models[folds[0]]), readers)
+    squares = _read(sources, square_of(run.networks[0]), readers)
     table = _predict(run, squares)
     if wanted and out is not None:
         write_csv(out / "predictions.csv", table)
@@ -243,18 +254,22 @@ def _judged(folder: Path) -> Judgement:
 
 
 def _predict(run: Run, squares: Squares) -> pd.DataFrame:
-    from mura_core.prediction import predict_logits
+    from mura_core.prediction import mean_logit, predict_logits
 
     images, flip = squares.images, run.config.average_flips
-    logits = []
+    logits: list[NDArray[np.float32]] = []
+    calibrated = []
     with progress("Predicting", "images") as so_far:
-        for number, model in enumerate(run.models.values()):
-            logits.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
-            so_far((number + 1) * len(images), len(run.models) * len(images))
-    calibrated = [
-        run.judgement.calibrations[fold](own.astype(np.float64))
-        for fold, own in zip(run.models, logits, strict=True)
-    ]
+        for fold, models in run.models.items():
+            of_fold = []
+            for model in models:
+                of_fold.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
+                done = len(logits) + len(of_fold)
+                so_far(done * len(images), len(run.networks) * len(images))
+            logits += of_fold
+            # In float32, as the run's own predictions are.
+            mean = mean_logit(np.stack(of_fold, axis=1)).astype(np.float32)
+            calibrated.append(run.judgement.calibrations[fold](mean.astype(np.float64)))
     table = _table(squares, np.stack(logits, axis=1)).assign(
         probability=np.mean(calibrated, axis=0)
     )
@@ -308,7 +323,7 @@ def _explain(
     from mura_plugins.network import Network
 
     try:
-        networks = [Network(model, run.config.layer or None) for model in run.models.values()]
+        networks = [Network(model, run.config.layer or None) for model in run.networks]
     except NotApplicable as error:
         raise UsageError(f"--layer {run.config.layer}: {error}") from None
     drawn = []
@@ -383,7 +398,7 @@ def _write_page(
 ) -> None:
     using = Using(
         run.folder,
-        networks=len(run.models),
+        networks=len(run.networks),
         thresholds={level: run.threshold(level) for level in ("image", "study")},
         left_out=[str(error) for error in squares.left_out],
     )

@@ -34,6 +34,7 @@ from mura_core.run_folder import (
     RunConfig,
     config_of,
     make_run_folder,
+    parse_seeds,
     refuse_other_pixels,
     write_config,
     write_environment,
@@ -71,17 +72,18 @@ def run(config: RunConfig, folder: Path, *, resume: bool = False) -> None:
 def train(
     config: RunConfig, folder: Path, plugins: Plugins | None = None, *, resume: bool = False
 ) -> None:
-    """Prepare the images, train a model, or one for each fold, and predict the images it judges.
+    """Prepare the images, train a model, or one a fold and seed, and predict the judged images.
 
     Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
     `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
-    and `predictions.csv`, those of folds below `folds/`, and below `shuffled/` what a network on
-    shuffled labels leaves. Where it resumes a run, it goes on from the last checkpoint.
+    and `predictions.csv`, those of folds below `folds/`, those of several seeds below `seeds/`, and
+    below `shuffled/` what a network on shuffled labels leaves. Where it resumes a run, it goes on from the last checkpoint.
     """
     plugins = plugins or load_plugins()
     warn_of_failures(plugins)
     architecture = plugins.architecture(config.model)
     rule = parse_rule(config.operating_point)
+    parse_seeds(config.seeds, config.seed)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate)
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest, config.validate)
@@ -91,8 +93,8 @@ def train(
     start_tensorflow(config.seed, deterministic=config.deterministic)
 
     from mura_core.augmentation import write_contact_sheet
-    from mura_core.folds import train_each
     from mura_core.planning import counter, warn_if_too_large
+    from mura_core.seeds import train_from_each_seed
     from mura_core.training import build_model, refuse_untrainable, uses_xla
 
     # Whatever can be refused is refused before the images are read.
@@ -140,7 +142,7 @@ def train(
     boxes = None
     if config.cell_loss:
         boxes = finding_boxes(manifest, prepared, config.square, plugin_readers(plugins))
-    train_each(
+    train_from_each_seed(
         divided,
         prepared,
         config,

@@ -2,7 +2,7 @@
 
 `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`, `statistics.npz`,
 `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`, `predictions.csv`,
-`shuffled/`, `folds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and
+`shuffled/`, `folds/`, `seeds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and
 `report.html`; their columns and keys are described in docs/run-folder.md.
 """
 
@@ -30,6 +30,8 @@ from mura_core.resizing import Fit, Method, Square
 
 PHANTOMS = "phantoms"
 
+_MOST_SEEDS = 50
+_BETWEEN_SEEDS = 1000
 _REAL_NUMBERS = ("logit", "probability", "part_rate")  # of predictions.csv
 
 
@@ -50,6 +52,7 @@ class RunConfig(Recipe):
     class_weights: str = "report"
     false_positive_bias: float = 0.0
     seed: int = 2019
+    seeds: str = "1"
     deterministic: bool = False
     restart: bool = True
     shuffled_labels: bool = False
@@ -72,6 +75,17 @@ class RunConfig(Recipe):
         return (*self.model_option, *weights)
 
     @property
+    def network_seeds(self) -> tuple[int, ...]:
+        """The seed of each network that is averaged; one where there is nothing to average.
+
+        Raises
+        ------
+        UsageError
+            `seeds` is neither a number of them nor a list.
+        """
+        return parse_seeds(self.seeds, self.seed)
+
+    @property
     def recipe(self) -> Recipe:
         """How the network is trained."""
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
@@ -80,6 +94,38 @@ class RunConfig(Recipe):
     def square(self) -> Square:
         """What each image becomes."""
         return Square(self.size, self.resize, self.fit)
+
+
+def parse_seeds(text: str, first: int) -> tuple[int, ...]:
+    """Return the seeds that `--seeds` asks for.
+
+    Parameters
+    ----------
+    text : str
+        How many, such as `3`; or a list, such as `2019,7,11`.
+    first : int
+        The first one where `text` is a number. The others follow 1,000 apart, since folds and
+        trainings that start again take the seeds right after one.
+
+    Raises
+    ------
+    UsageError
+        It is neither, names a seed twice, or asks for too many.
+    """
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise UsageError(f"--seeds {text!r} is neither a number, such as 3, nor a list: 2019,7,11")
+    seeds = [int(number) for number in numbers]
+    if len(seeds) == 1:
+        if not 1 <= seeds[0] <= _MOST_SEEDS:
+            raise UsageError(
+                f"--seeds {text} is a number of networks, from 1 to {_MOST_SEEDS}; --seed {text}"
+                " sets the seed of one"
+            )
+        seeds = [first + _BETWEEN_SEEDS * number for number in range(seeds[0])]
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"--seeds {text} names a seed twice: its networks would be the same")
+    return tuple(seeds)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -155,8 +201,13 @@ def make_run_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def seed_folder(folder: Path, config: RunConfig, seed: int) -> Path:
+    """Return where the trainings from one of a run's seeds are: the run folder if it has one."""
+    return folder / "seeds" / str(seed) if len(config.network_seeds) > 1 else folder
+
+
 def training_folder(folder: Path, fold: int) -> Path:
-    """Return where the files of one training are: the run folder, or a fold's own."""
+    """Return where the files of one training are: the seed's folder, or a fold's own."""
     return folder / "folds" / str(fold) if fold else folder
 
 

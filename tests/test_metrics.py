@@ -9,7 +9,7 @@ from sklearn import calibration
 from sklearn import metrics as peer
 
 from mura_core import metrics
-from mura_core.evaluation import evaluate, evaluate_folds, over_folds
+from mura_core.evaluation import evaluate, evaluate_folds, spread_over
 from mura_core.metrics import FIGURES, LEVELS, Sample, at_level, from_confusion
 
 # (TP, FP, TN, FN, accuracy as printed) of the report's tables.
@@ -276,7 +276,7 @@ def test_each_fold_is_called_at_its_own_operating_point():
     assert first["auroc"] == 0.75
     # Pooled, a fold that gives higher probabilities ranks its images above the other's.
     assert row["auroc"] == pytest.approx(10 / 16)
-    image = next(summary for summary in over_folds(folds) if summary["level"] == "image")
+    image = next(summary for summary in spread_over(folds, "folds") if summary["level"] == "image")
     assert image["auroc"] == {"mean": 0.75, "deviation": 0.0, "folds": 2}
 
 

@@ -68,6 +68,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         score_in_words=_SCORES_IN_WORDS[judgement.study_score],
         scores_differ=tell_scores_apart(metrics.get("study_scores", [])),
         score_figures=COMPARED,
+        seed_count=len({row["seed"] for row in metrics.get("seeds", [])}),
         score_names=SCORE_NAMES,
         levels={level: name for level, name in LEVEL_NAMES.items() if _rows(metrics, level)},
         rows_of=lambda level: _rows(metrics, level),
@@ -177,14 +178,16 @@ def _learning_curves(history: pd.DataFrame) -> str:
 
     figure = Figure(figsize=(4.2, 4), layout="constrained")
     loss, auroc = figure.subplots(2, sharex=True)
-    if "fold" not in history:
-        history = history.assign(fold=0)
+    for column in ("fold", "run_seed"):
+        if column not in history:
+            history[column] = 0
+    trainings = ["run_seed", "fold"]
     if "seed" in history:
         # Of a training that was started again, the last one.
-        last = history.groupby("fold")["seed"].transform("last")
+        last = history.groupby(trainings)["seed"].transform("last")
         history = history[history["seed"] == last]
-    for number, (_, fold) in enumerate(history.groupby("fold")):
-        # A label for the first fold's lines alone: the others look the same.
+    for number, (_, fold) in enumerate(history.groupby(trainings)):
+        # A label for the first training's lines alone: the others look the same.
         training, judged = (None, None) if number else ("training (weighted)", "judged images")
         loss.plot(fold["epoch"], fold["loss"], "C0.-", label=training, linewidth=1)
         if "val_loss" in fold:
