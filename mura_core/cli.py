@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -427,6 +428,45 @@ def plugins(as_json: bool) -> None:
             f"failed        {failure.plugin:<20} {failure.reason}  ({failure.distribution})",
             err=True,
         )
+
+
+@_command(
+    click.option(
+        "--model",
+        "networks",
+        multiple=True,
+        metavar="NAME",
+        show_default="conv4, resnet18 and efficientnet-lite0",
+        help="Architecture to train; repeat for several.",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(min=32),
+        show_default="64, with a GPU 224",
+        help="Side of the images, in pixels.",
+    ),
+    click.option("--quick", is_flag=True, help="Fewer checks: a minute on two cores, not five."),
+    click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=lambda: Path("device-check") / f"{datetime.now():%Y%m%d-%H%M%S}",
+        show_default="device-check/<time>",
+        help="The folder for the page of results.",
+    ),
+)
+def check_device(networks: tuple[str, ...], size: int | None, quick: bool, out: Path) -> None:
+    """Check that this machine's CPU and GPUs train and explain as they should.
+
+    Trains small networks for a few steps on every device, compares their losses with the CPU's,
+    measures memory and speed, and writes a page of results. Exit status 1 if a check fails.
+    """
+    from mura_core.device_check import check_device, plan_for
+    from mura_plugins.manager import load_plugins
+
+    plugins = load_plugins()
+    for name in networks:
+        plugins.architecture(name)
+    check_device(plan_for(networks, size, quick=quick), out)
 
 
 if __name__ == "__main__":

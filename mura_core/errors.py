@@ -1,5 +1,9 @@
 """The errors a user can cause, each one line that says what is wrong and how to mend it."""
 
+from __future__ import annotations
+
+import re
+
 
 class MuraError(Exception):
     """A failure to be shown to the user as one line, without a traceback."""
@@ -48,3 +52,15 @@ class PngError(ValueError):
         super().__init__(f"at byte {offset}: {reason}")
         self.offset = offset
         self.reason = reason
+
+
+# Keras and TensorFlow say first where an error was noticed.
+_SAYS_WHERE = ("Exception encountered", "Graph execution error", "Detected at node", "File ", "<")
+
+
+def first_reason(error: Exception) -> str:
+    """Return the first line of another library's message that says what is wrong."""
+    plain = re.sub(r"\x1b\[\d+m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines()]
+    said = [line for line in lines if line and not line.startswith(_SAYS_WHERE)]
+    return said[0].split(" Received: ")[0] if said else "no reason given"

@@ -104,6 +104,7 @@ def train(
     network = build_model(build, options, None, config.square)
     # What `auto` means here is kept in config.yaml, so that the run can be repeated elsewhere.
     config = replace(config, jit="on" if uses_xla(config.jit, strategy, network) else "off")
+    del network  # its weights would stay in the GPU's memory
     memory = gpu_memory(strategy)
     if memory is not None:
         warn_if_too_large(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from mura_core.augmentation import NUMBERS, Augmentation
 from mura_core.cells import CELLS, CellLoss, has_cells
 from mura_core.devices import has_gpu
 from mura_core.epochs import EpochDone, Follow
-from mura_core.errors import DataError, UsageError
+from mura_core.errors import DataError, UsageError, first_reason
 from mura_core.feed import training_batches
 from mura_core.optimizer import CentralisedAdam, head_variables, kernels
 from mura_core.progress import Progress
@@ -90,7 +89,7 @@ def build_model(
         network = build((size, size, 1), **options)
     except ValueError as error:
         raise UsageError(
-            f"the network can't be built for {size} x {size} pixels: {_first_reason(error)}"
+            f"the network can't be built for {size} x {size} pixels: {first_reason(error)}"
         ) from None
     if network.output_shape != (None, 1):
         raise DataError(
@@ -98,14 +97,6 @@ def build_model(
             " image, (None, 1), is wanted"
         )
     return keras.Model(inputs, network(standardised), name="mura")
-
-
-def _first_reason(error: ValueError) -> str:
-    # Keras says first where it was noticed, in bold type, and what it received at great length.
-    plain = re.sub(r"\x1b\[\d+m", "", str(error))
-    lines = [line.strip() for line in plain.splitlines()]
-    said = [line for line in lines if line and not line.startswith("Exception encountered")]
-    return said[0].split(" Received: ")[0] if said else "no reason given"
 
 
 def refuse_untrainable(table: pd.DataFrame) -> None:
@@ -240,7 +231,7 @@ def fit(
     )
     follow.step_done, follow.epoch_done = step_done, epoch_done
     if not follow.has_ended:
-        follow.feed_images_per_second = _speed_of(batches, batch_size)
+        follow.feed_images_per_second = feed_speed(batches, batch_size)
     follow.images_an_epoch = steps * batch_size
     if not follow.has_ended:
         trained.fit(
@@ -270,7 +261,7 @@ def _identity(table: pd.DataFrame, pixels: str, boxes: NDArray[np.float32] | Non
     return digest.hexdigest()
 
 
-def _speed_of(batches: tf.data.Dataset, batch_size: int) -> float:
+def feed_speed(batches: tf.data.Dataset, batch_size: int) -> float:
     """Return how many images a second the feed gives when nothing waits for it."""
     started = time.perf_counter()
     count = 0
@@ -425,11 +416,21 @@ def uses_xla(jit: str, strategy: tf.distribute.Strategy, model: keras.Model) -> 
     jit : {"auto", "on", "off"}
     strategy : tf.distribute.Strategy
     model : keras.Model
+
+    Raises
+    ------
+    UsageError
+        It is asked for on several devices, across which XLA can't compile Keras' step.
     """
+    if jit == "on" and strategy.num_replicas_in_sync > 1:
+        raise UsageError(
+            f"--jit on: XLA can't compile a training step on {strategy.num_replicas_in_sync}"
+            " devices at once; use --jit off, or one device, such as --devices gpu:0"
+        )
     if jit != "auto":
         return jit == "on"
     if strategy.num_replicas_in_sync > 1 or has_gpu(strategy):
-        return False  # across devices Keras' step can't be compiled; on a GPU it is untried
+        return False  # on a GPU it is untried
     # On a CPU, XLA took ten to twenty times as long for the gradients of depthwise convolutions.
     if any(isinstance(one, keras.layers.DepthwiseConv2D) for one in model._flatten_layers()):
         return False

@@ -14,6 +14,6 @@ Only the finding tells an abnormal image from a normal one:
 Invariant: an image depends on nothing but its place in the plan, on no file, font or clock.
 """
 
-from mura_core.phantoms.folder import phantom_folder
+from mura_core.phantoms.folder import phantom_folder, write_phantoms
 
-__all__ = ["phantom_folder"]
+__all__ = ["phantom_folder", "write_phantoms"]

@@ -61,6 +61,40 @@ def phantom_folder(
     return finished / ROOT
 
 
+def write_phantoms(folder: Path, count: int, *, valid: int) -> Path:
+    """Draw a few of the phantoms only, in this process, and return their folder.
+
+    Parameters
+    ----------
+    folder : Path
+    count, valid : int
+        Images to train on, and to judge; of both labels.
+
+    Returns
+    -------
+    Path
+        A folder without CSVs but `boxes.csv`: the images' paths give the labels.
+    """
+    images = plan_images()
+    wanted = [
+        *_half_of_each_label(images, "train", count),
+        *_half_of_each_label(images, "valid", valid),
+    ]
+    findings: list[tuple[object, ...]] = []
+    for planned in wanted:
+        (folder / planned.study_path).mkdir(parents=True, exist_ok=True)
+        box, _ = _draw_and_save(folder, planned)
+        findings += [] if box is None else [(planned.path, *box)]
+    _write_csv(folder / ROOT / "boxes.csv", [("path", *Box._fields), *findings])
+    return folder / ROOT
+
+
+def _half_of_each_label(images: list[PlannedImage], split: str, count: int) -> list[PlannedImage]:
+    of_split = [planned for planned in images if planned.split == split]
+    by_label = [[one for one in of_split if bool(one.finding) == label] for label in (False, True)]
+    return [one for some in by_label for one in some[: -(-count // 2)]]
+
+
 def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None:
     images = plan_images()
     for study_path in {planned.study_path for planned in images}:
