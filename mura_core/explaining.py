@@ -114,7 +114,7 @@ def explain(
     readers = plugin_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate)
     prepared = prepare_images(manifest, config, readers)
-    refuse_other_pixels(folder, prepared.folder.name)
+    refuse_other_pixels(folder, prepared.digest)
     rows = _rows_of(prepared, sample["path"])
     register_layers(plugins)
     judged = judgement.predictions

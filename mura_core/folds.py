@@ -54,8 +54,8 @@ def train_each(
 ) -> None:
     """Train a model for each training, and predict the images that it judges.
 
-    Trainings that were finished before are left as they are. The predictions of all of them are then
-    gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder of
+    Trainings that were finished before are left as they are. The predictions of all of them are
+    then gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder of
     its training, when that is done.
 
     Parameters
@@ -194,7 +194,7 @@ def _fit(
                     seed=seed,
                     strategy=strategy,
                     folder=folder,
-                    pixels=prepared.folder.name,
+                    pixels=prepared.digest,
                     boxes=boxes,
                     step_done=step_done,
                     epoch_done=partial(_say_epoch, on),

@@ -9,7 +9,8 @@ complete: a killed preparation resumes where it stopped.
 
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
 - `images.csv`: the `path` of each of the N images, in their order, which is that of the paths;
-- `left_out.csv`: `path` and `reason` of each image that could not be read.
+- `left_out.csv`: `path` and `reason` of each image that could not be read;
+- `digest.txt`: a digest of pixels and paths, by which a run knows its images again.
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ class PreparedImages:
         if len(rows) < 2:
             raise DataError("the data has fewer than 2 readable training images")
         return statistics_of(self.images, rows)
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the pixels and paths, the same wherever the data lies."""
+        return (self.folder / "digest.txt").read_text(encoding="ascii").strip()
 
     def studies_without_images(self, manifest: Manifest) -> list[str]:
         """Return the studies of `manifest` of which no image could be read."""
@@ -302,6 +308,11 @@ def _finish(
     with (folder / "images.npy").open("r+b") as images:
         images.write(_npy_header(len(table), size))
         _to_disk(images)
+        images.seek(0)
+        pixels = hashlib.file_digest(images, "sha256").hexdigest()
+    listed = (folder / "images.csv").read_bytes()
+    digest = hashlib.sha256(pixels.encode() + listed).hexdigest()
+    (folder / "digest.txt").write_text(f"{digest}\n", encoding="ascii")
     (folder / "journal.jsonl").unlink()
 
 

@@ -77,7 +77,8 @@ def train(
     Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
     `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
     and `predictions.csv`, those of folds below `folds/`, those of several seeds below `seeds/`, and
-    below `shuffled/` what a network on shuffled labels leaves. Where it resumes a run, it goes on from the last checkpoint.
+    below `shuffled/` what a network on shuffled labels leaves. Where it resumes a run, it goes on
+    from the last checkpoint.
     """
     plugins = plugins or load_plugins()
     warn_of_failures(plugins)
@@ -117,7 +118,7 @@ def train(
         make_run_folder(folder)
         write_config(folder / "config.yaml", config)
     prepared = prepare_images(manifest, config, plugin_readers(plugins))
-    pixels = prepared.folder.name
+    pixels = prepared.digest
     if resume:
         refuse_other_pixels(folder, pixels)
     write_environment(folder / "environment.json", pixels)

@@ -2,8 +2,8 @@
 
 `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`, `statistics.npz`,
 `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`, `predictions.csv`,
-`shuffled/`, `folds/`, `seeds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and
-`report.html`; their columns and keys are described in docs/run-folder.md.
+`shuffled/`, `folds/`, `seeds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`,
+`heatmaps/` and `report.html`; their columns and keys are described in docs/run-folder.md.
 """
 
 from __future__ import annotations
@@ -348,7 +348,7 @@ def refuse_other_pixels(folder: Path, pixels: str) -> None:
         The run folder. One that was stopped before it read the images, or that an older version
         made, doesn't say.
     pixels : str
-        The name of today's prepared set.
+        The digest of today's prepared images.
     """
     try:
         text = (folder / "environment.json").read_text(encoding="utf-8")
@@ -368,7 +368,7 @@ def write_environment(path: Path, pixels: str) -> None:
     ----------
     path : Path
     pixels : str
-        The name of the prepared set, which changes with any pixel.
+        The digest of the prepared images.
     """
     import tensorflow as tf
 

@@ -177,7 +177,7 @@ def fit(
     strategy : tf.distribute.Strategy
     folder : Path
     pixels : str
-        A name of the images' pixels; a checkpoint of others is refused.
+        A digest of the images; a checkpoint of others is refused.
     boxes : ndarray of shape (N, K, 4), float32, optional
         Where findings are, as `mura_core.regions.finding_boxes` returns them. Used by networks with
         a cell map, if the recipe's `cell_loss` is above 0.

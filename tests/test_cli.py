@@ -241,7 +241,7 @@ def test_left_out_images_are_counted_named_and_listed(own_mura: Path, tmp_path: 
 def test_unknown_names_are_usage_errors_that_list_the_known(mura: Path, tmp_path: Path):
     out = ("--data", mura, "--out", tmp_path / "run", *SMALL)
     refused(2, "--model 'conv9' is not one of conv2, conv3, conv4", "--model", "conv9", *out)
-    refused(2, "--explain 'magic' is not one of cam, gradcam", "--explain", "magic", *out)
+    refused(2, "--explain 'magic' is not one of cam, cells, gradcam", "--explain", "magic", *out)
     refused(2, "--body-part 'knee' is not one of XR_ELBOW, XR_WRIST", "--body-part", "knee", *out)
     refused(2, "it has width=1, dropout=0.5", "--model-option", "depth=3", *out)
     refused(2, "No such option", "--modle", "conv4", *out)

@@ -204,7 +204,34 @@ def test_folds_of_other_images_are_refused(folds: Path, data: Path, tmp_path: Pa
     settings = (run / "config.yaml").read_text().replace(str(data), str(other))
     (run / "config.yaml").write_text(settings)
     shutil.rmtree(other / "MURA-v1.1" / "train" / "XR_WRIST")
-    refused(1, "was trained on other images", "train", "--resume", run)
+    refused(1, "its images have changed since it was made", "train", "--resume", run)
+
+
+def test_folds_go_on_where_the_data_has_moved(folds: Path, data: Path, tmp_path: Path):
+    run, other = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(folds, run)
+    shutil.copytree(data, other)
+    settings = (run / "config.yaml").read_text().replace(str(data), str(other))
+    (run / "config.yaml").write_text(settings)
+    result = mura_run("train", "--resume", run)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("Was trained before") == 3
+
+
+def test_folds_of_corrected_labels_are_refused(folds: Path, data: Path, tmp_path: Path):
+    run, other = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(folds, run)
+    shutil.copytree(data, other)
+    settings = (run / "config.yaml").read_text().replace(str(data), str(other))
+    (run / "config.yaml").write_text(settings)
+    labels = other / "MURA-v1.1" / "train_labeled_studies.csv"
+    first, *others = labels.read_text().splitlines()
+    study, label = first.split(",")
+    labels.write_text("\n".join([f"{study},{1 - int(label)}", *others]) + "\n")
+    refused(1, "was trained on other data: label has changed", "train", "--resume", run)
+    warned = mura_run("evaluate", run)
+    assert warned.exit_code == 0
+    assert "The data has been corrected since this run was trained (label)" in warned.stderr
 
 
 def test_too_many_folds_are_refused(mura: Path, tmp_path: Path):
