@@ -1,6 +1,7 @@
 # make run    train, judge and explain conv4 on the embedded phantoms
 # make test   run the whole test suite
 # make lint   ruff, mypy and import-linter
+# make gpu-check  see whether this machine's GPUs, or its CPU, train as they should: minutes
 # make seeds  conv4 from twenty seeds, in many set-ups: most of an hour
 # make fuzz   a million mutated PNG files, with sanitizers: half an hour
 
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx mura_core/*.h)
 
-.PHONY: run test lint seeds fuzz clean
+.PHONY: run test lint gpu-check seeds fuzz clean
 
 run: .venv/installed
 	@echo "==> mura-run --model conv4 --explain gradcam"
@@ -25,6 +26,10 @@ lint: .venv/installed-dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+gpu-check: $(if $(shell command -v nvidia-smi),.venv/installed-gpu,.venv/installed)
+	@echo "==> mura-run check-device"
+	@$(BIN)/mura-run check-device
+
 seeds: .venv/installed-dev
 	@echo "==> Training conv4 from twenty seeds"
 	@$(BIN)/python tests/learning_seeds.py --seeds 20
@@ -36,6 +41,11 @@ fuzz: .venv/installed-dev
 .venv/installed: .venv/pyvenv.cfg $(SOURCES)
 	@echo "==> Installing mura-run into .venv: TensorFlow is 1.9 GB unpacked, so this takes minutes"
 	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-gpu: .venv/pyvenv.cfg $(SOURCES)
+	@echo "==> Installing mura-run and the CUDA libraries into .venv: gigabytes, so this takes minutes"
+	@$(BIN)/pip install --quiet --editable '.[gpu]'
 	@touch $@
 
 .venv/installed-dev: .venv/pyvenv.cfg $(SOURCES)

@@ -55,8 +55,8 @@ def train_each(
     """Train a model for each training, and predict the images that it judges.
 
     Trainings that were finished before are left as they are. The predictions of all of them are
-    then gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder of
-    its training, when that is done.
+    then gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder
+    of its training, when that is done.
 
     Parameters
     ----------

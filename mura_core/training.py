@@ -196,6 +196,7 @@ def fit(
     rows = {name: np.flatnonzero(split == name) for name in ("train", "tune", "valid")}
     labels = table["label"].to_numpy()
     batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)
+    look_at_shares(batch_size, strategy.num_replicas_in_sync)
     # Whole groups of batches: what is left over sits the epoch out.
     steps = len(rows["train"]) // (batch_size * recipe.accumulate) * recipe.accumulate
     model, trained = compiled(
@@ -251,6 +252,27 @@ def fit(
             follow.best_epoch, _WATCHED_NAMES[recipe.watch],
         )  # fmt: skip
     return model
+
+
+def look_at_shares(batch_size: int, devices: int) -> None:
+    """Warn where devices can't share batches evenly.
+
+    Raises
+    ------
+    UsageError
+        A batch has fewer images than there are devices.
+    """
+    if batch_size < devices:
+        raise UsageError(
+            f"--batch-size: batches of {batch_size} can't be shared by {devices} devices; take"
+            f" batches of {devices}, or fewer --devices"
+        )
+    if batch_size % devices:
+        log.warning(
+            "Batches of %d aren't shared evenly by %d devices: images of smaller shares count for"
+            " more. Better is --batch-size %d",
+            batch_size, devices, -(-batch_size // devices) * devices,
+        )  # fmt: skip
 
 
 def _identity(table: pd.DataFrame, pixels: str, boxes: NDArray[np.float32] | None) -> str:

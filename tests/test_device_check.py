@@ -93,10 +93,11 @@ def test_a_loss_that_does_not_fall_fails():
     assert "doesn't learn" in outcome.reason
 
 
-def test_maps_are_compared_with_the_largest_value():
-    expected = np.array([[[0, 2], [0, 0]]], np.float32)
-    assert compare_maps(expected + np.float32(0.09), expected, "", 1.0).status == "passed"
-    assert compare_maps(expected + np.float32(0.11), expected, "", 1.0).status == "failed"
+def test_maps_are_compared_by_their_root_mean_square():
+    expected = np.array([[[0, 2], [0, 0]]], np.float32)  # its norm is 2
+    near, far = (expected + np.float32(off) for off in (0.09, 0.11))  # norms of 0.18 and 0.22
+    assert compare_maps(near, expected, "", 1.0).status == "passed"
+    assert compare_maps(far, expected, "", 1.0).status == "failed"
     assert compare_maps(expected[:, :1], expected, "", 1.0).status == "failed"
     assert compare_maps(np.full_like(expected, np.nan), expected, "", 1.0).status == "failed"
     nothing = compare_maps(0 * expected, 0 * expected, "", 1.0)

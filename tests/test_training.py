@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -20,7 +21,13 @@ from mura_core.prepared import prepare
 from mura_core.recipe import Recipe
 from mura_core.resizing import Square
 from mura_core.statistics import PixelStatistics, standardise
-from mura_core.training import build_model, fit, report_class_weights
+from mura_core.training import (
+    build_model,
+    fit,
+    look_at_shares,
+    report_class_weights,
+    uses_xla,
+)
 from mura_models.conv import conv4
 
 
@@ -181,6 +188,7 @@ def test_a_model_file_that_is_none_or_runs_code_is_refused(tmp_path: Path):
 TRAIN_ON_DEVICES = """
 import json, sys, tempfile
 from pathlib import Path
+from types import SimpleNamespace
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -253,6 +261,22 @@ def test_a_network_that_an_image_is_too_small_for_is_refused_in_one_line():
         build_model(deep, {}, None, Square(16))
     with pytest.raises(UsageError, match="conv4 takes images of at least 32 x 32 pixels"):
         build_model(conv4, {}, None, Square(16))
+
+
+def test_batches_that_devices_cannot_share_are_refused_or_warned_of(caplog):
+    look_at_shares(8, 2)
+    assert not caplog.text
+    look_at_shares(8, 3)
+    assert "Better is --batch-size 9" in caplog.text
+    with pytest.raises(UsageError, match="batches of 2 can't be shared by 3 devices"):
+        look_at_shares(2, 3)
+
+
+def test_xla_on_several_devices_is_refused():
+    two = SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(UsageError, match="--jit on: XLA can't compile a training step on 2 devic"):
+        uses_xla("on", two, None)
+    assert uses_xla("auto", two, None) is False
 
 
 def test_devices_are_chosen_by_name():

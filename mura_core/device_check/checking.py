@@ -83,8 +83,11 @@ def _outcomes(plan: Plan, folder: Path, messages: Path) -> Iterator[Outcome]:
     yield from devices
     if not any(one.status == "passed" for one in devices):
         return  # TensorFlow doesn't start.
-    _prepare_phantoms(plan, folder)
     gpus = sum(one.subject.startswith("gpu:") for one in devices)
+    # Whole shares for each device, also of half a batch.
+    shares = 2 * max(gpus, 2)
+    plan = replace(plan, batch_size=-(-plan.batch_size // shares) * shares)
+    _prepare_phantoms(plan, folder)
     for setting, jobs in groups_of_jobs(plan, str(folder), gpus):
         yield from run_jobs(setting, jobs, messages)
     yield from untried(plan, gpus)

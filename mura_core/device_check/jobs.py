@@ -85,10 +85,12 @@ def groups_of_jobs(plan: Plan, folder: str, gpus: int) -> Iterator[tuple[Setting
         yield cpu, [*references, *_ways_on_one(plan, gpu=False)]
     if gpus > 1:
         several = replace(one, devices="all", called=f"all {gpus} GPUs")
-    whole_run = Job("run", plan.networks[0])
-    if gpus < 2:
-        yield one, [whole_run]
-    yield several, [*_ways_on_several(plan, gpu=bool(gpus)), *([whole_run] if gpus > 1 else [])]
+    runs = [Job("run", plan.networks[0])]
+    if gpus:
+        runs.append(Job("run", plan.networks[0], SIXTEEN))
+    # Real devices only: a user doesn't divide them.
+    yield (several if gpus > 1 else one), runs
+    yield several, list(_ways_on_several(plan, gpu=bool(gpus)))
 
 
 def _references(plan: Plan) -> Iterator[Job]:

@@ -70,7 +70,7 @@ def _worker(setting: Setting, jobs: Sequence[Job], log: Path) -> Iterator[subpro
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     with log.open("ab") as messages:
-        process = subprocess.Popen(  # noqa: S603 - our own module
+        process = subprocess.Popen(  # noqa: S603
             _WORKER,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

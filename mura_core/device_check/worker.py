@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mura_core.device_check.records import Job, Outcome, Setting
+from mura_core.device_check.records import SIXTEEN, Job, Outcome, Setting
 from mura_core.errors import first_reason
 from mura_plugins import NotApplicable
 
@@ -103,7 +103,7 @@ def _run(job: Job, setting: Setting) -> list[Outcome]:
     from mura_core.run import run
     from mura_core.run_folder import RunConfig, read_history, read_metrics
 
-    folder = Path(setting.folder) / "run"
+    folder = Path(setting.folder) / f"run in {job.precision}"
     config = RunConfig(
         data=str(Path(setting.folder) / "PHANTOMS"),
         model=job.network,
@@ -111,7 +111,7 @@ def _run(job: Job, setting: Setting) -> list[Outcome]:
         epochs=2,
         batch_size=setting.batch_size,
         augment=("flip", "rotate"),
-        mixed_precision=job.precision != "float32",
+        mixed_precision=job.precision == SIXTEEN,
         devices=setting.devices,
         explain=("gradcam",),
         explain_images="2",
@@ -121,7 +121,7 @@ def _run(job: Job, setting: Setting) -> list[Outcome]:
     seconds = history[-1]["seconds"]
     images = read_metrics(folder)["figures"][0]["images"]
     measured = f"{len(history)} epochs, {seconds:.1f} s the last one; {images} images judged"
-    subject = f"mura-run --model {job.network}, {setting.called}"
+    subject = f"mura-run --model {job.network}, {job.precision}, {setting.called}"
     return [Outcome("whole run", subject, "passed", measured, numbers={"seconds": seconds})]
 
 
