@@ -39,7 +39,7 @@ from mura_core.resizing import STANDARD_SQUARE, Square
 from mura_core.statistics import ImageStatistics, PixelStatistics
 from mura_core.streaming import in_batches, stream_images, stream_statistics
 
-_FORMAT = 4  # raise it when the same images would give other pixels
+_FORMAT = 5  # raise it when the same images would give other pixels
 _HEADER_BYTES = 128
 _ROWS_AT_ONCE = 64  # of a memory map
 _AT_ONCE = 8  # images written at a time
