@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mura_core._processor import has_avx512
 from mura_core.devices import strategy_on
 from mura_core.errors import DataError, UsageError
 from mura_core.feed import training_batches
 from mura_core.manifest import read_manifest
+from mura_core.optimizer import CentralisedAdam, head_variables
 from mura_core.prediction import load_model, predict_logits, probability
 from mura_core.prepared import prepare
 from mura_core.recipe import Recipe
@@ -23,6 +25,7 @@ from mura_core.resizing import Square
 from mura_core.statistics import PixelStatistics, standardise
 from mura_core.training import (
     build_model,
+    compiled,
     fit,
     look_at_shares,
     report_class_weights,
@@ -286,3 +289,70 @@ def test_devices_are_chosen_by_name():
     )
     with pytest.raises(UsageError, match=r"--devices: 'gpu:7' is not one of cpu:0"):
         strategy_on("cpu, gpu:7")
+
+
+def test_xla_is_left_off_for_depthwise_convolutions():
+    def network(layer):
+        inputs = keras.Input((8, 8, 1))
+        pooled = keras.layers.GlobalAveragePooling2D()(layer(inputs))
+        return keras.Model(inputs, keras.layers.Dense(1)(pooled))
+
+    depthwise = network(keras.layers.DepthwiseConv2D(3))
+    outer = keras.Input((8, 8, 1))
+    for model in (depthwise, keras.Model(outer, depthwise(outer))):
+        assert not uses_xla("auto", strategy_on("cpu"), model)
+        assert uses_xla("on", strategy_on("cpu"), model)
+    ordinary = network(keras.layers.Conv2D(2, 3))
+    assert uses_xla("auto", strategy_on("cpu"), ordinary) is not has_avx512()
+    assert not uses_xla("off", strategy_on("cpu"), ordinary)
+
+
+def test_a_centralised_step_moves_no_unit_the_same_way_for_all_inputs():
+    # Adam's first step is the sign of the gradient; of a centralised one, signs balance.
+    random = np.random.default_rng(0)
+    inputs = random.uniform(1, 2, (64, 30)).astype(np.float32)  # all positive, as behind a ReLU
+    layer = keras.layers.Dense(5)
+    layer.build(inputs.shape)
+    upstream = random.normal(size=(30, 5)).astype(np.float32)
+    moved = {}
+    for name, centralised in (("plain", ()), ("centralised", (layer.kernel,))):
+        layer.kernel.assign(np.zeros((30, 5)))
+        optimizer = CentralisedAdam(learning_rate=0.01, centralised=centralised)
+        optimizer.build(layer.trainable_variables)
+        gradient = np.abs(upstream) + 0.1  # one noisy batch pushes every weight one way
+        optimizer.apply([gradient, np.zeros(5, np.float32)], layer.trainable_variables)
+        moved[name] = np.asarray(layer.kernel)
+    np.testing.assert_allclose(moved["plain"], -0.01, rtol=1e-4)
+    centred = np.abs(upstream) - np.abs(upstream).mean(axis=0)
+    clear = np.abs(centred) > 1e-3
+    expected = -0.01 * np.sign(centred[clear])
+    np.testing.assert_allclose(moved["centralised"][clear], expected, rtol=1e-3)
+    plain, centralised = (np.abs((inputs @ moved[name]).mean(0)).max() for name in moved)
+    assert centralised < 0.5 * plain
+
+
+def test_the_head_takes_larger_steps():
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(3, name="hidden")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="logit")(hidden))
+    assert [one.path for one in head_variables(model)] == ["logit/kernel", "logit/bias"]
+    optimizer = CentralisedAdam(learning_rate=0.01, faster=head_variables(model), factor=4.0)
+    optimizer.build(model.trainable_variables)
+    before = model.get_weights()
+    optimizer.apply([np.ones_like(one) for one in before], model.trainable_variables)
+    steps = [float((a - b).mean()) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert steps == pytest.approx([0.01, 0.01, 0.04, 0.04], rel=1e-3)
+
+
+def test_the_zero_head_is_for_a_dense_logit_only(mura: Path, tmp_path: Path):
+    prepared = prepare(read_manifest(mura), tmp_path / "cache", Square(32))
+
+    def build():
+        return build_model(conv4, {}, prepared.statistics(), Square(32))
+
+    for zero in (True, False):
+        model, trained = compiled(build, Recipe(zero_logit=zero), 1, strategy_on("cpu"))
+        [kernel] = [one for one in model.variables if one.path.endswith("logit/kernel")]
+        assert bool((np.asarray(kernel) == 0).all()) is zero
+        assert trained is not model  # what is saved isn't compiled
+        assert not model.compiled
