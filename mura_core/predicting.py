@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.collapse import one_answer
+from mura_core.collapse import SAME_ANSWER, gives_one_answer, one_answer
 from mura_core.data import plugin_readers, register_layers, warn_of_failures
 from mura_core.errors import DataError, RadiographError, UsageError
 from mura_core.explaining import methods
@@ -94,6 +94,9 @@ def predict_by_models(
             images = read[square].images
             votes.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
             so_far((number + 1) * len(images), len(models) * len(images))
+    for path, vote, square in zip(model_files, votes, squares, strict=True):
+        if gives_one_answer(vote) and np.ptp(read[square].images, axis=0).any():
+            log.warning("%s: %s", path, SAME_ANSWER)
     table = _table(read[squares[0]], np.stack(votes, axis=1))
     return _with_studies(table.assign(probability=_probability(table["logit"])), MEAN)
 

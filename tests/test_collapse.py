@@ -216,6 +216,10 @@ def test_a_network_that_stays_dead_gets_no_figure_and_no_heatmap(planted, mura, 
     page = (folder / "report.html").read_text()
     assert f"There are no figures: {SAME_ANSWER}" in page
     assert "%" not in result.stdout.split("Validation")[1]
+    predicted = mura_run("predict", "--model-file", folder / "model.keras", mura)
+    assert predicted.exit_code == 0
+    assert f"model.keras: {SAME_ANSWER}" in predicted.stderr
+    refused(1, SAME_ANSWER, "predict", folder, mura)
     again = mura_run("evaluate", folder)
     assert "beats" not in again.output
     assert SAME_ANSWER in again.output
