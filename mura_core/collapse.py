@@ -90,7 +90,9 @@ def one_answer(predictions: pd.DataFrame) -> str | None:
 
 
 def collapsed_folds(predictions: pd.DataFrame) -> list[int]:
-    """Return the folds whose network gives every image the same answer."""
+    """Return the folds whose network gives every image the same answer, if logits are known."""
+    if "logit" not in predictions:
+        return []
     logits, fold = predictions["logit"].to_numpy(), predictions["fold"].to_numpy()
     return [
         number for number in np.unique(fold).tolist() if gives_one_answer(logits[fold == number])

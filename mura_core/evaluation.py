@@ -151,7 +151,11 @@ def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
 
 
 def _figures(
-    sample: Sample, baselines: dict[str, Sample], seed: int, draws: int, refused: str | None
+    sample: Sample,
+    baselines: dict[str, Sample],
+    seed: int,
+    draws: int,
+    refused: str | None = None,
 ) -> dict[str, Any]:
     not_given = refused or sample.no_ground()
     if not_given:
