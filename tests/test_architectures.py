@@ -125,7 +125,7 @@ def test_residual_networks_have_the_published_weights(blocks, count):
     ("variant", "count"), [("lite0", 4_652_008), ("lite1", 5_416_680), ("lite2", 6_092_072)]
 )
 def test_efficientnet_lite_has_the_published_weights(variant, count):
-    # 4.7, 5.4 and 6.1 million in TensorFlow's table; these are timm's exact counts.
+    # 4.7, 5.4 and 6.1 million in TensorFlow's table; exactly these in the packages' files.
     model = efficientnet_lite((64, 64, 3), variant, outputs=1000)
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == count
 
