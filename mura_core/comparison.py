@@ -126,7 +126,7 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> 
 
 
 def _difference(
-    first: Sample, second: Sample, seed: int, draws: int, refused: str | None
+    first: Sample, second: Sample, seed: int, draws: int, refused: str | None = None
 ) -> dict[str, Any]:
     nothing = {"figures": None, "delong": None, "mcnemar": None}
     if not_given := refused or first.no_ground():
