@@ -77,7 +77,11 @@ def planted(tmp_path, monkeypatch):
         ([(0, 0.8), (1, np.nan), (2, 0.4)], "failed", "the loss of step 2 is nan"),
         ([(0, 0.8), (1, 0.6), (2, np.inf)], "failed", "the loss of step 3 is inf"),
         # Steps without an update are compared with the loss before it.
-        ([(0, 0.8), (0, 0.8), (1, 0.6)], "passed", "1 steps skipped, whose gradients overflowed"),
+        (
+            [(0, 0.8), (0, 0.8), (1, 0.6)],
+            "passed",
+            "steps skipped, since their gradients overflowed: 1",
+        ),
         ([(0, 0.8), (0, 0.8), (0, 0.8)], "failed", "every step was skipped"),
     ],
 )
@@ -192,7 +196,13 @@ def check(out, *options: str):
 def test_the_exit_status_and_the_page_say_what_failed(tmp_path, monkeypatch, failed):
     outcomes = [
         Outcome("devices", "CPU", "passed", "2 cores"),
-        Outcome("losses", "conv4, <XLA>", "failed" if failed else "passed", reason="no kernel"),
+        Outcome(
+            "losses",
+            "conv4, <XLA>",
+            "failed" if failed else "passed",
+            reason="no kernel",
+            numbers={"losses": [0.7, float("nan")]},
+        ),
     ]
     monkeypatch.setattr(checking, "_outcomes", lambda *_: iter(outcomes))
     result = check(tmp_path)
@@ -202,6 +212,7 @@ def test_the_exit_status_and_the_page_say_what_failed(tmp_path, monkeypatch, fai
     assert "conv4, &lt;XLA&gt;" in page
     written = json.loads((tmp_path / "check.json").read_text())["outcomes"]
     assert [one["status"] for one in written] == [one.status for one in outcomes]
+    assert written[1]["numbers"]["losses"] == [0.7, "nan"]
     if failed:
         assert "1 of 2 checks failed. To report it, send the files" in result.output
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def check_device(plan: Plan, out: Path) -> None:
             _say(outcome)
     with replacing(out / "check.json") as file:
         record = {"plan": asdict(plan), "outcomes": [asdict(one) for one in found]}
-        json.dump(record, file, indent=1)
+        json.dump(_as_json(record), file, indent=1, allow_nan=False)
     with replacing(out / "index.html") as file:
         file.write(check_page(plan, found))
     counts = Counter(one.status for one in found)
@@ -114,6 +115,15 @@ def _prepare_phantoms(plan: Plan, folder: Path) -> None:
         boxes=boxes[rows],
     )
     prepared.statistics().save(folder / "statistics.npz")
+
+
+def _as_json(value: Any) -> Any:
+    """Return a record with NaN and infinities, which JSON hasn't, as text."""
+    if isinstance(value, dict):
+        return {name: _as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one) for one in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _say(outcome: Outcome) -> None:

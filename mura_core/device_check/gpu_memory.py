@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from mura_core.device_check.records import Outcome, Status
-from mura_core.planning import in_gib
 
 # Of what `mura-run plan` counts, what training should take. Below, large networks would be said not
 # to fit that do; above, training would run out of memory.
@@ -87,14 +86,14 @@ def memory_outcome(counted: int, memory: Memory, subject: str) -> Outcome:
             "memory",
             subject,
             "not applicable",
-            f"`mura-run plan` counts {in_gib(counted)}",
+            f"`mura-run plan` counts {_in_mib(counted)}",
             "TensorFlow doesn't say what it takes of a CPU's memory;"
             " benchmarks/training_memory.py measures that",
             {"counted": counted},
         )
     measured = (
-        f"counted {in_gib(counted)}, taken {in_gib(memory.steady)}"
-        f" ({memory.steady / counted:.2f} of it; in the first step {in_gib(memory.first)})"
+        f"counted {_in_mib(counted)}, taken {_in_mib(memory.steady)}"
+        f" ({memory.steady / counted:.2f} of it; in the first step {_in_mib(memory.first)})"
     )
     if memory.steady > _MOST_TAKEN * counted + _MORE_TAKEN:
         reason = "`mura-run plan` counts too little: training may not fit"
@@ -104,3 +103,7 @@ def memory_outcome(counted: int, memory: Memory, subject: str) -> Outcome:
         reason = ""
     status: Status = "failed" if reason else "passed"
     return Outcome("memory", subject, status, measured, reason, numbers)
+
+
+def _in_mib(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"
