@@ -58,7 +58,8 @@ def train(job: Job, setting: Setting) -> list[Outcome]:
     outcomes = [trial.judged(seen, subject)]
     if counted is not None:
         outcomes.append(memory_outcome(counted, memory, subject))
-    if not job.extra and job.precision != FLOAT16:
+    learns = outcomes[0].status != "failed"
+    if learns and not job.extra and job.precision != FLOAT16:
         outcomes.append(trial.timed(subject))
     return outcomes
 

@@ -101,7 +101,7 @@ def _function_of(check: str) -> Callable[[Job, Setting], list[Outcome]]:
 def _run(job: Job, setting: Setting) -> list[Outcome]:
     """Train, judge, explain and report, as `mura-run` does, on a few phantoms."""
     from mura_core.run import run
-    from mura_core.run_folder import RunConfig, read_history, read_metrics
+    from mura_core.run_folder import RunConfig, read_history, read_predictions
 
     folder = Path(setting.folder) / f"run in {job.precision}"
     config = RunConfig(
@@ -119,7 +119,7 @@ def _run(job: Job, setting: Setting) -> list[Outcome]:
     run(config, folder)
     history: list[dict[str, Any]] = read_history(folder)
     seconds = history[-1]["seconds"]
-    images = read_metrics(folder)["figures"][0]["images"]
+    images = len(read_predictions(folder))
     measured = f"{len(history)} epochs, {seconds:.1f} s the last one; {images} images judged"
     subject = f"mura-run --model {job.network}, {job.precision}, {setting.called}"
     return [Outcome("whole run", subject, "passed", measured, numbers={"seconds": seconds})]
