@@ -240,7 +240,7 @@ def test_the_whole_check_passes_but_for_what_is_planted(planted, tmp_path):
         "conv4, float32, two halves of the CPU",
         "conv4, float16, two halves of the CPU",
         "rise, conv4, CPU",
-        "mura-run --model conv4, CPU",
+        "mura-run --model conv4, float32, CPU",
     } <= passed
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "site") == [
         "check.json",
