@@ -228,7 +228,8 @@ def prepare(
         "--operating-point",
         metavar="RULE",
         show_default="as before",
-        help="A probability, youden, sensitivity=0.95 or specificity=0.9.",
+        help="A probability, youden, sensitivity=0.95, specificity=0.9, or two points:"
+        " sensitivity=0.95,specificity=0.95.",
     ),
     click.option(
         "--calibrate",

@@ -150,12 +150,13 @@ def _difference(
         )
     # Each unit another patient's: else the units aren't independent, and p-values are too small.
     independent = first.patient_count == len(first.labels)
+    both = first.decided & second.decided
     return {
         "figures": figures,
         "delong": delong(first.labels, first.probabilities, second.probabilities).p
         if independent
         else None,
-        "mcnemar": mcnemar(first.positive == first.labels, second.positive == second.labels)
+        "mcnemar": mcnemar(*(own.positive[both] == own.labels[both] for own in (first, second)))
         if independent
         else None,
         "not_given": None,

@@ -33,7 +33,10 @@ def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures of one level as a table, intervals beside the numbers."""
     table = pd.DataFrame(
         {"part": row["body_part"], "n": row["count"], "abnormal": row["abnormal"]}
-        | {NAMES[name]: with_interval(row[name], row["intervals"][name]) for name in SHOWN}
+        | {
+            NAMES[name]: with_interval(row[name], row["intervals"][name])
+            for name in shown_figures(rows)
+        }
         | {
             f"{BASELINES[name]}": "-" if baseline is None else f"{baseline['accuracy']:.3f}"
             for name, baseline in row["baselines"].items()
@@ -60,6 +63,8 @@ def verdicts(row: Mapping[str, Any]) -> list[str]:
         clauses = []
         for figure in BEATEN_BY:
             beaten = baseline["beaten_by"][figure]
+            if beaten["difference"] is None:
+                continue
             verb = "beats" if beaten["beats"] else "does not beat"
             numbers = f"{row[figure]:.3f} against {baseline[figure]:.3f}"
             if bounds := beaten["interval"]:
@@ -89,7 +94,10 @@ def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:
         return ""
     table = pd.DataFrame(
         {"a study's probability": SCORE_NAMES[row["study_score"]]}
-        | {NAMES[name]: with_interval(row[name], row["intervals"][name]) for name in COMPARED}
+        | {
+            NAMES[name]: with_interval(row[name], row["intervals"][name])
+            for name in shown_figures(rows, COMPARED)
+        }
         | {"": "used above" if row["study_score"] == used else ""}
         for row in rows
     )
@@ -100,7 +108,7 @@ def seeds_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures of one level by each of several seeds as a table."""
     table = pd.DataFrame(
         {"seed": row["seed"]}
-        | {NAMES[name]: with_interval(row[name], None) for name in SHOWN}
+        | {NAMES[name]: with_interval(row[name], None) for name in shown_figures(rows)}
         | {"": f"not given: {row['not_given']}" if row["not_given"] else ""}
         for row in rows
     )
@@ -119,16 +127,32 @@ def spread_as_text(summary: Mapping[str, Any]) -> str:
 def how_called(metrics: Mapping[str, Any], level: str) -> str:
     """Return from what probability units of a level are called abnormal, and how that was found."""
     points = [row for row in metrics["operating_points"] if row["level"] == level]
-    values = sorted({f"{row['threshold']:.3g}" for row in points})
-    text = f"abnormal at a probability of {' to '.join(dict.fromkeys((values[0], values[-1])))}"
+    text = f"abnormal at a probability of {_range([row['threshold'] for row in points])} or more"
+    lows = [row["normal_below"] for row in points if row.get("normal_below") is not None]
+    if lows and lows != [row["threshold"] for row in points]:
+        text += f", normal below {_range(lows)}, uncertain between"
     if points[0]["count"] is None:
-        return f"{text} or more"
+        return text
     where = (
         "on the other folds"
         if metrics["validate"] == "kfold"
         else f"on {points[0]['count']} {_UNITS.get(level, '')}held-out training patients"
     )
-    return f"{text} or more, by {metrics['operating_point']} {where}"
+    return f"{text}, by {metrics['operating_point']} {where}"
+
+
+def _range(values: Sequence[float]) -> str:
+    """Return such as `0.31 to 0.35`, or one number where they round to the same."""
+    ends = (f"{end:.3g}" for end in (min(values), max(values)))
+    return " to ".join(dict.fromkeys(ends))
+
+
+def shown_figures(
+    rows: Sequence[Mapping[str, Any]], names: tuple[str, ...] = SHOWN
+) -> tuple[str, ...]:
+    """Return the figures to show: with two operating points also the uncertain share."""
+    two_points = any(row.get("uncertain_share") is not None for row in rows)
+    return (*names, "uncertain_share") if two_points else names
 
 
 def comparison_as_text(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mura_core.bootstrap import DRAWS, LEAST_PATIENTS, draw_patients, interval
 from mura_core.filling import fill
-from mura_core.metrics import Floats
+from mura_core.metrics import Floats, OperatingPoints
 from mura_core.progress import Progress
 from mura_plugins.network import Network
 
@@ -85,7 +85,7 @@ def without_letters(
 
 def with_verdicts(
     table: pd.DataFrame,
-    points: Mapping[tuple[str, int], float],
+    points: OperatingPoints,
     calibrations: Mapping[int, Callable[[Floats], Floats]],
 ) -> pd.DataFrame:
     """Return the table of `without_letters` with what becomes of verdicts.
@@ -110,7 +110,7 @@ def with_verdicts(
         after = calibrated(own["logit_without_letters"].to_numpy(np.float64))
         table.loc[own.index, "probability"] = before
         table.loc[own.index, "probability_without_letters"] = after
-        table.loc[own.index, "flips"] = (before >= point) != (after >= point)
+        table.loc[own.index, "flips"] = point.verdicts(before) != point.verdicts(after)
     return table
 
 

@@ -138,15 +138,18 @@ def counts_of(sample: Sample) -> dict[str, int]:
         "normal": len(sample.labels) - abnormal,
         "patients": sample.patient_count,
         **sample.confusion(),
+        "uncertain": int((~sample.decided).sum()),
     }
 
 
 def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
     nothing = np.zeros(len(sample.labels))
     rates = units["part_rate"].to_numpy(np.float64)
+    # Judged on the units that the network decides, too: else accuracies can't be compared.
+    same = (sample.patients, sample.decided if sample.has_two_points else None)
     return {
-        "always_normal": Sample(sample.labels, nothing, nothing > 0, sample.patients),
-        "body_part_alone": Sample(sample.labels, rates, rates >= 0.5, sample.patients),
+        "always_normal": Sample(sample.labels, nothing, nothing > 0, *same),
+        "body_part_alone": Sample(sample.labels, rates, rates >= 0.5, *same),
     }
 
 
@@ -186,10 +189,9 @@ def _against(
         row = FIGURES.index(name)
         bounds = interval(drawn[row] - baseline_drawn[row])
         ours, theirs = figures[name], baseline[name]
-        assert ours is not None
-        assert theirs is not None
         beaten[name] = {
-            "difference": ours - theirs,
+            # No accuracy where no unit is decided.
+            "difference": None if ours is None or theirs is None else ours - theirs,
             "interval": bounds,
             "beats": bounds is not None and bounds[0] > 0,
         }

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mura_core.drawing import draw, draw_as_in_2019
 from mura_core.files import replacing
-from mura_core.metrics import OperatingPoints
+from mura_core.metrics import OperatingPoints, limits_of
 from mura_core.progress import Progress
 from mura_core.radiographs import Readers, read_radiograph
 from mura_core.resizing import Fit
@@ -37,11 +37,13 @@ _BATCH = 8  # few, so that slow methods tell how far they are
 def choose(predictions: pd.DataFrame, points: OperatingPoints, count: int) -> pd.DataFrame:
     """Return a balanced sample of the predictions, the most confident first.
 
-    Body parts and outcomes (right and wrong, abnormal and normal) take turns, each with the
-    image that the network was surest about.
+    Body parts and outcomes (label and verdict) take turns, each with the image
+    that the network was surest about.
     """
-    threshold = predictions["fold"].map(lambda fold: points["image", int(fold)])
-    outcome = predictions["label"] * 2 + (predictions["probability"] >= threshold)
+    low, high = limits_of(predictions["fold"], "image", points)
+    probability = predictions["probability"]
+    # Three verdicts with two operating points.
+    outcome = predictions["label"] * 3 + (probability >= low) + (probability >= high)
     surest_first = predictions.assign(outcome=outcome, confidence=predictions["logit"].abs())
     surest_first = surest_first.sort_values("confidence", ascending=False, kind="stable")
     turn = surest_first.groupby(["body_part", "outcome"]).cumcount()

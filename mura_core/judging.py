@@ -30,7 +30,7 @@ from mura_core.evaluation import evaluate as evaluate_predictions
 from mura_core.evaluation import evaluate_folds, evaluate_seed, spread_over
 from mura_core.files import write_csv
 from mura_core.heatmap_words import distraction_in_words
-from mura_core.metrics import FIGURES, STUDY_SCORES
+from mura_core.metrics import FIGURES, STUDY_SCORES, limits_of
 from mura_core.mistakes import draw_mistakes, mistakes_of
 from mura_core.operating_point import Judgement, judge_run, settings_of
 from mura_core.run_folder import (
@@ -250,8 +250,9 @@ def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> boo
     return True
 
 
-def _points(chosen: list[dict[str, Any]], level: str) -> list[float]:
-    return [row["threshold"] for row in chosen if row["level"] == level]
+def _points(chosen: list[dict[str, Any]], level: str) -> list[tuple[float | None, ...]]:
+    names = ("normal_below", "threshold")
+    return [tuple(row[name] for name in names) for row in chosen if row["level"] == level]
 
 
 def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> None:
@@ -270,9 +271,11 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
     except DataError as error:
         log.warning("The errors' contact sheets weren't drawn: %s", error)
         return
+    low, high = limits_of(judged["fold"], "image", judgement.points)
+    uncertain = int(judged["probability"].between(low, high, inclusive="left").sum())
     log.info(
-        "\n%d of %d images were called wrong: errors.csv%s",
-        len(mistakes), len(judged),
+        "\n%d of %d images were called wrong%s: errors.csv%s",
+        len(mistakes), len(judged), f", {uncertain} uncertain" if uncertain else "",
         f"; the surest of each body part: {folder / 'errors'}" if sheets else "",
     )  # fmt: skip
 

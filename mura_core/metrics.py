@@ -14,6 +14,7 @@ mean, and it is labelled abnormal when any of its images is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,14 +45,44 @@ FIGURES = (
     "kappa",
     "brier",
     "calibration_error",
+    "uncertain_share",
 )
 CALIBRATION_BINS = 10
 _FEW_VALUES = 16  # so few probabilities are counted instead of ranked
 _LEAST_PATIENTS = 2  # of each label, below which no figure has any ground
 
 Floats: TypeAlias = NDArray[np.float64]
-# The probability from which a unit is called abnormal, by level and fold.
-OperatingPoints: TypeAlias = Mapping[tuple[str, int], float]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """From what probability a unit is called abnormal, and below what it is called normal.
+
+    Attributes
+    ----------
+    threshold : float
+        It is called abnormal at this probability or above.
+    normal_below : float or None
+        It is called normal below this probability and is uncertain between the two; None where
+        there is one point, and every unit that isn't abnormal is normal.
+    """
+
+    threshold: float
+    normal_below: float | None = None
+
+    @property
+    def low(self) -> float:
+        """The probability below which a unit is called normal."""
+        return self.threshold if self.normal_below is None else self.normal_below
+
+    def verdicts(self, probabilities: Floats) -> NDArray[np.str_]:
+        """Return `normal`, `uncertain` or `abnormal` for each probability."""
+        called = np.where(probabilities < self.low, "normal", "uncertain")
+        return np.where(probabilities >= self.threshold, "abnormal", called)
+
+
+# By level and fold.
+OperatingPoints: TypeAlias = Mapping[tuple[str, int], OperatingPoint]
 
 
 def at_level(predictions: pd.DataFrame, level: str, study_score: str = MEAN) -> pd.DataFrame:
@@ -140,6 +171,9 @@ class Sample:
         What was called abnormal.
     patients : ndarray of shape (n,), int
         Whose unit it is, as a number from 0; by default every unit is another patient's.
+    decided : ndarray of shape (n,), bool, optional
+        What was called abnormal or normal, where there are two operating points. Figures that
+        follow from the confusion counts are of these units. By default all are decided.
     """
 
     def __init__(
@@ -148,10 +182,13 @@ class Sample:
         probabilities: Floats,
         positive: NDArray[np.bool_],
         patients: NDArray[np.intp] | None = None,
+        decided: NDArray[np.bool_] | None = None,
     ) -> None:
         self.labels = np.asarray(labels, bool)
         self.probabilities = np.asarray(probabilities, np.float64)
-        self.positive = np.asarray(positive, bool)
+        self.has_two_points = decided is not None
+        self.decided = np.ones(len(self.labels), bool) if decided is None else decided
+        self.positive = np.asarray(positive, bool) & self.decided
         self.patients = np.arange(len(self.labels)) if patients is None else patients
         self.patient_count = int(self.patients.max()) + 1
         self._sums = self._sums_by_patient()
@@ -176,15 +213,16 @@ class Sample:
         self._normal_up_to = np.searchsorted(value[normal], value[abnormal], "right")
 
     def _sums_by_patient(self) -> Floats:
-        """Return what figures without ranks are made of, (4 + 1 + bins, patients)."""
-        labels, positive = self.labels, self.positive
+        """Return what figures without ranks are made of, (4 + 2 + bins, patients)."""
+        labels, positive, negative = self.labels, self.positive, ~self.positive & self.decided
         error = self.probabilities - labels
         bins = np.minimum((self.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
         rows = [
             positive & labels,
             positive & ~labels,
-            ~positive & ~labels,
-            ~positive & labels,
+            negative & ~labels,
+            negative & labels,
+            np.ones(len(labels)),
             error**2,
             *(np.where(bins == number, error, 0.0) for number in range(CALIBRATION_BINS)),
         ]
@@ -204,7 +242,7 @@ class Sample:
         return None
 
     def confusion(self) -> dict[str, int]:
-        """Return the counts of units."""
+        """Return the counts of units that were called normal or abnormal."""
         names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
         return {name: int(row.sum()) for name, row in zip(names, self._sums, strict=False)}
 
@@ -224,8 +262,7 @@ class Sample:
         if weights is None:
             weights = np.ones((1, self.patient_count))
         sums = self._sums @ weights.T
-        confusion, squares, gaps = sums[:4], sums[4], sums[5:]
-        count = confusion.sum(axis=0)
+        confusion, count, squares, gaps = sums[:4], sums[4], sums[5], sums[6:]
         with np.errstate(divide="ignore", invalid="ignore"):
             auroc, average_precision = self._ranked(weights)
             return from_confusion(*confusion) | {
@@ -237,6 +274,10 @@ class Sample:
                 # the rate of abnormal units in each of ten bins of equal width, weighted by the
                 # bins' counts.
                 "calibration_error": np.abs(gaps).sum(axis=0) / count,
+                # Not defined with one operating point.
+                "uncertain_share": 1 - confusion.sum(axis=0) / count
+                if self.has_two_points
+                else np.full(len(count), np.nan),
             }
 
     def _ranked(self, weights: Floats) -> tuple[Floats, Floats]:
@@ -303,12 +344,33 @@ def from_confusion(
     }
 
 
+def limits_of(folds: pd.Series, level: str, points: OperatingPoints) -> tuple[Floats, Floats]:
+    """Return below what probability each unit is called normal, and from what abnormal.
+
+    Parameters
+    ----------
+    folds : Series of shape (n,), int
+        The fold of each unit.
+    level : str
+        One of `LEVELS`.
+    points : mapping
+
+    Returns
+    -------
+    low, high : ndarray of shape (n,), float64
+    """
+    numbers, fold_of_unit = np.unique(folds, return_inverse=True)
+    own = [points[level, int(fold)] for fold in numbers]
+    low, high = np.array([point.low for point in own]), np.array([one.threshold for one in own])
+    return low[fold_of_unit], high[fold_of_unit]
+
+
 def sample_of(units: pd.DataFrame, level: str, points: OperatingPoints) -> Sample:
     """Return units of `at_level` at their operating points."""
-    folds, fold_of_unit = np.unique(units["fold"], return_inverse=True)
-    thresholds = np.array([points[level, int(fold)] for fold in folds])[fold_of_unit]
+    low, high = limits_of(units["fold"], level, points)
     probabilities = units["probability"].to_numpy(np.float64)
     _, patients = np.unique(units["patient"].to_numpy(str), return_inverse=True)
-    return Sample(
-        units["label"].to_numpy() == 1, probabilities, probabilities >= thresholds, patients
-    )
+    positive = probabilities >= high
+    two_points = any(point.normal_below is not None for point in points.values())
+    decided = positive | (probabilities < low) if two_points else None
+    return Sample(units["label"].to_numpy() == 1, probabilities, positive, patients, decided)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mura_core.errors import RadiographError
 from mura_core.files import replacing
-from mura_core.metrics import OperatingPoints
+from mura_core.metrics import OperatingPoints, limits_of
 from mura_core.radiographs import Readers, read_radiograph
 
 _A_SHEET = 12
@@ -36,13 +36,15 @@ def mistakes_of(predictions: pd.DataFrame, points: OperatingPoints) -> pd.DataFr
     Returns
     -------
     DataFrame with the predictions' columns, `operating_point`, and `margin`: how far the
-    probability is on the wrong side.
+    probability is on the wrong side. Of two points it's the one on whose wrong side it is.
     """
-    threshold = predictions["fold"].map(lambda fold: points["image", int(fold)])
-    abnormal = predictions["probability"] >= threshold
+    low, high = limits_of(predictions["fold"], "image", points)
+    missed = (predictions["label"] == 1) & (predictions["probability"] < low)
+    false_alarm = (predictions["label"] == 0) & (predictions["probability"] >= high)
+    point = np.where(missed, low, high)
     wrong = predictions.assign(
-        operating_point=threshold, margin=(predictions["probability"] - threshold).abs()
-    )[abnormal != (predictions["label"] == 1)]
+        operating_point=point, margin=(predictions["probability"] - point).abs()
+    )[missed | false_alarm]
     return wrong.sort_values(["body_part", "margin", "path"], ascending=[True, False, True])
 
 

@@ -8,7 +8,7 @@ out-of-fold predictions of the other folds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError, UsageError
-from mura_core.metrics import HALF, LEVELS, MEAN, STUDY_SCORES, Floats, at_level
+from mura_core.metrics import HALF, LEVELS, MEAN, STUDY_SCORES, Floats, OperatingPoint, at_level
 from mura_core.run_folder import config_of, read_metrics, read_predictions, seed_folder
 
 Calibration = Callable[[Floats], Floats]
@@ -27,8 +27,8 @@ TUNING = "tuning.csv"  # of a run folder
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How an operating point is found.
+class Side:
+    """How one threshold is found.
 
     Attributes
     ----------
@@ -41,10 +41,26 @@ class Rule:
     kind: Literal["fixed", "youden", "sensitivity", "specificity"]
     value: float = HALF
 
+
+@dataclass(frozen=True)
+class Rule:
+    """How an operating point is found.
+
+    Attributes
+    ----------
+    abnormal : Side
+        From where on a unit is called abnormal.
+    normal : Side or None
+        Below what it is called normal; None where there is one point.
+    """
+
+    abnormal: Side
+    normal: Side | None = None
+
     @property
     def is_chosen(self) -> bool:
         """Whether predictions are needed to find it."""
-        return self.kind != "fixed"
+        return self.abnormal.kind != "fixed"
 
 
 def parse_rule(text: str) -> Rule:
@@ -55,47 +71,75 @@ def parse_rule(text: str) -> Rule:
     UsageError
         It isn't one.
     """
-    kind, _, number = text.partition("=")
-    try:
-        if text == "youden":
-            return Rule("youden")
-        value = float(number if number else text)
-        if 0 < value < 1 and (kind in ("sensitivity", "specificity") or not number):
-            return Rule(kind if number else "fixed", value)  # type: ignore[arg-type]
-    except ValueError:
-        pass
+    sides = [_parse_side(part) for part in text.split(",")]
+    match sides:
+        case [Side() as abnormal]:
+            return Rule(abnormal)
+        case [Side("fixed", low) as normal, Side("fixed", high) as abnormal] if low < high:
+            return Rule(abnormal, normal)
+        case [Side("sensitivity") as normal, Side("specificity") as abnormal]:
+            return Rule(abnormal, normal)
     raise UsageError(
-        f"--operating-point {text!r} is not a probability such as 0.5, youden, sensitivity=0.95 or"
-        " specificity=0.9"
+        f"--operating-point {text!r} is not a probability such as 0.5, youden, sensitivity=0.95,"
+        " specificity=0.9, or two points: sensitivity=0.95,specificity=0.95 or 0.3,0.7"
     )
 
 
-def choose_point(rule: Rule, labels: NDArray[np.integer], probabilities: Floats) -> float:
-    """Return the probability from which a unit is called abnormal.
+def _parse_side(text: str) -> Side | None:
+    kind, _, number = text.partition("=")
+    try:
+        if text == "youden":
+            return Side("youden")
+        value = float(number if number else text)
+        if 0 < value < 1 and (kind in ("sensitivity", "specificity") or not number):
+            return Side(kind if number else "fixed", value)  # type: ignore[arg-type]
+    except ValueError:
+        pass
+    return None
 
-    Of the probabilities that occur it is the one with the highest Youden index, sensitivity +
-    specificity - 1 (Youden 1950); or the highest with the sensitivity that is asked for; or the
-    lowest with the specificity, which may lie above all that occur.
+
+def choose_point(rule: Rule, labels: NDArray[np.integer], probabilities: Floats) -> OperatingPoint:
+    """Return the operating point that a rule finds on some units.
+
+    Of the probabilities that occur, a threshold is the one with the highest Youden index,
+    sensitivity + specificity - 1 (Youden 1950); or the highest with the sensitivity that is asked
+    for; or the lowest with the specificity, which may lie above all that occur.
+
+    Of two points, the sensitivity's is the one below which units are called normal, and the
+    specificity's the one from which they are called abnormal. Where the first is above the second,
+    every threshold between them reaches both rates: the middle is taken for both, and nothing is
+    uncertain.
 
     Parameters
     ----------
+    rule : Rule
     labels : ndarray of shape (n,), of both 0 and 1
     probabilities : ndarray of shape (n,)
     """
+    high = _threshold(rule.abnormal, labels, probabilities)
+    if rule.normal is None:
+        return OperatingPoint(high)
+    low = _threshold(rule.normal, labels, probabilities)
+    if low > high:
+        low = high = (low + high) / 2
+    return OperatingPoint(high, normal_below=low)
+
+
+def _threshold(side: Side, labels: NDArray[np.integer], probabilities: Floats) -> float:
     from sklearn.metrics import roc_curve
 
-    if not rule.is_chosen:
-        return rule.value
+    if side.kind == "fixed":
+        return side.value
     false_positive_rate, sensitivity, thresholds = roc_curve(
         labels, probabilities, drop_intermediate=False
     )
     thresholds[0] = np.nextafter(thresholds[1], np.inf)  # nothing is abnormal, by scikit-learn inf
-    if rule.kind == "youden":
+    if side.kind == "youden":
         chosen = int(np.argmax(sensitivity - false_positive_rate))
-    elif rule.kind == "sensitivity":
-        chosen = int(np.argmax(sensitivity >= rule.value))
+    elif side.kind == "sensitivity":
+        chosen = int(np.argmax(sensitivity >= side.value))
     else:
-        chosen = int(np.flatnonzero(1 - false_positive_rate >= rule.value)[-1])
+        chosen = int(np.flatnonzero(1 - false_positive_rate >= side.value)[-1])
     return float(thresholds[chosen])
 
 
@@ -142,8 +186,8 @@ class Judgement:
     points : dict
         The operating point of each level and fold.
     chosen : list of dict
-        The same, a row each: `level`, `fold`, `threshold`, and how many units it was chosen on,
-        `count` and `abnormal`, null where it was given beforehand.
+        The same, a row each: `level`, `fold`, `threshold`, `normal_below`, and how many units it
+        was chosen on, `count` and `abnormal`, null where it was given beforehand.
     temperatures : dict
         Of each fold, where that is how it was calibrated.
     calibrations : dict
@@ -153,7 +197,7 @@ class Judgement:
     """
 
     predictions: pd.DataFrame
-    points: dict[tuple[str, int], float]
+    points: dict[tuple[str, int], OperatingPoint]
     chosen: list[dict[str, Any]]
     temperatures: dict[int, float]
     calibrations: dict[int, Calibration]
@@ -191,13 +235,16 @@ def judge(
     _refuse_unknown("--calibrate", calibrate, CALIBRATIONS)
     _refuse_unknown("--study-score", study_score, STUDY_SCORES)
     if not rule.is_chosen and calibrate == "none":
+        given = OperatingPoint(
+            rule.abnormal.value, normal_below=rule.normal.value if rule.normal else None
+        )
         points = {
-            (level, int(fold)): rule.value
+            (level, int(fold)): given
             for level in LEVELS
             for fold in sorted(predictions["fold"].unique())
         }
         chosen = [
-            {"level": level, "fold": fold, "threshold": point, "count": None, "abnormal": None}
+            {"level": level, "fold": fold, **asdict(point), "count": None, "abnormal": None}
             for (level, fold), point in points.items()
         ]
         uncalibrated, _ = calibration("none", *np.empty((2, 0)))
@@ -226,7 +273,7 @@ def judge(
             point = choose_point(rule, labels, units["probability"].to_numpy())
             points[level, fold] = point
             chosen.append(
-                {"level": level, "fold": fold, "threshold": point}
+                {"level": level, "fold": fold, **asdict(point)}
                 | {"count": len(units), "abnormal": int(labels.sum())}
             )
     together = pd.concat(judged).loc[predictions.index]

@@ -317,7 +317,9 @@ _judging_options = options(
         default="0.5",
         metavar="RULE",
         help="From what probability it is abnormal: a number, youden, sensitivity=0.95 or"
-        " specificity=0.9; chosen on training patients that were held out.",
+        " specificity=0.9; chosen on training patients that were held out. Two points,"
+        " sensitivity=0.95,specificity=0.95 or 0.3,0.7: normal below the first, abnormal from the"
+        " second, uncertain between.",
     ),
     click.option(
         "--calibrate",

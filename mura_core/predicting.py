@@ -19,7 +19,7 @@ from mura_core.explaining import methods
 from mura_core.explanation import evidence, write_heatmaps
 from mura_core.files import replacing, write_csv
 from mura_core.judging import METRICS_VERSION
-from mura_core.metrics import MEAN, Floats, score_units
+from mura_core.metrics import MEAN, Floats, OperatingPoint, score_units
 from mura_core.operating_point import Judgement, judge_run
 from mura_core.progress import progress
 from mura_core.radiographs import Readers, image_files
@@ -125,12 +125,17 @@ class Run:
         """The models of all folds and seeds."""
         return [model for models in self.models.values() for model in models]
 
-    def threshold(self, level: str) -> float:
-        """Return the probability from which units of a level are called abnormal.
+    def point(self, level: str) -> OperatingPoint:
+        """Return the operating point of a level.
 
         With folds it is the mean of theirs: none of them judged new images alone.
         """
-        return float(np.mean([self.judgement.points[level, fold] for fold in self.models]))
+        points = [self.judgement.points[level, fold] for fold in self.models]
+        threshold = float(np.mean([point.threshold for point in points]))
+        if points[0].normal_below is None:
+            return OperatingPoint(threshold)
+        low = float(np.mean([point.low for point in points]))
+        return OperatingPoint(threshold, normal_below=low)
 
 
 def predict_by_run(
@@ -276,9 +281,9 @@ def _predict(run: Run, squares: Squares) -> pd.DataFrame:
     table = _table(squares, np.stack(logits, axis=1)).assign(
         probability=np.mean(calibrated, axis=0)
     )
-    table["verdict"] = _verdicts(table["probability"], run.threshold("image"))
+    table["verdict"] = run.point("image").verdicts(table["probability"].to_numpy())
     table = _with_studies(table, run.judgement.study_score)
-    table["study_verdict"] = _verdicts(table["study_probability"], run.threshold("study"))
+    table["study_verdict"] = run.point("study").verdicts(table["study_probability"].to_numpy())
     return table
 
 
@@ -305,10 +310,6 @@ def _with_studies(table: pd.DataFrame, study_score: str) -> pd.DataFrame:
     study, _ = pd.factorize(table["study"])
     by_study = score_units(table["probability"].to_numpy(), study, study_score)
     return table.assign(study_probability=by_study[study])
-
-
-def _verdicts(probabilities: pd.Series, threshold: float) -> NDArray[np.str_]:
-    return np.where(probabilities >= threshold, "abnormal", "normal")
 
 
 # Heatmaps of new images -------------------------------------------------------------------------
@@ -402,7 +403,7 @@ def _write_page(
     using = Using(
         run.folder,
         networks=len(run.networks),
-        thresholds={level: run.threshold(level) for level in ("image", "study")},
+        points={level: run.point(level) for level in ("image", "study")},
         left_out=[str(error) for error in squares.left_out],
     )
     with replacing(out / PAGE) as file:

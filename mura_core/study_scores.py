@@ -13,6 +13,7 @@ from mura_core.metrics import FIGURES, MEAN, STUDY_SCORES, at_level, sample_of
 from mura_core.operating_point import Judgement
 
 COMPARED = ("auroc", "kappa", "accuracy")
+_GIVEN = (*COMPARED, "uncertain_share")
 
 
 def compare_study_scores(
@@ -31,8 +32,9 @@ def compare_study_scores(
     Returns
     -------
     list of dict
-        One for each score: `study_score`, `count` (studies), `images`, each of `COMPARED` or None,
-        their `intervals`, and `not_given`: why there are no figures, or None.
+        One for each score: `study_score`, `count` (studies), `images`, each of `COMPARED` and
+        `uncertain_share` or None, their `intervals`, and `not_given`: why there are no figures, or
+        None.
     """
     samples = {}
     for score in STUDY_SCORES:
@@ -47,11 +49,11 @@ def compare_study_scores(
     for number, (score, sample) in enumerate(samples.items()):
         row: dict[str, Any] = {"study_score": score, "count": len(sample.labels)}
         row["images"] = len(predictions)
-        intervals: dict[str, tuple[float, float] | None] = dict.fromkeys(COMPARED)
-        row |= dict.fromkeys(COMPARED)
+        intervals: dict[str, tuple[float, float] | None] = dict.fromkeys(_GIVEN)
+        row |= dict.fromkeys(_GIVEN)
         if drawn is not None:
             figures = sample.figures()
-            for name in COMPARED:
+            for name in _GIVEN:
                 value = float(figures[name][0])
                 row[name] = value if np.isfinite(value) else None
                 bounds = interval(drawn[number][FIGURES.index(name)])

@@ -3,12 +3,19 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 
 def write_image(path: Path, pixels: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
+
+
+def with_logits(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with the logits of their probabilities, which tell images apart."""
+    probability = predictions["probability"].clip(1e-9, 1 - 1e-9)
+    return predictions.assign(logit=np.log(probability / (1 - probability)))
 
 
 def write_mura(folder: Path, *, patients: int = 24, size: int = 40, seed: int = 0) -> Path:

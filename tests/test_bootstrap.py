@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from child_memory import PEAK_KIBIBYTES
+from data_sets import with_logits
 from sklearn import metrics as peer
 
 from mura_core import evaluation
 from mura_core.bootstrap import bootstrap, interval
-from mura_core.metrics import FIGURES, LEVELS, Sample
+from mura_core.metrics import FIGURES, LEVELS, OperatingPoint, Sample
 
 
 def clustered(random: np.random.Generator, patients: int) -> Sample:
@@ -90,15 +91,18 @@ def test_there_is_no_interval_without_ground():
             "part_rate": 0.5,
         }
     )
+    perfect = with_logits(perfect)
     row = evaluation.evaluate(
-        perfect, dict.fromkeys(((level, 0) for level in LEVELS), 0.5), seed=0
+        perfect, dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5)), seed=0
     )[0]
     assert row["auroc"] == row["sensitivity"] == 1
     assert row["intervals"]["auroc"] is None
     assert row["baselines"]["always_normal"]["beaten_by"]["auroc"]["beats"]
     # Three abnormal patients: one draw in twenty has none of them, and no sensitivity.
     few = perfect.assign(label=(np.arange(40) < 2).astype(int))
-    row = evaluation.evaluate(few, dict.fromkeys(((level, 0) for level in LEVELS), 0.5), seed=0)[0]
+    row = evaluation.evaluate(
+        few, dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5)), seed=0
+    )[0]
     assert row["sensitivity"] == 0.5
     assert row["intervals"]["sensitivity"] is None
     assert row["intervals"]["specificity"] is not None
@@ -128,7 +132,7 @@ def test_40000_predictions_take_under_20_seconds_and_a_gigabyte():
 import json, time
 import numpy as np, pandas as pd
 from mura_core.evaluation import evaluate
-from mura_core.metrics import LEVELS
+from mura_core.metrics import LEVELS, OperatingPoint
 random = np.random.default_rng(0)
 images = 40_000
 parts = ["ELBOW", "FINGER", "FOREARM", "HAND", "HUMERUS", "SHOULDER", "WRIST"]
@@ -142,8 +146,9 @@ table = pd.DataFrame({
     "fold": 0,
 })
 table["probability"] = 1 / (1 + np.exp(-random.normal(size=images) - table["label"]))
+table["logit"] = np.log(table["probability"] / (1 - table["probability"]))
 table["part_rate"] = table.groupby("body_part")["label"].transform("mean")
-points = dict.fromkeys(((level, 0) for level in LEVELS), 0.5)
+points = dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5))
 started = time.perf_counter()
 rows = evaluate(table, points, seed=1)
 seconds = time.perf_counter() - started

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mura_core.drawing import draw, draw_as_in_2019
 from mura_core.explanation import choose, common_scale, evidence, write_heatmaps
+from mura_core.metrics import OperatingPoint
 from mura_core.resizing import Square, resize
 from mura_core.statistics import PixelStatistics
 from mura_core.training import build_model
@@ -280,7 +281,7 @@ def test_the_sample_takes_turns_between_parts_and_outcomes_surest_first():
             ("e", "HAND", 1, -1.0),
         ]
     )
-    table, at_half = table.assign(fold=0), {("image", 0): 0.5}
+    table, at_half = table.assign(fold=0), {("image", 0): OperatingPoint(0.5)}
     assert choose(table, at_half, 4)["path"].tolist() == ["a", "c", "d", "e"]
     assert choose(table, at_half, 99)["path"].tolist() == ["a", "c", "d", "e", "b"]
 

@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from data_sets import with_logits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import calibration
 from sklearn import metrics as peer
 
 from mura_core import metrics
+from mura_core.console import verdicts
 from mura_core.evaluation import evaluate, evaluate_folds, spread_over
-from mura_core.metrics import FIGURES, LEVELS, Sample, at_level, from_confusion
+from mura_core.metrics import FIGURES, LEVELS, OperatingPoint, Sample, at_level, from_confusion
 
 # (TP, FP, TN, FN, accuracy as printed) of the report's tables.
 REPORT_PER_IMAGE = {
@@ -31,12 +33,12 @@ REPORT_PER_PATIENT = {
     "humerus, conv3": (26, 12, 54, 40, 60.6),
 }
 REPORT = [*REPORT_PER_IMAGE.values(), *REPORT_PER_PATIENT.values()]
-AT_HALF = dict.fromkeys(((level, 0) for level in LEVELS), 0.5)
+AT_HALF = dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5))
 FEW = {"seed": 1, "draws": 50}
 
 
 def by_level_and_part(predictions, points=AT_HALF, **options):
-    rows = evaluate(predictions, points, **(FEW | options))
+    rows = evaluate(with_logits(predictions), points, **(FEW | options))
     return {(row["level"], row["body_part"]): row for row in rows}
 
 
@@ -155,7 +157,8 @@ def test_a_perfect_and_a_useless_classifier():
     labels = np.arange(40) % 2 == 1
     perfect = Sample(labels, labels.astype(float), labels).figures()
     wrong = ("brier", "calibration_error")
-    assert all(perfect[name][0] == (0.0 if name in wrong else 1.0) for name in FIGURES)
+    for name in set(FIGURES) - {"uncertain_share"}:  # which one operating point doesn't have
+        assert perfect[name][0] == (0.0 if name in wrong else 1.0)
     useless = Sample(labels, np.full(40, 0.5), np.zeros(40, bool)).figures()
     assert useless["auroc"][0] == 0.5
     assert useless["kappa"][0] == 0
@@ -233,7 +236,8 @@ def test_without_ground_there_are_counts_and_no_figure(predictions):
 def test_the_order_of_images_changes_nothing(seed):
     table = random_predictions(seed, images=40)
     shuffled = table.sample(frac=1, random_state=seed)
-    assert evaluate(shuffled, AT_HALF, **FEW) == evaluate(table, AT_HALF, **FEW)
+    one, other = (evaluate(with_logits(some), AT_HALF, **FEW) for some in (shuffled, table))
+    assert one == other
 
 
 @settings(deadline=None, max_examples=20)
@@ -248,6 +252,59 @@ def test_a_study_whose_images_are_all_there_twice_is_the_same_study(seed):
     once, repeated = (by_level_and_part(some)["study", "ALL"] for some in (table, again))
     for name in ("count", "abnormal", "normal", "patients"):
         assert once[name] == repeated[name]
+
+
+# Two operating points ---------------------------------------------------------------------------
+
+ZONE = dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.7, normal_below=0.3))
+
+
+def test_figures_are_of_decided_units_by_hand():
+    labels = np.array([1, 1, 1, 0, 0, 0, 0, 1], bool)
+    probabilities = np.array([0.9, 0.8, 0.2, 0.1, 0.75, 0.0, 0.5, 0.5])
+    decided = np.array([1, 1, 1, 1, 1, 1, 0, 0], bool)
+    figures = Sample(labels, probabilities, probabilities >= 0.7, None, decided).figures()
+    given = {name: figure[0] for name, figure in figures.items()}
+    # TP 2, FN 1, TN 2, FP 1 of six; two of eight are uncertain.
+    assert given["accuracy"] == pytest.approx(4 / 6)
+    assert given["sensitivity"] == given["specificity"] == pytest.approx(2 / 3)
+    assert given["uncertain_share"] == pytest.approx(2 / 8)
+    # Probabilities are all judged, uncertain or not.
+    assert given["auroc"] == pytest.approx(peer.roc_auc_score(labels, probabilities))
+    assert given["brier"] == pytest.approx(peer.brier_score_loss(labels, probabilities))
+    assert np.isnan(Sample(labels, probabilities, decided).figures()["uncertain_share"][0])
+
+
+def test_uncertain_units_are_counted_at_every_level_and_have_an_interval():
+    table = random_predictions(0)
+    rows = by_level_and_part(table, ZONE, draws=200)
+    for level in LEVELS:
+        units = at_level(table, level)
+        uncertain = units["probability"].between(0.3, 0.7, inclusive="left")
+        row = rows[level, "ALL"]
+        assert row["uncertain"] == uncertain.sum() > 0
+        assert row["uncertain_share"] == pytest.approx(uncertain.mean())
+        low, high = row["intervals"]["uncertain_share"]
+        assert low < row["uncertain_share"] < high
+        own = units[~uncertain]
+        assert row["accuracy"] == pytest.approx(
+            peer.accuracy_score(own["label"], own["probability"] >= 0.5)
+        )
+        normal = row["baselines"]["always_normal"]
+        assert normal["accuracy"] == pytest.approx(np.mean(own["label"] == 0))
+    assert by_level_and_part(table)["image", "ALL"]["uncertain_share"] is None
+
+
+def test_where_nothing_is_decided_there_is_no_accuracy():
+    table = random_predictions(0).assign(probability=np.linspace(0.4, 0.6, 200))
+    points = dict.fromkeys(ZONE, OperatingPoint(0.9, normal_below=0.1))
+    row = by_level_and_part(table, points)["image", "ALL"]
+    assert row["accuracy"] is None
+    assert row["uncertain_share"] == 1
+    assert row["auroc"] is not None
+    beaten = row["baselines"]["always_normal"]["beaten_by"]["accuracy"]
+    assert beaten == {"difference": None, "interval": None, "beats": False}
+    assert all("accuracy" not in sentence for sentence in verdicts(row))
 
 
 # Operating points and folds -----------------------------------------------------------------------
@@ -267,10 +324,14 @@ def test_each_fold_is_called_at_its_own_operating_point():
             "part_rate": 0.5,
         }
     )
-    points = {(level, fold): {1: 0.25, 2: 0.75}[fold] for level in LEVELS for fold in (1, 2)}
+    points = {
+        (level, fold): OperatingPoint({1: 0.25, 2: 0.75}[fold])
+        for level in LEVELS
+        for fold in (1, 2)
+    }
     row = by_level_and_part(predictions, points)["image", "HAND"]
     assert (row["true_positives"], row["false_positives"]) == (2, 2)
-    folds = evaluate_folds(predictions, points)
+    folds = evaluate_folds(with_logits(predictions), points)
     first = next(fold for fold in folds if (fold["level"], fold["fold"]) == ("image", 1))
     assert first["count"] == 4
     assert first["auroc"] == 0.75

@@ -9,8 +9,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
 
+from mura_core.console import how_called
 from mura_core.errors import DataError, UsageError
-from mura_core.metrics import LEVELS
+from mura_core.metrics import LEVELS, OperatingPoint
 from mura_core.operating_point import calibration, choose_point, judge, parse_rule
 
 # Ten units by rising probability, from 0.05 to 0.95.
@@ -35,12 +36,14 @@ PROBABILITIES = np.arange(10) / 10 + 0.05
     ],
 )
 def test_points_by_hand(rule, point):
-    assert choose_point(parse_rule(rule), LABELS, PROBABILITIES) == pytest.approx(point)
+    chosen = choose_point(parse_rule(rule), LABELS, PROBABILITIES)
+    assert chosen.threshold == pytest.approx(point)
+    assert chosen.normal_below is None
 
 
 def test_a_specificity_may_lie_above_all():
     point = choose_point(parse_rule("specificity=0.99"), LABELS[::-1], PROBABILITIES)
-    assert point > PROBABILITIES.max()
+    assert point.threshold > PROBABILITIES.max()
 
 
 def test_what_is_asked_for_is_reached_and_no_better_point_is_passed_over():
@@ -49,7 +52,7 @@ def test_what_is_asked_for_is_reached_and_no_better_point_is_passed_over():
         labels = random.integers(0, 2, 60)
         probabilities = np.round(random.random(60), 2)  # with ties
         for kind, label in (("sensitivity", 1), ("specificity", 0)):
-            point = choose_point(parse_rule(f"{kind}=0.9"), labels, probabilities)
+            point = choose_point(parse_rule(f"{kind}=0.9"), labels, probabilities).threshold
             rate = recall_score(labels, probabilities >= point, pos_label=label)
             assert rate >= 0.9
             next_point = (
@@ -63,11 +66,75 @@ def test_what_is_asked_for_is_reached_and_no_better_point_is_passed_over():
 
 @pytest.mark.parametrize(
     "text", ["0", "1", "2", "-0.1", "nan", "best", "youden=1", "sensitivity", "sensitivity=95",
-             "sensitivity=", "accuracy=0.9", "=0.5", ""],
+             "sensitivity=", "accuracy=0.9", "=0.5", "", "0.7,0.3", "0.5,0.5", "0.3,youden",
+             "specificity=0.9,sensitivity=0.9", "0.3,specificity=0.9", "0.2,0.3,0.4", "0.3,"],
 )  # fmt: skip
 def test_other_rules_are_refused(text):
     with pytest.raises(UsageError, match="is not a probability such as"):
         parse_rule(text)
+
+
+# Two points -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "low", "high"),
+    [
+        ("0.3,0.7", 0.3, 0.7),
+        # From 0.35 up are all abnormal ones; from 0.95 up no normal one.
+        ("sensitivity=0.9,specificity=0.9", 0.35, 0.95),
+        # From 0.65 up are 3 of 4 abnormal ones, and 1 of 6 normal ones: the two meet.
+        ("sensitivity=0.75,specificity=0.8", 0.65, 0.65),
+        # From 0.75 up are half of the abnormal ones, from 0.35 up half of the normal ones: they
+        # cross, and the middle reaches both.
+        ("sensitivity=0.5,specificity=0.5", 0.55, 0.55),
+    ],
+)
+def test_two_points_by_hand(rule, low, high):
+    chosen = choose_point(parse_rule(rule), LABELS, PROBABILITIES)
+    assert chosen.normal_below == pytest.approx(low)
+    assert chosen.threshold == pytest.approx(high)
+
+
+def test_two_points_reach_what_is_asked_for_on_each_side():
+    random = np.random.default_rng(0)
+    rule = parse_rule("sensitivity=0.9,specificity=0.8")
+    crossed = 0
+    for number in range(60):
+        labels = random.integers(0, 2, 60)
+        probabilities = np.round((random.random(60) + number / 30 * labels) / 3, 2)
+        point = choose_point(rule, labels, probabilities)
+        verdicts = point.verdicts(probabilities)
+        assert np.mean(verdicts[labels == 1] != "normal") >= 0.9
+        assert np.mean(verdicts[labels == 0] != "abnormal") >= 0.8
+        crossed += point.normal_below == point.threshold
+    assert 0 < crossed < 60
+
+
+def test_a_verdict_is_normal_below_abnormal_from_and_uncertain_between():
+    point = OperatingPoint(0.7, normal_below=0.3)
+    verdicts = point.verdicts(np.array([0.0, 0.29, 0.3, 0.69, 0.7, 1.0]))
+    assert verdicts.tolist() == ["normal"] * 2 + ["uncertain"] * 2 + ["abnormal"] * 2
+    one = OperatingPoint(0.5).verdicts(np.array([0.49, 0.5]))
+    assert one.tolist() == ["normal", "abnormal"]
+
+
+def test_the_console_says_between_which_points_units_are_uncertain():
+    def said(*points: tuple[float | None, float]) -> str:
+        rows = [
+            {"level": "image", "normal_below": low, "threshold": high, "count": 9}
+            for low, high in points
+        ]
+        rule = {"operating_point": "the rule", "validate": "kfold", "operating_points": rows}
+        return how_called(rule, "image")
+
+    start, end = "abnormal at a probability of", "by the rule on the other folds"
+    assert said((None, 0.5)) == f"{start} 0.5 or more, {end}"
+    assert said((0.3, 0.7), (0.2, 0.7)) == (
+        f"{start} 0.7 or more, normal below 0.2 to 0.3, uncertain between, {end}"
+    )
+    # The two have met: nothing is uncertain.
+    assert said((0.6, 0.6)) == f"{start} 0.6 or more, {end}"
 
 
 # Calibration ------------------------------------------------------------------------------------
@@ -163,7 +230,7 @@ def test_held_out_training_patients_alone_decide(calibrate):
 def test_with_nothing_to_choose_by_there_is_nothing_chosen():
     table = predictions(0)
     fixed = judge(table, None, parse_rule("0.5"), "none")
-    assert set(fixed.points.values()) == {0.5}
+    assert set(fixed.points.values()) == {OperatingPoint(0.5)}
     pd.testing.assert_frame_equal(fixed.predictions, table)
     with pytest.raises(DataError, match="no training patients were held out"):
         judge(table, None, parse_rule("youden"), "none")

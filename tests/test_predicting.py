@@ -49,6 +49,39 @@ def split(data: Path, tmp_path_factory) -> Path:
     )  # fmt: skip
 
 
+def test_what_lies_between_two_points_is_uncertain(split: Path, data: Path, tmp_path: Path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(split, run)
+    low, high = pd.read_csv(split / "predictions.csv")["probability"].quantile([0.3, 0.7])
+    rule = f"{low},{high}"
+    again = mura_run(
+        "evaluate", run, "--operating-point", rule, "--calibrate", "none", "--study-score", "mean"
+    )
+    assert again.exit_code == 0, again.output
+    metrics = json.loads((run / "metrics.json").read_text())
+    points = {row["level"]: row for row in metrics["operating_points"]}
+    image = next(row for row in metrics["figures"] if row["level"] == "image")
+    root = read_manifest(data).folder
+    result = mura_run("predict", run, root / "valid", "--explain", "gradcam", "--out", out)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out / "predictions.csv")
+    for level, prefix in (("image", ""), ("study", "study_")):
+        low, high = (points[level][name] for name in ("normal_below", "threshold"))
+        probability = table[f"{prefix}probability"]
+        expected = np.select([probability >= high, probability < low], ["abnormal", "normal"],
+                             "uncertain")  # fmt: skip
+        assert table[f"{prefix}verdict"].tolist() == expected.tolist()
+    assert set(table["verdict"]) >= {"uncertain"}
+    assert image["uncertain"] == (table["verdict"] == "uncertain").sum()
+    errors = pd.read_csv(run / "errors.csv")
+    assert len(errors) == image["false_positives"] + image["false_negatives"]
+    assert f"normal below {low:.3g}, uncertain between)" in again.output
+    assert "uncertain share" in again.output
+    assert "There are two operating points" in (run / "report.html").read_text()
+    page = " ".join((out / "predictions.html").read_text().split())
+    assert "An image is called normal below" in page
+
+
 @pytest.fixture(scope="module")
 def folds(data: Path, tmp_path_factory) -> Path:
     return trained(

@@ -147,7 +147,7 @@ def metrics_of_tables(own: Path, seeds: Path) -> float:
 
     tuning = read_predictions(own, "tuning.csv")
     judged = judge(read_predictions(own), tuning, parse_rule("youden"), "temperature")
-    positive = judged.predictions["probability"] >= judged.points["image", 0]
+    positive = judged.predictions["probability"] >= judged.points["image", 0].threshold
     return float(np.mean(positive == (judged.predictions["label"] == 1)))
 
 

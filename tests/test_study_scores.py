@@ -80,7 +80,7 @@ def test_the_operating_point_is_chosen_on_the_score_that_is_judged(score):
     for level in LEVELS:
         units = at_level(tuning, level, score)
         abnormal = units["probability"][units["label"] == 1]
-        point = judged.points[level, 0]
+        point = judged.points[level, 0].threshold
         assert point in set(units["probability"])
         assert np.mean(abnormal >= point) >= 0.9
         assert np.mean(abnormal > point) < 0.9
@@ -94,7 +94,7 @@ def test_every_score_is_judged():
     assert [row["study_score"] for row in rows] == list(STUDY_SCORES)
     for row in rows:
         units = at_level(tables[0], "study", row["study_score"])
-        positive = units["probability"] >= judged[row["study_score"]].points["study", 0]
+        positive = units["probability"] >= judged[row["study_score"]].points["study", 0].threshold
         assert row["auroc"] == pytest.approx(
             peer.roc_auc_score(units["label"], units["probability"])
         )

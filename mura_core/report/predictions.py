@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mura_core.metrics import OperatingPoint
 from mura_core.report import explained_by_method, template
 from mura_core.run_folder import PHANTOMS, config_of, read_metrics
 
@@ -25,15 +26,15 @@ class Using:
         The run's.
     networks : int
         How many were averaged.
-    thresholds : dict of float
-        The probability from which units of the levels `image` and `study` are called abnormal.
+    points : dict of OperatingPoint
+        Of the levels `image` and `study`.
     left_out : sequence of str
         Why some files couldn't be read.
     """
 
     folder: Path
     networks: int
-    thresholds: Mapping[str, float]
+    points: Mapping[str, OperatingPoint]
     left_out: Sequence[str]
 
 
