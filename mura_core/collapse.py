@@ -152,11 +152,13 @@ def least_active_layer(model: keras.Model, images: NDArray[np.uint8]) -> ActiveU
             return
         # Reduced where it was computed: the features of a few images are hundreds of megabytes.
         axes = tuple(range(len(output.shape) - 1))
-        own = keras.ops.convert_to_numpy(keras.ops.max(output, axis=axes)).astype(np.float32)
+        own, low = (
+            keras.ops.convert_to_numpy(keras.ops.cast(reduced, "float32"))  # NumPy has no bfloat16
+            for reduced in (keras.ops.max(output, axis=axes), keras.ops.min(output))
+        )
         names[id(layer)] = layer.name
         highest[id(layer)] = np.maximum(highest.get(id(layer), own), own)
-        low = float(keras.ops.convert_to_numpy(keras.ops.min(output)))
-        lowest[id(layer)] = min(lowest.get(id(layer), low), low)
+        lowest[id(layer)] = min(lowest.get(id(layer), np.inf), float(low))
 
     with _observed(model, look):
         for start in range(0, min(len(images), _IMAGES), _AT_ONCE):
