@@ -113,11 +113,13 @@ def test_intervals_cover_as_often_as_they_say():
     random = np.random.default_rng(5)
     truth = {name: figure[0] for name, figure in clustered(random, 400_000).figures().items()}
     simulations = 1500
-    covered = dict.fromkeys(FIGURES, 0)
+    # With one operating point nothing is uncertain, and no draw says how far from 0 that may be.
+    names = [name for name in FIGURES if name != "uncertain_share"]
+    covered = dict.fromkeys(names, 0)
     for seed in range(simulations):
         sample = clustered(random, 250)
         figures = evaluation._figures(sample, {}, seed, 1000)
-        for name in FIGURES:
+        for name in names:
             low, high = figures["intervals"][name]
             covered[name] += low <= truth[name] <= high
     rates = {name: count / simulations for name, count in covered.items()}
