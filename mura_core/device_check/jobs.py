@@ -70,10 +70,12 @@ def groups_of_jobs(plan: Plan, folder: str, gpus: int) -> Iterator[tuple[Setting
         replace(cpu, devices="cpu:0,cpu:1", called="two halves of the CPU", divide="cpu"),
     )
     references = [*_references(plan), *_explanations(plan)]
+    runs = [Job("run", plan.networks[0])]
     if gpus:
         yield cpu, references
         one = replace(cpu, devices="gpu:0", called="gpu:0")
-        yield one, [Job("memory limit"), *_ways_on_one(plan, gpu=True), *_explanations(plan)]
+        runs.append(Job("run", plan.networks[0], SIXTEEN))
+        ways = [Job("memory limit"), *_ways_on_one(plan, gpu=True), *_explanations(plan)]
         several = replace(
             one,
             devices="gpu:0,gpu:1",
@@ -82,15 +84,15 @@ def groups_of_jobs(plan: Plan, folder: str, gpus: int) -> Iterator[tuple[Setting
             divided_bytes=_HALF_A_GPU,
         )
     else:
-        yield cpu, [*references, *_ways_on_one(plan, gpu=False)]
+        ways = [*references, *_ways_on_one(plan, gpu=False)]
+    # Whole runs are done on real devices: a user doesn't divide them.
     if gpus > 1:
         several = replace(one, devices="all", called=f"all {gpus} GPUs")
-    runs = [Job("run", plan.networks[0])]
-    if gpus:
-        runs.append(Job("run", plan.networks[0], SIXTEEN))
-    # Real devices only: a user doesn't divide them.
-    yield (several if gpus > 1 else one), runs
-    yield several, list(_ways_on_several(plan, gpu=bool(gpus)))
+        yield one, ways
+        yield several, [*_ways_on_several(plan, gpu=True), *runs]
+    else:
+        yield one, [*ways, *runs]
+        yield several, list(_ways_on_several(plan, gpu=bool(gpus)))
 
 
 def _references(plan: Plan) -> Iterator[Job]:
