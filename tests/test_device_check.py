@@ -95,6 +95,8 @@ def test_a_loss_that_does_not_fall_fails():
     outcome = compare_losses([(0, 0.5), (1, 0.5)], [0.5, 0.5], 0.01, "a network")
     assert outcome.status == "failed"
     assert "doesn't learn" in outcome.reason
+    augmented = compare_losses([(0, 0.5), (1, 0.6)], [0.5, 0.6], 0.01, "a network", falls=False)
+    assert augmented.status == "passed"
 
 
 def test_maps_are_compared_by_their_root_mean_square():
