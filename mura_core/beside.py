@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.bootstrap import DRAWS, LEAST_PATIENTS, draw_patients, interval
+from mura_core.bootstrap import DRAWS, draw_patients, interval
 from mura_core.localisation import Masks
+from mura_core.metrics import LEAST_PATIENTS
 
 Map: TypeAlias = NDArray[np.float32]
 MapOf: TypeAlias = Callable[[int], Map]

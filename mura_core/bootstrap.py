@@ -19,10 +19,7 @@ from mura_core.metrics import FIGURES, Floats, Sample
 
 DRAWS = 2000
 CONFIDENCE = 0.95
-# Of three patients one draw in 27 holds the same one only, so the interval's ends are the extremes
-# of the sample. Nothing is said of a heatmap method from little more than that.
-LEAST_PATIENTS = 5
-_LEAST_DEFINED = 0.95  # of the draws must define a figure; else there's no ground for an interval
+_LEAST_DEFINED = 0.95  # of the draws must define a figure; else neither it nor an interval is given
 _NUMBERS_AT_ONCE = 2**17  # so that they stay in a processor's cache
 
 
@@ -60,14 +57,19 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> li
     return results
 
 
+def is_defined(draws: Floats) -> bool:
+    """Return whether enough of a figure's draws, of shape (draws,), define it for an interval."""
+    return bool(np.isfinite(draws).mean() >= _LEAST_DEFINED)
+
+
 def interval(draws: Floats) -> tuple[float, float] | None:
     """Return the 95 % interval (percentiles) of a figure's draws, of shape (draws,).
 
     None where fewer than 95 % of the draws define the figure.
     """
-    defined = draws[np.isfinite(draws)]
-    if len(defined) < _LEAST_DEFINED * len(draws):
+    if not is_defined(draws):
         return None
+    defined = draws[np.isfinite(draws)]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(defined, (tail, 1 - tail))
     return float(low), float(high)

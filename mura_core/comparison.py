@@ -145,7 +145,7 @@ def _difference(
                 # Draws that are all alike don't say how far off the difference may be.
                 "interval": bounds if bounds and bounds[0] < bounds[1] else None,
             }
-            if np.isfinite([one, other]).all()
+            if bounds and np.isfinite([one, other]).all()
             else None
         )
     # Each unit another patient's: else the units aren't independent, and p-values are too small.

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.bootstrap import DRAWS, LEAST_PATIENTS, draw_patients, interval
+from mura_core.bootstrap import DRAWS, draw_patients, interval
 from mura_core.filling import fill
-from mura_core.metrics import Floats, OperatingPoints
+from mura_core.metrics import LEAST_PATIENTS, Floats, OperatingPoints
 from mura_core.progress import Progress
 from mura_plugins.network import Network
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mura_core.bootstrap import DRAWS, bootstrap, interval
+from mura_core.bootstrap import DRAWS, bootstrap, interval, is_defined
 from mura_core.collapse import one_answer
 from mura_core.metrics import (
     FIGURES,
@@ -164,8 +164,11 @@ def _figures(
     if not_given:
         nothing = {"intervals": dict.fromkeys(FIGURES), "baselines": dict.fromkeys(BASELINES)}
         return dict.fromkeys(FIGURES) | nothing | {"not_given": not_given}
-    figures = _numbers(sample.figures())
     drawn, *baselines_drawn = bootstrap([sample, *baselines.values()], seed=seed, draws=draws)
+    figures = {
+        name: number if is_defined(drawn[row]) else None
+        for row, (name, number) in enumerate(_numbers(sample.figures()).items())
+    }
     intervals = {
         name: _interval_of(name, estimate, drawn[row])
         for row, (name, estimate) in enumerate(figures.items())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mura_core.beside import not_beaten
-from mura_core.bootstrap import LEAST_PATIENTS
+from mura_core.metrics import LEAST_PATIENTS
 
 # How alike maps may be, by rank, to those of an untrained network.
 _STILL_ALIKE = 0.5

@@ -49,7 +49,9 @@ FIGURES = (
 )
 CALIBRATION_BINS = 10
 _FEW_VALUES = 16  # so few probabilities are counted instead of ranked
-_LEAST_PATIENTS = 2  # of each label, below which no figure has any ground
+# Of each label, below which no figure is given. With three abnormal patients a bootstrap draw in
+# twenty holds none of them, and the interval's ends are the extremes of the sample.
+LEAST_PATIENTS = 5
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -233,12 +235,12 @@ class Sample:
         return np.stack([np.bincount(self.patients, row, self.patient_count) for row in rows])
 
     def no_ground(self) -> str | None:
-        """Return why no figure can be given, such as `1 abnormal`, or None."""
+        """Return why no figure can be given, such as `1 abnormal patient, 5 needed`, or None."""
         for name, chosen in (("abnormal", self.labels), ("normal", ~self.labels)):
             patients = len(np.unique(self.patients[chosen]))
-            if patients < _LEAST_PATIENTS:
-                count = int(chosen.sum())
-                return f"{count} {name}" + (", of 1 patient" if count > 1 else "")
+            if patients < LEAST_PATIENTS:
+                plural = "" if patients == 1 else "s"
+                return f"{patients} {name} patient{plural}, {LEAST_PATIENTS} needed"
         return None
 
     def confusion(self) -> dict[str, int]:

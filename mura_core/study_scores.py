@@ -54,11 +54,12 @@ def compare_study_scores(
         if drawn is not None:
             figures = sample.figures()
             for name in _GIVEN:
-                value = float(figures[name][0])
-                row[name] = value if np.isfinite(value) else None
                 bounds = interval(drawn[number][FIGURES.index(name)])
+                if bounds is None or not np.isfinite(figures[name][0]):
+                    continue
+                row[name] = float(figures[name][0])
                 # Draws that all agree don't say how far off the figure may be.
-                if row[name] is not None and bounds and bounds[0] < bounds[1]:
+                if bounds[0] < bounds[1]:
                     intervals[name] = bounds
         rows.append(row | {"intervals": intervals, "not_given": not_given})
     return rows

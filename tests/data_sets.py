@@ -18,7 +18,7 @@ def with_logits(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions.assign(logit=np.log(probability / (1 - probability)))
 
 
-def write_mura(folder: Path, *, patients: int = 24, size: int = 40, seed: int = 0) -> Path:
+def write_mura(folder: Path, *, patients: int = 40, size: int = 40, seed: int = 0) -> Path:
     """Write a data set in MURA's layout: noise, with a bright square where it is abnormal.
 
     Every patient has an elbow study of two images; every third also a wrist study. A quarter

@@ -98,14 +98,14 @@ def test_there_is_no_interval_without_ground():
     assert row["auroc"] == row["sensitivity"] == 1
     assert row["intervals"]["auroc"] is None
     assert row["baselines"]["always_normal"]["beaten_by"]["auroc"]["beats"]
-    # Three abnormal patients: one draw in twenty has none of them, and no sensitivity.
+    # Two abnormal patients: one draw in seven has neither of them, and no sensitivity.
     few = perfect.assign(label=(np.arange(40) < 2).astype(int))
     row = evaluation.evaluate(
         few, dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5)), seed=0
     )[0]
-    assert row["sensitivity"] == 0.5
-    assert row["intervals"]["sensitivity"] is None
-    assert row["intervals"]["specificity"] is not None
+    assert row["not_given"] == "2 abnormal patients, 5 needed"
+    assert row["sensitivity"] is row["intervals"]["sensitivity"] is None
+    assert row["specificity"] is None
 
 
 @pytest.mark.slow

@@ -220,15 +220,49 @@ def test_every_level_and_part_has_its_counts(predictions):
 def test_without_ground_there_are_counts_and_no_figure(predictions):
     rows = by_level_and_part(predictions)
     wrist = rows["study", "WRIST"]
-    assert wrist["not_given"] == "0 abnormal"
+    assert wrist["not_given"] == "0 abnormal patients, 5 needed"
     assert wrist["count"] == 2
     assert {wrist[name] for name in FIGURES} == {None}
-    assert rows["study", "ALL"]["not_given"] == "1 abnormal"
-    # Two abnormal images of one person are one person's.
+    assert rows["study", "ALL"]["not_given"] == "1 abnormal patient, 5 needed"
+    # Three abnormal images of one person are one person's.
     both = predictions.assign(label=[1, 1, 1, 0, 0, 0])
-    assert by_level_and_part(both)["image", "ALL"]["not_given"] == "3 abnormal, of 1 patient"
-    given = predictions.assign(label=[0, 0, 1, 0, 0, 1])
-    assert by_level_and_part(given)["image", "ALL"]["not_given"] is None
+    reason = by_level_and_part(both)["image", "ALL"]["not_given"]
+    assert reason == "1 abnormal patient, 5 needed"
+
+
+@pytest.mark.parametrize(("abnormal", "normal"), [(5, 5), (5, 40), (40, 5), (4, 40), (40, 4)])
+def test_every_figure_has_an_interval_or_five_patients_are_missing(abnormal, normal):
+    labels = np.repeat([1, 0], [abnormal, normal])
+    random = np.random.default_rng(abnormal)
+    table = random_predictions(0, len(labels)).assign(
+        label=labels,
+        patient=np.arange(len(labels)).astype(str),
+        probability=0.4 * labels + 0.6 * random.random(len(labels)),
+    )
+    for row in evaluate(with_logits(table), AT_HALF, seed=1):
+        given = {name for name in FIGURES if row[name] is not None}
+        if min(row["abnormal"], row["normal"]) < 5:
+            assert not given
+            assert row["not_given"].endswith("needed")
+        else:
+            # Where all draws agree, such as on a sensitivity of 1, there's none.
+            assert all(row["intervals"][name] for name in given if 0 < row[name] < 1)
+
+
+def test_a_predictive_value_of_two_verdicts_is_not_given():
+    # Two of 100 normal and none of 10 abnormal images are called abnormal: one draw in seven has
+    # neither of the two, and their share of abnormal ones is nobody's percentage.
+    labels = np.repeat([1, 0], [10, 100])
+    table = random_predictions(0, 110).assign(
+        label=labels,
+        body_part="HAND",
+        patient=np.arange(110).astype(str),
+        probability=np.where(np.arange(110) >= 108, 0.9, 0.1 + 0.001 * np.arange(110)),
+    )
+    row = by_level_and_part(table)["image", "HAND"]
+    assert row["true_positives"] + row["false_positives"] == 2
+    assert row["ppv"] is None
+    assert row["npv"] is not None
 
 
 @settings(deadline=None, max_examples=20)
@@ -311,16 +345,17 @@ def test_where_nothing_is_decided_there_is_no_accuracy():
 
 
 def test_each_fold_is_called_at_its_own_operating_point():
-    labels = [0, 0, 1, 1] * 2
+    labels = np.tile(np.repeat([0, 0, 1, 1], 5), 2)
+    names = [f"{number:02}" for number in range(40)]
     predictions = pd.DataFrame(
         {
-            "path": list("abcdefgh"),
+            "path": names,
             "body_part": "HAND",
-            "patient": list("abcdefgh"),
+            "patient": names,
             "study": "study1",
             "label": labels,
-            "fold": [1, 1, 1, 1, 2, 2, 2, 2],
-            "probability": [0.1, 0.3, 0.2, 0.4, 0.6, 0.8, 0.7, 0.9],
+            "fold": np.repeat([1, 2], 20),
+            "probability": np.repeat([0.1, 0.3, 0.2, 0.4, 0.6, 0.8, 0.7, 0.9], 5),
             "part_rate": 0.5,
         }
     )
@@ -330,10 +365,10 @@ def test_each_fold_is_called_at_its_own_operating_point():
         for fold in (1, 2)
     }
     row = by_level_and_part(predictions, points)["image", "HAND"]
-    assert (row["true_positives"], row["false_positives"]) == (2, 2)
+    assert (row["true_positives"], row["false_positives"]) == (10, 10)
     folds = evaluate_folds(with_logits(predictions), points)
     first = next(fold for fold in folds if (fold["level"], fold["fold"]) == ("image", 1))
-    assert first["count"] == 4
+    assert first["count"] == 20
     assert first["auroc"] == 0.75
     # Pooled, a fold that gives higher probabilities ranks its images above the other's.
     assert row["auroc"] == pytest.approx(10 / 16)

@@ -108,7 +108,7 @@ def test_every_score_is_judged():
     normal = tables[0].assign(label=0)
     rows = compare_study_scores({s: judge(normal, None, parse_rule("0.5"), "none", s)
                                  for s in STUDY_SCORES}, seed=0)  # fmt: skip
-    assert {row["not_given"] for row in rows} == {"0 abnormal"}
+    assert {row["not_given"] for row in rows} == {"0 abnormal patients, 5 needed"}
     assert {row["auroc"] for row in rows} == {None}
 
 
