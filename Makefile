@@ -7,7 +7,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := pyproject.toml setup.py $(wildcard mura_core/*.pyx mura_core/*.h)
+SOURCES := pyproject.toml setup.py $(wildcard mura_core/imaging/*.pyx mura_core/imaging/*.h \
+	mura_core/imaging/png/*.pyx mura_core/imaging/png/*.h)
 
 .PHONY: run test lint gpu-check seeds fuzz clean
 
@@ -61,4 +62,4 @@ fuzz: .venv/installed-dev
 	@$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf .venv build dist *.egg-info mura_core/*.so
+	rm -rf .venv build dist *.egg-info mura_core/imaging/*.so mura_core/imaging/png/*.so

@@ -7,22 +7,24 @@ from setuptools import Extension, setup
 # cancel the compensation away: neither may slip in. No flag names a processor.
 FLAGS = ["-O3", "-ffp-contract=off", "-fno-fast-math"]
 
+# Each with the headers that it includes.
+IMAGING = "mura_core/imaging"
 EXTENSIONS = {
     "_pixel_sums": ["_processor.h", "_pixel_sums.h"],
-    "_png_chunks": [],
-    "_png_rows": ["_processor.h", "_unfilter.h", "_diagonal.h"],
     "_processor": ["_processor.h"],
     "_resize": ["_processor.h", "_resize.h"],
+    "png/_chunks": [],
+    "png/_rows": ["_processor.h", "png/_unfilter.h", "png/_diagonal.h"],
 }
 
 setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"mura_core.{name}",
-                [f"mura_core/{name}.pyx"],
-                include_dirs=["mura_core"],
-                depends=[f"mura_core/{header}" for header in headers],
+                f"{IMAGING}/{name}".replace("/", "."),
+                [f"{IMAGING}/{name}.pyx"],
+                include_dirs=[IMAGING, f"{IMAGING}/png"],
+                depends=[f"{IMAGING}/{header}" for header in headers],
                 extra_compile_args=FLAGS,
             )
             for name, headers in EXTENSIONS.items()

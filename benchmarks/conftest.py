@@ -12,9 +12,9 @@ from contests import CONTESTS
 from race import Measured, race
 from work import Data
 
-from mura_core.data import cache_folder
-from mura_core.manifest import Manifest, read_manifest
+from mura_core.data import Manifest, read_manifest
 from mura_core.phantoms import phantom_folder
+from mura_core.pipeline import cache_folder
 
 COUNT = 300
 ROUNDS = 5

@@ -15,7 +15,7 @@ def main() -> None:
         from contests import CONTESTS
         from work import Data
 
-        from mura_core.manifest import Manifest, read_manifest
+        from mura_core.data import Manifest, read_manifest
 
         manifest = read_manifest(folder)
         times = -(-images // len(manifest.table))

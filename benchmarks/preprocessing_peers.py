@@ -11,7 +11,7 @@ from PIL import Image
 from work import SIZE, Data, Maker, Work
 
 from mura_core import ImageStatistics, Square, read_radiograph, resize, stream_statistics
-from mura_core._png_chunks import parse
+from mura_core.imaging.png._chunks import parse
 
 # Reading: the content of a file to a grey image -------------------------------------------------
 
@@ -180,7 +180,7 @@ def numpy_at_once(images: np.ndarray) -> np.ndarray:
 
 
 def statistics_from_map(data: Data) -> Work:
-    from mura_core.prepared import statistics_of
+    from mura_core.data import statistics_of
 
     squares = data.squares()
     rows = np.arange(len(squares))

@@ -13,7 +13,7 @@ from pathlib import Path
 from contests import CONTESTS
 from work import Data
 
-from mura_core.manifest import Manifest
+from mura_core.data import Manifest
 
 _IMAGES_OF_2019 = 20
 # Measured once; more rounds would take minutes and change nothing about 'at least 30 times'.

@@ -8,7 +8,7 @@ The variable makes the C library return freed memory at once, so that the peak i
 import sys
 from pathlib import Path
 
-from mura_core.devices import start_tensorflow, strategy_on
+from mura_core.inference import start_tensorflow, strategy_on
 
 
 def main() -> None:
@@ -18,10 +18,8 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from mura_core.memory import count_memory
-    from mura_core.recipe import Recipe
-    from mura_core.resizing import Square
-    from mura_core.training import build_model, compiled
+    from mura_core.imaging import Square
+    from mura_core.training import Recipe, build_model, compiled, count_memory
     from mura_plugins.manager import load_plugins, resolve
 
     build = resolve(load_plugins().architecture(name).build)

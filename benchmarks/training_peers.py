@@ -15,7 +15,7 @@ SIZE = 224
 
 
 def feed_by_mura(data: Data) -> Work:
-    from mura_core.feed import training_batches
+    from mura_core.training import training_batches
 
     squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
     rows, batch_size = np.arange(len(squares)), 8
@@ -30,10 +30,9 @@ def augmented_feed_by_mura(data: Data) -> Work:
     """Batches flipped and shifted, which on our path is the first part of the training's step."""
     import tensorflow as tf
 
-    from mura_core.augmentation import Augmentation
-    from mura_core.devices import strategy_on
-    from mura_core.feed import training_batches
-    from mura_core.training import _use_xla
+    from mura_core.inference import strategy_on
+    from mura_core.training import Augmentation, training_batches
+    from mura_core.training.fit import _use_xla
 
     squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
     rows, batch_size = np.arange(len(squares)), 8
@@ -77,10 +76,10 @@ def train_by_mura(architecture: str, batch_size: int) -> Maker:
         import keras
 
         from mura_core import stream_statistics
-        from mura_core.devices import strategy_on
-        from mura_core.feed import training_batches
-        from mura_core.recipe import Recipe
-        from mura_core.training import _optimizer, _use_xla, build_model
+        from mura_core.inference import strategy_on
+        from mura_core.training import Recipe, build_model, training_batches
+        from mura_core.training.fit import _use_xla
+        from mura_core.training.model import _optimizer
 
         squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
         steps = len(squares) // batch_size

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mura_core import Square, read_radiograph, resize
-from mura_core.manifest import Manifest
+from mura_core.data import Manifest
 
 SIZE = 224
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 import mura_models
 from mura_core.cli import main
-from mura_core.data import cache_folder, open_data
-from mura_core.prediction import load_model, predict_logits
-from mura_core.prepared import prepare
-from mura_core.resizing import Square
+from mura_core.data import prepare
+from mura_core.imaging import Square
+from mura_core.inference import load_model, predict_logits
+from mura_core.pipeline import cache_folder, open_data
 from mura_models import applications
 from mura_models.efficientnet_lite import efficientnet_lite
 from mura_models.resnet import residual_network

@@ -11,9 +11,11 @@ from child_memory import PEAK_KIBIBYTES
 from data_sets import with_logits
 from sklearn import metrics as peer
 
-from mura_core import evaluation
-from mura_core.bootstrap import bootstrap, interval
-from mura_core.metrics import FIGURES, LEVELS, OperatingPoint, Sample
+from mura_core.data import LEVELS
+from mura_core.evaluation import FIGURES, OperatingPoint, interval
+from mura_core.evaluation import figures as evaluation
+from mura_core.evaluation.bootstrap import bootstrap
+from mura_core.evaluation.metrics import Sample
 
 
 def clustered(random: np.random.Generator, patients: int) -> Sample:
@@ -133,8 +135,9 @@ def test_40000_predictions_take_under_20_seconds_and_a_gigabyte():
         + """
 import json, time
 import numpy as np, pandas as pd
-from mura_core.evaluation import evaluate
-from mura_core.metrics import LEVELS, OperatingPoint
+from mura_core.evaluation.figures import evaluate
+from mura_core.evaluation import OperatingPoint
+from mura_core.data import LEVELS
 random = np.random.default_rng(0)
 images = 40_000
 parts = ["ELBOW", "FINGER", "FOREARM", "HAND", "HUMERUS", "SHOULDER", "WRIST"]

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import mura_run
 
-from mura_core.augmentation import NUMBERS, Augmentation
-from mura_core.boxes import Box, box_mask, in_square
-from mura_core.cells import CellLoss
-from mura_core.prediction import load_model
-from mura_core.resizing import Square
+from mura_core.data import Box, box_mask, in_square
+from mura_core.imaging import Square
+from mura_core.inference import load_model
+from mura_core.training import Augmentation
+from mura_core.training.augmentation import NUMBERS
+from mura_core.training.cells import CellLoss
 from mura_models.resnet import resnet18
 from mura_plugins import NotApplicable
 from mura_plugins.interpretation.cells import explain

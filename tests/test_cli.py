@@ -18,12 +18,10 @@ from data_sets import write_image
 from PIL import Image
 
 from mura_core.cli import main
-from mura_core.manifest import read_manifest
-from mura_core.prepared import prepare
-from mura_core.recipe import RECIPES
-from mura_core.resizing import Square
-from mura_core.run_folder import read_config
-from mura_core.statistics import load_statistics
+from mura_core.data import prepare, read_manifest
+from mura_core.imaging import Square, load_statistics
+from mura_core.runs import read_config
+from mura_core.training import RECIPES
 
 SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
 
@@ -71,8 +69,9 @@ def test_help_imports_nothing_heavy():
 def test_the_data_side_never_imports_tensorflow():
     code = (
         "import sys\n"
-        "import mura_core.manifest, mura_core.prepared, mura_core.metrics, mura_core.extraction\n"
-        "import mura_core.phantoms, mura_core.run, mura_plugins.manager\n"
+        "import mura_core.data.manifest, mura_core.data.prepared, mura_core.evaluation.metrics\n"
+        "import mura_core.data.extraction\n"
+        "import mura_core.phantoms, mura_core.pipeline.run, mura_plugins.manager\n"
         "mura_plugins.manager.load_plugins()\n"
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     )

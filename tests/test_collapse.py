@@ -12,20 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import SMALL, mura_run, refused
 
-from mura_core.collapse import (
-    SAME_ANSWER,
-    TrainingCollapsed,
-    collapse_reason,
-    gives_one_answer,
-    least_active_layer,
-)
-from mura_core.devices import strategy_on
-from mura_core.manifest import read_manifest
-from mura_core.prepared import prepare
-from mura_core.recipe import Recipe
-from mura_core.resizing import Square
-from mura_core.run_folder import read_history
-from mura_core.training import build_model, fit
+from mura_core.data import prepare, read_manifest
+from mura_core.evaluation import SAME_ANSWER, is_constant
+from mura_core.imaging import Square
+from mura_core.inference import strategy_on
+from mura_core.training import Recipe, TrainingCollapsed, build_model, fit_model, read_history
+from mura_core.training.collapse import collapse_reason, least_active_layer
 
 layers = keras.layers
 
@@ -91,9 +83,9 @@ def test_logits_that_differ_by_rounding_alone_are_one_answer():
     random = np.random.default_rng(0)
     for level in (0.0, 0.3, -7.0, 4e5):
         noise = random.integers(-2, 3, 100) * np.spacing(np.float32(max(abs(level), 1.0)))
-        assert gives_one_answer((level + noise).astype(np.float32))
-        assert not gives_one_answer(level + noise + np.linspace(0, 1e-3 * max(abs(level), 1), 100))
-    assert not gives_one_answer(np.float32([0.5]))
+        assert is_constant((level + noise).astype(np.float32))
+        assert not is_constant(level + noise + np.linspace(0, 1e-3 * max(abs(level), 1), 100))
+    assert not is_constant(np.float32([0.5]))
 
 
 @given(
@@ -104,9 +96,9 @@ def test_one_answer_depends_on_the_spread_alone(logits, scale):
     values = np.array(logits) * scale
     spread = values.max() - values.min()
     if spread > 1e-4 * max(1, np.abs(values).max()):
-        assert not gives_one_answer(values)
+        assert not is_constant(values)
     if spread == 0:
-        assert gives_one_answer(values)
+        assert is_constant(values)
 
 
 def network(*, bias: float = 0.0, skip: bool = False, nested: bool = False) -> keras.Model:
@@ -180,7 +172,7 @@ def test_a_huge_learning_rate_is_noticed(mura: Path, tmp_path):
     from mura_models.conv import conv2
 
     with pytest.raises(TrainingCollapsed, match=r"epoch \d: (the training diverged|the network)"):
-        fit(
+        fit_model(
             lambda: build_model(conv2, {}, prepared.statistics(), Square(32)),
             prepared.images,
             prepared.table,

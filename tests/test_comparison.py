@@ -6,10 +6,10 @@ import pytest
 from data_sets import with_logits
 from sklearn.metrics import roc_auc_score
 
-from mura_core.comparison import compare, delong, mcnemar
+from mura_core.data import LEVELS
 from mura_core.errors import DataError
-from mura_core.metrics import FIGURES, LEVELS, OperatingPoint
-from mura_core.operating_point import Judgement
+from mura_core.evaluation import FIGURES, Judgement, OperatingPoint, compare_judgements
+from mura_core.evaluation.significance import delong, mcnemar
 
 # Of 43 patients: albumin, total protein, the K-G score, and whether surgery helped; the data of
 # DeLong et al. 1988 as SAS prints them in its example "Comparing receiver operating characteristic
@@ -90,7 +90,7 @@ def judgement(probability: np.ndarray, patients: int = 80) -> Judgement:
 
 
 def rows_of(first: Judgement, second: Judgement, **options):
-    rows = compare(first, second, **({"seed": 1, "draws": 300} | options))
+    rows = compare_judgements(first, second, **({"seed": 1, "draws": 300} | options))
     return {(row["level"], row["body_part"]): row for row in rows}
 
 
@@ -153,8 +153,8 @@ def test_runs_on_other_images_or_labels_are_refused():
     first, second = noisy(0, 1.0), noisy(1, 1.0)
     fewer = Judgement(second.predictions.iloc[1:], second.points, [], {}, {})
     with pytest.raises(DataError, match=r"1 in the first alone, 0 in the second alone.* 0\.png"):
-        compare(first, fewer, seed=0)
+        compare_judgements(first, fewer, seed=0)
     table = second.predictions
     relabelled = table.assign(label=table["label"].where(table["path"] != "3.png", 0))
     with pytest.raises(DataError, match=r"1 images by other labels, .* such as 3\.png"):
-        compare(first, Judgement(relabelled, second.points, [], {}, {}), seed=0)
+        compare_judgements(first, Judgement(relabelled, second.points, [], {}, {}), seed=0)

@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from mura_core.dependence import after_randomising, greatest_change, similarity
-from mura_core.resizing import Square
-from mura_core.statistics import PixelStatistics
+from mura_core.heatmaps.measures.sanity_checks import after_randomising, greatest_change, similarity
+from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
 from mura_models.conv import conv4
 from mura_plugins.interpretation.gradcam import explain as gradcam

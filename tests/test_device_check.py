@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mura_core import devices
 from mura_core.cli import main
-from mura_core.device_check import checking, processes
-from mura_core.device_check.checking import Plan, plan_for
-from mura_core.device_check.explanations import compare_maps
-from mura_core.device_check.gpu_memory import Memory, memory_outcome
-from mura_core.device_check.jobs import groups_of_jobs, untried
-from mura_core.device_check.records import Job, Outcome, Setting
-from mura_core.device_check.trials import compare_losses
+from mura_core.inference import devices
+from mura_core.pipeline.device_check import checking, processes
+from mura_core.pipeline.device_check.checking import Plan, plan_for
+from mura_core.pipeline.device_check.explanations import compare_maps
+from mura_core.pipeline.device_check.gpu_memory import Memory, memory_outcome
+from mura_core.pipeline.device_check.jobs import groups_of_jobs, untried
+from mura_core.pipeline.device_check.records import Job, Outcome, Setting
+from mura_core.pipeline.device_check.trials import compare_losses
 
 PLUGIN = """
 import mura_plugins as mura

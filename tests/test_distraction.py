@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from known_networks import linear
 
-from mura_core.distraction import distraction, without_letters
-from mura_core.heatmap_words import distraction_in_words
+from mura_core.heatmaps import distraction, without_letters
+from mura_core.report import distraction_in_words
 from mura_plugins.network import Network
 
 SIDE, COUNT = 48, 16

@@ -63,8 +63,10 @@ def test_the_plugin_guide_keeps_the_contract(tmp_path, monkeypatch):
 
 
 def test_metrics_keys_are_documented():
-    from mura_core.evaluation import BASELINES, counts_of
-    from mura_core.metrics import FIGURES, LEVELS, Sample
+    from mura_core.data import LEVELS
+    from mura_core.evaluation import BASELINES, FIGURES
+    from mura_core.evaluation.figures import counts_of
+    from mura_core.evaluation.metrics import Sample
 
     two = np.array([True, False])
     keys = (*counts_of(Sample(two, two.astype(float), two)), *FIGURES, *LEVELS, *BASELINES)

@@ -8,8 +8,7 @@ import pytest
 from keras import layers
 from known_networks import linear
 
-from mura_core.resizing import Square
-from mura_core.statistics import PixelStatistics
+from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
 from mura_models.conv import conv4, conv4_gap
 from mura_plugins import NotApplicable

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from data_sets import write_mura
 
 from mura_core.cli import main
-from mura_core.manifest import read_manifest
+from mura_core.data import read_manifest
 from mura_plugins.manager import load_plugins
 
 

@@ -14,11 +14,11 @@ from data_sets import write_image
 from keras import layers
 from PIL import Image
 
-from mura_core.drawing import draw, draw_as_in_2019
-from mura_core.explanation import choose, common_scale, evidence, write_heatmaps
-from mura_core.metrics import OperatingPoint
-from mura_core.resizing import Square, resize
-from mura_core.statistics import PixelStatistics
+from mura_core.evaluation import OperatingPoint
+from mura_core.heatmaps import choose, evidence, write_heatmaps
+from mura_core.heatmaps.drawing import draw, draw_as_in_2019
+from mura_core.heatmaps.files import common_scale
+from mura_core.imaging import PixelStatistics, Square, resize
 from mura_core.training import build_model
 from mura_models.conv import conv4
 from mura_plugins import Explainer, NotApplicable

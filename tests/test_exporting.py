@@ -10,10 +10,9 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from mura_core.cli import main
-from mura_core.epochs import save_model
-from mura_core.resizing import Square
-from mura_core.statistics import PixelStatistics
+from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
+from mura_core.training.callback import save_model
 from mura_models.conv import conv4
 
 SIDE = 32
@@ -69,7 +68,7 @@ def test_an_exported_model_gives_the_same_logits(model, tmp_path, file_format, n
 
 
 def test_without_tf2onnx_it_is_named(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("mura_core.exporting.find_spec", lambda name: None)
+    monkeypatch.setattr("mura_core.inference.export.find_spec", lambda name: None)
     arguments = ["export", "--model-file", model[1], "--format", "onnx", "--out", tmp_path / "m"]
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == 2

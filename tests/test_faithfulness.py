@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from known_networks import linear
 
-from mura_core.faithfulness import faithfulness, infidelity, probe
-from mura_core.resizing import Square
-from mura_core.statistics import PixelStatistics
+from mura_core.heatmaps.measures.faithfulness import faithfulness, infidelity, probe
+from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
 from mura_plugins.network import Network
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 
-from mura_core.filling import fill
+from mura_core.heatmaps.measures.inpainting import fill
 
 
 def test_a_single_pixel_is_the_weighted_mean_of_its_neighbours():

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageDraw, ImageFont
 
-from mura_core.boxes import Box
-from mura_core.lettering import find_letters
+from mura_core.data import Box
+from mura_core.heatmaps.text_detection import find_letters
+from mura_core.imaging import read_radiograph
 from mura_core.phantoms.drawing import draw_image
 from mura_core.phantoms.plan import plan_images
-from mura_core.radiographs import read_radiograph
 
 
 def radiograph(text: str = "R", *, size=(480, 360), at=(300, 60), ink: int = 255) -> np.ndarray:

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from mura_core.boxes import Box, box_mask, read_boxes
+from mura_core.data import Box, Manifest, box_mask, read_boxes
 from mura_core.errors import DataError
-from mura_core.localisation import best_share, localisation
-from mura_core.manifest import Manifest
-from mura_core.resizing import Square, resize
+from mura_core.heatmaps.measures.localisation import best_share, localisation
+from mura_core.imaging import Square, resize
 
 
 @pytest.mark.parametrize("fit", ["stretch", "pad", "crop"])

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from data_sets import write_image
 
+from mura_core.data import COLUMNS, count, read_manifest, write_csv_by_part
+from mura_core.data.splits import hold_out
 from mura_core.errors import DataError, UsageError
-from mura_core.manifest import COLUMNS, count, read_manifest, write_csv_by_part
-from mura_core.splits import hold_out
 
 PIXELS = np.zeros((4, 4), np.uint8)
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from known_networks import linear
 
-from mura_core.beside import maps_beside, not_beaten, summarise
-from mura_core.heatmap_words import measures_to_read, method_in_words
-from mura_core.measuring import Bench
-from mura_core.regions import Region
+from mura_core.heatmaps import Bench, Region, not_beaten
+from mura_core.heatmaps.baselines import maps_beside, summarise
+from mura_core.report import method_in_words
+from mura_core.report.heatmap_text import measures_to_read
 from mura_plugins.network import Network
 
 SIDE, COUNT = 32, 14

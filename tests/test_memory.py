@@ -11,13 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from mura_core.cli import main
-from mura_core.devices import strategy_on
 from mura_core.errors import UsageError
-from mura_core.memory import ALLOWANCE, RUNTIME, StepMemory, count_memory
-from mura_core.planning import counter, fitted, flags, ways
-from mura_core.recipe import Recipe
-from mura_core.resizing import Square
-from mura_core.training import build_model, compiled
+from mura_core.imaging import Square
+from mura_core.inference import strategy_on
+from mura_core.training import Recipe, build_model, compiled, count_memory, counter, fitted, flags
+from mura_core.training.memory import ALLOWANCE, RUNTIME, StepMemory
+from mura_core.training.plan import ways
 from mura_models.conv import conv4
 from mura_models.densenet import densenet_small
 

@@ -9,10 +9,18 @@ from hypothesis import strategies as st
 from sklearn import calibration
 from sklearn import metrics as peer
 
-from mura_core import metrics
-from mura_core.console import verdicts
-from mura_core.evaluation import evaluate, evaluate_folds, spread_over
-from mura_core.metrics import FIGURES, LEVELS, OperatingPoint, Sample, at_level, from_confusion
+from mura_core.data import LEVELS
+from mura_core.evaluation import (
+    FIGURES,
+    OperatingPoint,
+    at_level,
+    compute_figures,
+    figures_of_folds,
+    metrics,
+    spread_over,
+)
+from mura_core.evaluation.metrics import Sample, from_confusion
+from mura_core.report import verdicts
 
 # (TP, FP, TN, FN, accuracy as printed) of the report's tables.
 REPORT_PER_IMAGE = {
@@ -38,7 +46,7 @@ FEW = {"seed": 1, "draws": 50}
 
 
 def by_level_and_part(predictions, points=AT_HALF, **options):
-    rows = evaluate(with_logits(predictions), points, **(FEW | options))
+    rows = compute_figures(with_logits(predictions), points, **(FEW | options))
     return {(row["level"], row["body_part"]): row for row in rows}
 
 
@@ -239,7 +247,7 @@ def test_every_figure_has_an_interval_or_five_patients_are_missing(abnormal, nor
         patient=np.arange(len(labels)).astype(str),
         probability=0.4 * labels + 0.6 * random.random(len(labels)),
     )
-    for row in evaluate(with_logits(table), AT_HALF, seed=1):
+    for row in compute_figures(with_logits(table), AT_HALF, seed=1):
         given = {name for name in FIGURES if row[name] is not None}
         if min(row["abnormal"], row["normal"]) < 5:
             assert not given
@@ -270,7 +278,7 @@ def test_a_predictive_value_of_two_verdicts_is_not_given():
 def test_the_order_of_images_changes_nothing(seed):
     table = random_predictions(seed, images=40)
     shuffled = table.sample(frac=1, random_state=seed)
-    one, other = (evaluate(with_logits(some), AT_HALF, **FEW) for some in (shuffled, table))
+    one, other = (compute_figures(with_logits(some), AT_HALF, **FEW) for some in (shuffled, table))
     assert one == other
 
 
@@ -366,7 +374,7 @@ def test_each_fold_is_called_at_its_own_operating_point():
     }
     row = by_level_and_part(predictions, points)["image", "HAND"]
     assert (row["true_positives"], row["false_positives"]) == (10, 10)
-    folds = evaluate_folds(with_logits(predictions), points)
+    folds = figures_of_folds(with_logits(predictions), points)
     first = next(fold for fold in folds if (fold["level"], fold["fold"]) == ("image", 1))
     assert first["count"] == 20
     assert first["auroc"] == 0.75

@@ -9,10 +9,12 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import recall_score
 
-from mura_core.console import how_called
+from mura_core.data import LEVELS
 from mura_core.errors import DataError, UsageError
-from mura_core.metrics import LEVELS, OperatingPoint
-from mura_core.operating_point import calibration, choose_point, judge, parse_rule
+from mura_core.evaluation import OperatingPoint, judge, parse_rule
+from mura_core.evaluation.calibration import fit_calibration
+from mura_core.evaluation.operating_point import choose_point
+from mura_core.report import how_called
 
 # Ten units by rising probability, from 0.05 to 0.95.
 LABELS = np.array([0, 0, 0, 1, 0, 0, 1, 1, 0, 1])
@@ -149,7 +151,7 @@ def overconfident(seed: int, count: int = 4000) -> tuple[np.ndarray, np.ndarray]
 
 def test_temperature_is_found_and_is_scikit_learns():
     logits, labels = overconfident(0)
-    calibrated, temperature = calibration("temperature", logits, labels)
+    calibrated, temperature = fit_calibration("temperature", logits, labels)
     assert temperature == pytest.approx(3, rel=0.1)
     # A logistic regression whose decision function is the logit itself.
     identity = LogisticRegression()
@@ -163,7 +165,7 @@ def test_temperature_is_found_and_is_scikit_learns():
 
 def test_isotonic_never_turns_an_order_round():
     logits, labels = overconfident(1)
-    calibrated, _ = calibration("isotonic", logits, labels)
+    calibrated, _ = fit_calibration("isotonic", logits, labels)
     new = np.linspace(-30, 30, 500)
     assert (np.diff(calibrated(new)) >= 0).all()
     assert calibrated(new).min() >= 0

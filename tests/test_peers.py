@@ -12,10 +12,10 @@ import pytest
 from keras import layers
 from peer_cases import BIAS, HEATS, HOLES, IMAGES, KERNEL, REGIONS, SEED, SIDE, UNIT
 
-from mura_core.dependence import greatest_change
-from mura_core.faithfulness import faithfulness, probe
-from mura_core.filling import fill
-from mura_core.localisation import localisation
+from mura_core.heatmaps.measures.faithfulness import faithfulness, probe
+from mura_core.heatmaps.measures.inpainting import fill
+from mura_core.heatmaps.measures.localisation import localisation
+from mura_core.heatmaps.measures.sanity_checks import greatest_change
 from mura_plugins.interpretation.gradcam import explain as gradcam
 from mura_plugins.interpretation.integrated_gradients import explain as integrated_gradients
 from mura_plugins.network import Network

@@ -13,11 +13,11 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from png_writer import SIGNATURE, chunk, file_of, filtered, header, interlaced_rows, random_png
 
-from mura_core import _png_rows, inflate
-from mura_core._processor import best_instructions
 from mura_core.errors import PngError, RadiographError
-from mura_core.png import read_png
-from mura_core.radiographs import read_radiograph
+from mura_core.imaging import read_radiograph
+from mura_core.imaging._processor import best_instructions
+from mura_core.imaging.png import _rows, inflate
+from mura_core.imaging.png.reader import read_png
 
 LIMIT = 10_000_000
 
@@ -63,7 +63,7 @@ def test_all_instructions_give_the_same_bytes(seed, height, width, pixel_bytes):
     rows[:, 0] = random.integers(0, 5, height)
     planes = np.empty((best_instructions() + 1, height, width), np.uint8)
     for number, plane in enumerate(planes):
-        _png_rows.undo_filters(rows.tobytes(), pixel_bytes, pixel_bytes - 1, plane, number)
+        _rows.undo_filters(rows.tobytes(), pixel_bytes, pixel_bytes - 1, plane, number)
         np.testing.assert_array_equal(plane, planes[0])
 
 
@@ -76,7 +76,7 @@ def test_one_differing_byte_makes_an_image_colour(seed, width, pixel_bytes):
 
     def equal(instructions: int) -> bool:
         rows = np.hstack([np.zeros((3, 1), np.uint8), pixels.reshape(3, -1)]).tobytes()
-        return _png_rows.channels_are_equal(rows, 3, width, pixel_bytes, instructions)
+        return _rows.channels_are_equal(rows, 3, width, pixel_bytes, instructions)
 
     every = range(best_instructions() + 1)
     assert all(equal(instructions) for instructions in every)

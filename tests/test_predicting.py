@@ -14,11 +14,11 @@ from data_sets import write_image, write_mura
 from PIL import Image
 from test_cli import mura_run, refused
 
-from mura_core.manifest import read_manifest
-from mura_core.metrics import at_level
-from mura_core.operating_point import judge_run
-from mura_core.prediction import load_model
-from mura_core.resizing import Square, resize
+from mura_core.data import read_manifest
+from mura_core.evaluation import at_level
+from mura_core.imaging import Square, resize
+from mura_core.inference import load_model
+from mura_core.runs import judge_run
 from mura_plugins.interpretation.gradcam import explain as gradcam
 from mura_plugins.network import Network
 

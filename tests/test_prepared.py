@@ -14,11 +14,9 @@ from data_sets import write_image, write_mura
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mura_core.data import Manifest, prepare, read_manifest, statistics_of
 from mura_core.errors import DataError
-from mura_core.manifest import Manifest, read_manifest
-from mura_core.prepared import prepare, statistics_of
-from mura_core.radiographs import read_radiograph
-from mura_core.resizing import Square, resize
+from mura_core.imaging import Square, read_radiograph, resize
 
 
 def test_rows_are_the_images_and_statistics_are_of_training_images_alone(mura: Path, tmp_path):
@@ -93,10 +91,10 @@ def test_nothing_readable_is_an_error(tmp_path):
 PREPARE_SLOWLY = """
 import sys, time
 from pathlib import Path
-from mura_core.manifest import read_manifest
-from mura_core.prepared import prepare
-from mura_core.resizing import Square
-import mura_core.prepared as module
+from mura_core.data import read_manifest
+from mura_core.data import prepare
+from mura_core.imaging import Square
+import mura_core.data.prepared as module
 module._JOURNAL_EVERY = 1
 def slowly(done, total):
     print(done, flush=True)
@@ -143,9 +141,9 @@ PEAK_MEMORY = (
     + """
 import sys
 from pathlib import Path
-from mura_core.manifest import read_manifest
-from mura_core.prepared import prepare
-from mura_core.resizing import Square
+from mura_core.data import read_manifest
+from mura_core.data import prepare
+from mura_core.imaging import Square
 prepare(read_manifest(Path(sys.argv[1])), Path(sys.argv[2]), square=Square(224))
 print(peak_kibibytes())
 """

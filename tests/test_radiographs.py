@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from mura_core.errors import DataError, RadiographError
-from mura_core.radiographs import MAX_PIXELS, image_files, read_radiograph
-from mura_core.resizing import Square, resize
+from mura_core.imaging import Square, image_files, read_radiograph, resize
+from mura_core.imaging.radiograph import MAX_PIXELS
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

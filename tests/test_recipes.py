@@ -15,14 +15,12 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from mura_core.augmentation import Augmentation, draw_numbers, write_contact_sheet
-from mura_core.devices import strategy_on
+from mura_core.data.splits import with_tuning
 from mura_core.errors import DataError, UsageError
-from mura_core.prediction import load_model, predict_logits
-from mura_core.recipe import Recipe
-from mura_core.resizing import Square
-from mura_core.splits import with_tuning
-from mura_core.training import build_model, fit
+from mura_core.imaging import Square
+from mura_core.inference import load_model, predict_logits, strategy_on
+from mura_core.training import Augmentation, Recipe, build_model, fit_model, write_contact_sheet
+from mura_core.training.augmentation import draw_numbers
 from mura_models.conv import conv4
 
 SIDE = 32
@@ -61,7 +59,7 @@ def trained(data, folder: Path, recipe: Recipe, build=network, class_weights=Non
     images, table = data
     folder.mkdir(exist_ok=True)
     keras.utils.set_random_seed(7)
-    return fit(
+    return fit_model(
         lambda: build_model(build, {}, None, Square(SIDE)),
         images,
         with_tuning(table, seed=7, tunes=recipe.watches),

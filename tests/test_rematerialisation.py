@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mura_core.errors import UsageError
-from mura_core.rematerialisation import Rematerialised
+from mura_core.training.rematerialisation import Rematerialised
 from mura_models.conv import conv4
 from mura_models.densenet import densenet_small
 

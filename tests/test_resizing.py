@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mura_core import _resize, resizing
-from mura_core._processor import best_instructions
-from mura_core.resizing import FITS, METHODS, Square, resize, resize_unrounded
+from mura_core.imaging import FITS, METHODS, Square, _resize, resize, resizing
+from mura_core.imaging._processor import best_instructions
+from mura_core.imaging.resizing import resize_unrounded
 
 cv2 = pytest.importorskip("cv2")
 

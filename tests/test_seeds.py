@@ -11,11 +11,11 @@ from data_sets import write_mura
 from test_cli import mura_run, refused
 from test_predicting import predicted, thresholds
 
+from mura_core.data import read_manifest
 from mura_core.errors import UsageError
-from mura_core.manifest import read_manifest
-from mura_core.metrics import at_level
-from mura_core.run_folder import parse_seeds
-from mura_core.seeds import mean_prediction
+from mura_core.evaluation import at_level
+from mura_core.pipeline.train_seeds import mean_prediction
+from mura_core.runs import parse_seeds
 
 SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
 CHOSEN = ("--operating-point", "youden", "--calibrate", "temperature")
@@ -142,8 +142,8 @@ def test_every_seed_and_their_average_have_figures(seeds: Path):
 
 def metrics_of_tables(own: Path, seeds: Path) -> float:
     """The accuracy by image of one seed's tables, judged as if they were a run."""
-    from mura_core.operating_point import judge, parse_rule
-    from mura_core.run_folder import read_predictions
+    from mura_core.evaluation import judge, parse_rule
+    from mura_core.runs import read_predictions
 
     tuning = read_predictions(own, "tuning.csv")
     judged = judge(read_predictions(own), tuning, parse_rule("youden"), "temperature")
@@ -234,7 +234,7 @@ def test_the_average_of_seeds_is_used_as_it_was_judged(seeds: Path, data: Path):
 
 
 def test_a_restart_into_the_seed_of_another_is_told(caplog):
-    from mura_core.seeds import _warn_of_twins
+    from mura_core.pipeline.train_seeds import _warn_of_twins
 
     histories = {
         7: pd.DataFrame({"seed": [7, 8, 8]}),  # it collapsed, and started again

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import mura_run
 
-from mura_core.folds import with_shuffled_labels
-from mura_core.prediction import load_model
-from mura_core.splits import Training
+from mura_core.data import Training
+from mura_core.inference import load_model
+from mura_core.pipeline.train_folds import with_shuffled_labels
 
 EPOCHS = 20  # to learn some 50 images by heart
 

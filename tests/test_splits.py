@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mura_core.data import trainings
+from mura_core.data.splits import hold_out, with_tuning
 from mura_core.errors import DataError
-from mura_core.splits import hold_out, trainings, with_tuning
 
 
 def random_manifest(seed: int) -> pd.DataFrame:

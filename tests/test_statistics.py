@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mura_core import ImageStatistics, PixelStatistics, _pixel_sums, standardise, two_pass_kahan
-from mura_core._processor import best_instructions
+from mura_core import ImageStatistics, PixelStatistics, standardise, two_pass_kahan
 from mura_core.errors import DataError
-from mura_core.statistics import load_statistics
+from mura_core.imaging import _pixel_sums, load_statistics
+from mura_core.imaging._processor import best_instructions
 
 DTYPES = (np.uint8, np.uint16, np.float32)
 

@@ -118,7 +118,7 @@ def test_arrays_are_summed_as_they_are_where_no_square_is_wanted():
 SUM_SLOWLY = """
 import sys, time
 from pathlib import Path
-import mura_core.streaming as streaming
+import mura_core.imaging.stream as streaming
 from mura_core import Square
 streaming._SAVE_EVERY = 1
 def slowly(done, total):

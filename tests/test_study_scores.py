@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 from sklearn import metrics as peer
 from test_cli import mura_run, refused
 
-from mura_core.metrics import LEVELS, STUDY_SCORES, at_level, score_units
-from mura_core.operating_point import judge, parse_rule
-from mura_core.study_scores import compare_study_scores
+from mura_core.data import LEVELS
+from mura_core.evaluation import (
+    STUDY_SCORES,
+    at_level,
+    compare_study_scores,
+    judge,
+    parse_rule,
+    score_units,
+)
 
 PROBABILITIES = np.array([0.5, 0.2, 0.9, 0.5, 0.5])
 UNIT = np.array([0, 1, 0, 2, 2])

@@ -12,25 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mura_core._processor import has_avx512
-from mura_core.devices import strategy_on
+from mura_core.data import prepare, read_manifest
 from mura_core.errors import DataError, UsageError
-from mura_core.feed import training_batches
-from mura_core.manifest import read_manifest
-from mura_core.optimizer import CentralisedAdam, head_variables
-from mura_core.prediction import load_model, predict_logits, probability
-from mura_core.prepared import prepare
-from mura_core.recipe import Recipe
-from mura_core.resizing import Square
-from mura_core.statistics import PixelStatistics, standardise
+from mura_core.imaging import PixelStatistics, Square, has_avx512, standardise
+from mura_core.inference import load_model, predict_logits, probability, strategy_on
 from mura_core.training import (
+    Recipe,
     build_model,
     compiled,
-    fit,
-    look_at_shares,
+    fit_model,
     report_class_weights,
+    training_batches,
     uses_xla,
 )
+from mura_core.training.fit import look_at_shares
+from mura_core.training.optimizer import CentralisedAdam, head_variables
 from mura_models.conv import conv4
 
 
@@ -131,7 +127,7 @@ def trained(mura, tmp_path_factory):
     prepared = prepare(read_manifest(mura), folder / "cache", Square(32))
     keras.utils.set_random_seed(1)
     statistics = prepared.statistics()
-    model = fit(
+    model = fit_model(
         lambda: build_model(conv4, {}, statistics, Square(32)),
         prepared.images,
         prepared.table,
@@ -195,13 +191,14 @@ from types import SimpleNamespace
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from mura_core.manifest import read_manifest
-from mura_core.prediction import predict_logits
-from mura_core.prepared import prepare
-from mura_core.recipe import Recipe
-from mura_core.resizing import Square
-from mura_core.splits import with_tuning
-from mura_core.training import build_model, fit
+from mura_core.data import read_manifest
+from mura_core.inference import predict_logits
+from mura_core.data import prepare
+from mura_core.training import Recipe
+from mura_core.imaging import Square
+from mura_core.data.splits import with_tuning
+from mura_core.training.fit import fit
+from mura_core.training import build_model
 layers = keras.layers
 def network(shape):
     # No bias before the normalisation: it has no effect there but its gradient, which is rounding

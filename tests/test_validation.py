@@ -14,12 +14,10 @@ import pytest
 from data_sets import write_mura
 from test_cli import mura_run, refused
 
-from mura_core.data import cache_folder
-from mura_core.manifest import read_manifest
-from mura_core.prediction import load_model, mean_logit, predict_logits
-from mura_core.prepared import prepare
-from mura_core.resizing import Square
-from mura_core.statistics import load_statistics
+from mura_core.data import prepare, read_manifest
+from mura_core.imaging import Square, load_statistics
+from mura_core.inference import load_model, mean_logit, predict_logits
+from mura_core.pipeline import cache_folder
 
 SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
 KFOLD = (*SMALL, "--validate", "kfold", "--folds", "3")

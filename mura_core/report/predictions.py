@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mura_core.metrics import OperatingPoint
-from mura_core.report import explained_by_method, template
-from mura_core.run_folder import PHANTOMS, config_of, read_metrics
+from mura_core.evaluation import OperatingPoint
+from mura_core.report.page import explained_by_method, template
+from mura_core.runs import PHANTOMS, config_of, read_metrics
 
 _ROWS = 1000  # of the table; the CSV has them all
 

@@ -29,10 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from png_writer import CHANNELS, SIGNATURE, chunk, random_png
 
 from mura_core.errors import PngError, RadiographError
-from mura_core.instructions import NAMES, instructions
-from mura_core.png import read_png
-from mura_core.radiographs import read_radiograph
-from mura_core.resizing import FITS, METHODS, Square, resize
+from mura_core.imaging import FITS, METHODS, Square, read_radiograph, resize
+from mura_core.imaging.cpu import NAMES, instructions
+from mura_core.imaging.png.reader import read_png
 
 CORPUS = Path(__file__).parent / "corpus"
 LIMIT = 300_000  # pixels

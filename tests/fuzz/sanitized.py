@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mura_core._processor import best_instructions
-from mura_core.instructions import NAMES
+from mura_core.imaging._processor import best_instructions
+from mura_core.imaging.cpu import NAMES
 
 ROOT = Path(__file__).parents[2]
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1"

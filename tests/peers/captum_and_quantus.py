@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from peer_cases import BIAS, HEATS, HOLES, IMAGES, KERNEL, REGIONS, SEED, SIDE, UNIT
 
-from mura_core.dependence import greatest_change
-from mura_core.faithfulness import probe
+from mura_core.heatmaps.measures.faithfulness import probe
+from mura_core.heatmaps.measures.sanity_checks import greatest_change
 
 FIXTURE = Path(__file__).with_suffix(".json")
 

@@ -1,0 +1,14 @@
+from .data import Manifest as Manifest
+from .data import PreparedImages as PreparedImages
+from .data import extract as extract
+from .data import prepare as prepare
+from .data import read_manifest as read_manifest
+from .imaging import ImageStatistics as ImageStatistics
+from .imaging import PixelStatistics as PixelStatistics
+from .imaging import Square as Square
+from .imaging import read_radiograph as read_radiograph
+from .imaging import resize as resize
+from .imaging import standardise as standardise
+from .imaging import stream_images as stream_images
+from .imaging import stream_statistics as stream_statistics
+from .imaging import two_pass_kahan as two_pass_kahan

@@ -1,5 +1,0 @@
-from mura_core.inflate import Buffer
-
-SIGNATURE: bytes
-
-def parse(content: bytes) -> tuple[tuple[int, int, int, int, int], Buffer, int, bool]: ...

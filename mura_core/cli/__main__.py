@@ -1,0 +1,5 @@
+"""`python -m mura_core.cli`: the command, where its script isn't on the path."""
+
+from mura_core.cli.group import main
+
+main()

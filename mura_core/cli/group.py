@@ -1,0 +1,98 @@
+"""The command group `mura-run`, its console, and how its commands fail."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mura_core.cli.options import verbosity_options
+from mura_core.errors import MuraError
+
+_NOT_A_DEVICE = "For research and teaching: not a medical device, never in place of a radiologist."
+
+
+class _WithDefaultCommand(click.Group):
+    """`mura-run --model conv4` means `mura-run run --model conv4`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "--version"}
+        if args and args[0].startswith("-") and args[0] not in own:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_WithDefaultCommand, epilog=_NOT_A_DEVICE)
+@click.version_option(package_name="mura-run")
+def main() -> None:
+    """Train, judge and explain classifiers of musculoskeletal radiographs.
+
+    Options without a command are those of `run`: mura-run --model conv4 --explain gradcam
+    trains on the embedded phantoms, and --data FOLDER on your own radiographs.
+    """
+
+
+def command(*some: Callable[[Any], Any]) -> Callable[[Any], click.Command]:
+    """Make a command with these options, whose failures are one line and an exit status."""
+
+    def decorate(function: Any) -> click.Command:
+        @functools.wraps(function)
+        def guarded(*, quiet: bool, verbose: bool, **arguments: Any) -> None:
+            _set_up_logging(quiet, verbose)
+            # A file that claims absurdly many pixels is an error, not a remark on the console.
+            warnings.filterwarnings("error", message=".*decompression bomb.*")
+            try:
+                function(**arguments)
+            except KeyboardInterrupt:
+                from mura_core.pipeline import what_is_safe
+
+                _stop("Stopped", what_is_safe(arguments.get("out")), 130)
+            except MuraError as error:
+                _stop("Error", str(error), error.exit_status)
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                _stop("Error", f"{where}{error.strerror or error}", 1)
+            except Exception as error:
+                from mura_plugins.manager import PluginError
+
+                if not isinstance(error, PluginError):
+                    raise
+                _stop("Error", str(error), 2)
+
+        for option in reversed((*some, verbosity_options)):
+            guarded = option(guarded)
+        return main.command(context_settings={"show_default": True}, epilog=_NOT_A_DEVICE)(guarded)
+
+    return decorate
+
+
+def _stop(kind: str, message: str, status: int) -> None:
+    click.echo(f"{kind}: {message}", err=True)
+    sys.exit(status)
+
+
+class _Console(logging.StreamHandler):  # type: ignore[type-arg]
+    """Prints on, or not at all once nobody reads along any more, as after `| head`."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Leave the work to go on without a reader."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+        else:
+            super().handleError(record)
+
+
+def _set_up_logging(quiet: bool, verbose: bool) -> None:
+    log = logging.getLogger("mura")
+    log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    # Results go to standard output, which may be piped on; warnings don't.
+    results, warned = _Console(sys.stdout), _Console(sys.stderr)
+    results.addFilter(lambda record: record.levelno < logging.WARNING)
+    warned.setLevel(logging.WARNING)
+    log.handlers = [results, warned]

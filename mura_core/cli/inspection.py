@@ -1,0 +1,92 @@
+"""Commands that look before a run: what is installed, what this machine can do."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mura_core.cli.group import command
+
+
+@command(click.option("--json", "as_json", is_flag=True, help="For programs to read."))
+def plugins(as_json: bool) -> None:
+    """List architectures, explainers and readers, and who provides them."""
+    from dataclasses import asdict
+
+    from mura_plugins.manager import load_plugins
+
+    found = load_plugins()
+    kinds: dict[str, list[Any]] = {
+        "architecture": found.architectures,
+        "explainer": found.explainers,
+        "reader": found.readers,
+    }
+    rows = [
+        {
+            "kind": kind,
+            "name": offer.record.name,
+            "summary": offer.record.summary,
+            **({"weights": offer.record.weights} if kind == "architecture" else {}),
+            "distribution": offer.distribution,
+            "version": offer.version,
+        }
+        for kind, offers in kinds.items()
+        for offer in offers
+    ]
+    if as_json:
+        failures = [asdict(failure) for failure in found.failures]
+        click.echo(json.dumps({"plugins": rows, "failures": failures}, indent=1))
+        return
+    for row in rows:
+        provider = f"{row['distribution']} {row['version']}"
+        click.echo(f"{row['kind']:<13} {row['name']:<20} {row['summary']}  ({provider})")
+        if row.get("weights"):
+            click.echo(f"{'':<34} --weights {row['weights']}")
+    for failure in found.failures:
+        click.echo(
+            f"failed        {failure.plugin:<20} {failure.reason}  ({failure.distribution})",
+            err=True,
+        )
+
+
+@command(
+    click.option(
+        "--model",
+        "networks",
+        multiple=True,
+        metavar="NAME",
+        show_default="conv4, resnet18 and efficientnet-lite0",
+        help="Architecture to train; repeat for several.",
+    ),
+    click.option(
+        "--size",
+        type=click.IntRange(min=32),
+        show_default="64, with a GPU 224",
+        help="Side of the images, in pixels.",
+    ),
+    click.option("--quick", is_flag=True, help="Fewer checks: a minute on two cores, not five."),
+    click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=lambda: Path("device-check") / f"{datetime.now():%Y%m%d-%H%M%S}",
+        show_default="device-check/<time>",
+        help="The folder for the page of results.",
+    ),
+)
+def check_device(networks: tuple[str, ...], size: int | None, quick: bool, out: Path) -> None:
+    """Check that this machine's CPU and GPUs train and explain as they should.
+
+    Trains small networks for a few steps on every device, compares their losses with the CPU's,
+    measures memory and speed, and writes a page of results. Exit status 1 if a check fails.
+    """
+    from mura_core.pipeline import check_device, plan_for
+    from mura_plugins.manager import load_plugins
+
+    plugins = load_plugins()
+    for name in networks:
+        plugins.architecture(name)
+    check_device(plan_for(networks, size, quick=quick), out)

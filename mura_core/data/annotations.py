@@ -1,0 +1,139 @@
+"""Where findings and burnt-in letters are known to be: boxes that came with the data."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.data.manifest import Manifest
+from mura_core.errors import DataError
+from mura_core.imaging import Square
+
+FINDINGS, LETTERS = "boxes.csv", "letters.csv"
+_COLUMNS = ["path", "x0", "y0", "x1", "y1"]
+
+
+class Box(NamedTuple):
+    """A rectangle in a radiograph's pixels, from its upper left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
+    """Return the boxes that a data set has in a CSV of this name, by the images' paths.
+
+    The file lies in the data folder or the one above it, and has the columns `path, x0, y0, x1, y1`
+    in pixels of the radiograph. There needn't be one.
+
+    Raises
+    ------
+    DataError
+        The file isn't such a table.
+    """
+    for folder in (manifest.folder, manifest.folder.parent):
+        path = folder / name
+        if path.is_file():
+            break
+    else:
+        return {}
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not a CSV table ({error})") from None
+    missing = [column for column in _COLUMNS if column not in table]
+    if missing:
+        raise DataError(f"{path}: has no column {missing[0]!r}; wanted are {', '.join(_COLUMNS)}")
+    known = set(manifest.table["path"])
+    boxes: dict[str, list[Box]] = {}
+    for number, row in enumerate(table[_COLUMNS].itertuples(index=False, name=None), start=2):
+        image = str(row[0])
+        # Paths may start above the data folder, as MURA's do.
+        image = image if image in known else image.removeprefix(f"{manifest.folder.name}/")
+        try:
+            box = Box(*map(float, row[1:]))
+        except ValueError:
+            raise DataError(f"{path}: line {number}: {row[1:]} are not four numbers") from None
+        if not (all(map(isfinite, box)) and box.left < box.right and box.top < box.bottom):
+            raise DataError(f"{path}: line {number}: {tuple(box)} is no box of x0 < x1, y0 < y1")
+        if image in known:
+            boxes.setdefault(image, []).append(box)
+    return boxes
+
+
+def box_mask(boxes: list[Box], shape: tuple[int, int], square: Square) -> NDArray[np.bool_]:
+    """Return which pixels of the square lie in the boxes of a radiograph.
+
+    Parameters
+    ----------
+    boxes : list of Box
+    shape : tuple of int
+        The radiograph's (height, width).
+    square : Square
+        What it became.
+
+    Returns
+    -------
+    ndarray of shape (size, size), bool
+        A pixel counts if its centre lies in a box; at least one of each box that is in the square.
+    """
+    size = square.size
+    pitch, start = _grid(shape, square)
+    mask = np.zeros((size, size), bool)
+    for box in boxes:
+        rows = _within(box.top, box.bottom, start[0], pitch[0], size)
+        columns = _within(box.left, box.right, start[1], pitch[1], size)
+        mask[rows, columns] = True
+    return mask
+
+
+def in_square(boxes: list[Box], shape: tuple[int, int], square: Square) -> list[Box]:
+    """Return the boxes of a radiograph in the pixels of the square that it became.
+
+    Parameters
+    ----------
+    boxes : list of Box
+    shape : tuple of int
+        The radiograph's (height, width).
+    square : Square
+
+    Returns
+    -------
+    list of Box
+        In the same order, without those that were cut off; what sticks out is cut.
+    """
+    pitch, start = _grid(shape, square)
+    moved = []
+    for box in boxes:
+        left, right = ((edge - start[1]) / pitch[1] for edge in (box.left, box.right))
+        top, bottom = ((edge - start[0]) / pitch[0] for edge in (box.top, box.bottom))
+        left, top, right, bottom = np.clip((left, top, right, bottom), 0, square.size).tolist()
+        if left < right and top < bottom:
+            moved.append(Box(left, top, right, bottom))
+    return moved
+
+
+def _grid(shape: tuple[int, int], square: Square) -> tuple[tuple[float, float], ...]:
+    """Return how many pixels of a radiograph one of the square is, and where the first begins."""
+    height, width = shape
+    if square.fit == "stretch":
+        return (height / square.size, width / square.size), (0.0, 0.0)
+    side = max(shape) if square.fit == "pad" else min(shape)
+    pitch = side / square.size
+    return (pitch, pitch), ((height - side) / 2, (width - side) / 2)
+
+
+def _within(first: float, last: float, start: float, pitch: float, size: int) -> slice:
+    # Pixel i's centre is at start + (i + 0.5) * pitch.
+    begin = int(np.ceil((first - start) / pitch - 0.5))
+    end = int(np.ceil((last - start) / pitch - 0.5))
+    if end <= begin:  # smaller than a pixel: the one that it lies in
+        begin = int(np.floor(((first + last) / 2 - start) / pitch))
+        end = begin + 1
+    return slice(min(max(begin, 0), size), min(max(end, 0), size))

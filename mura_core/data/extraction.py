@@ -1,0 +1,143 @@
+"""The report's extraction: images as arrays, for people who bring their own learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.data.levels import LEVELS
+from mura_core.data.manifest import read_manifest
+from mura_core.data.prepared import prepare, statistics_of
+from mura_core.errors import UsageError
+from mura_core.imaging import STANDARD_SQUARE, Square
+from mura_core.imaging import standardise as standardise_images
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Images of the units (images, studies or patients) that were asked for, unit by unit.
+
+    Attributes
+    ----------
+    images : ndarray of shape (N, size, size), uint8, or float32 where standardised
+        A view of the memory map where its rows are wanted as they lie there.
+    labels : ndarray of shape (units,), int8
+        1 where any image of the unit is abnormal.
+    first : ndarray of shape (units + 1,), int
+        Unit i's images are `images[first[i]:first[i + 1]]`.
+    table : DataFrame
+        The manifest's row of each image.
+    """
+
+    images: NDArray[np.uint8] | NDArray[np.float32]
+    labels: NDArray[np.int8]
+    first: NDArray[np.intp]
+    table: pd.DataFrame
+
+    def unit(self, number: int) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Return one unit's images, of shape (n, size, size)."""
+        return self.images[self.first[number] : self.first[number + 1]]
+
+    def as_dataset(self, batch_size: int) -> tf.data.Dataset:
+        """Return batches of (images (B, H, W, 1) float32, labels (B, 1) float32), image by image.
+
+        Each image has its unit's label.
+        """
+        import tensorflow as tf
+
+        labels = np.repeat(self.labels, np.diff(self.first)).astype(np.float32)
+
+        def batch(start: np.int64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            rows = slice(int(start), int(start) + batch_size)
+            return self.images[rows][..., None].astype(np.float32), labels[rows, None]
+
+        def as_tensors(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images, its_labels = tf.numpy_function(batch, [start], [tf.float32, tf.float32])
+            images.set_shape((None, *self.images.shape[1:], 1))
+            its_labels.set_shape((None, 1))
+            return images, its_labels
+
+        starts = tf.data.Dataset.range(0, len(self.images), batch_size)
+        return starts.map(as_tensors).prefetch(tf.data.AUTOTUNE)
+
+
+def extract(
+    data: Path | str,
+    cache_folder: Path | str,
+    *,
+    body_part: str | None = None,
+    split: str = "train",
+    square: Square = STANDARD_SQUARE,
+    standardise: bool = True,
+    shuffle_seed: int | None = None,
+    by: str = "image",
+) -> Extraction:
+    """Return the images of one body part or of all, as arrays.
+
+    Parameters
+    ----------
+    data : Path or str
+        A folder of radiographs, or a CSV, as `mura_core.read_manifest` reads them.
+    cache_folder : Path or str
+        Where the prepared images are kept.
+    body_part : str, optional
+        By default all.
+    split : {"train", "valid"}
+    square : Square
+        What each image becomes.
+    standardise : bool
+        By the training images' mean and deviation, of this body part where one is named.
+    shuffle_seed : int, optional
+        Shuffles the units; by default they come in the manifest's order.
+    by : {"image", "study", "patient_within_part"}
+        What a unit is.
+
+    Examples
+    --------
+    >>> elbow = extract("MURA-v1.1", "cache", body_part="elbow", by="study")  # doctest: +SKIP
+    >>> elbow.unit(0).shape, elbow.labels[0]  # doctest: +SKIP
+    ((3, 224, 224), 0)
+    """
+    if by not in LEVELS:
+        raise UsageError(f"by={by!r} is not one of {', '.join(LEVELS)}")
+    manifest = read_manifest(Path(data))
+    # Prepared whole: the parts of a data set share one memory map.
+    prepared = prepare(manifest, Path(cache_folder), square)
+    of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()
+    table = prepared.table[prepared.table["body_part"].isin(of_part)]
+    wanted = table[table["split"] == split]
+
+    units = wanted.groupby(LEVELS[by], sort=False).ngroup().to_numpy()
+    rank = np.arange(units.max() + 1 if len(units) else 0)
+    if shuffle_seed is not None:
+        rank = np.random.default_rng(shuffle_seed).permutation(rank)
+    order = np.argsort(rank[units], kind="stable")
+    rows = wanted.index.to_numpy()[order]
+    units = rank[units][order]
+
+    images: NDArray[np.uint8] | NDArray[np.float32] = _rows_of(prepared.images, rows)
+    if standardise:
+        training = table.index[table["split"] == "train"].to_numpy()
+        images = standardise_images(images, statistics_of(prepared.images, training))
+    first = np.searchsorted(units, np.arange(len(rank) + 1))
+    labels = wanted["label"].to_numpy()[order]
+    return Extraction(
+        images,
+        np.maximum.reduceat(labels, first[:-1]) if len(rows) else labels,
+        first,
+        wanted.iloc[order].reset_index(drop=True),
+    )
+
+
+def _rows_of(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    if len(rows) and (np.diff(rows) == 1).all():
+        return images[rows[0] : rows[-1] + 1]
+    return images[rows]

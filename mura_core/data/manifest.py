@@ -1,0 +1,314 @@
+"""A folder of radiographs becomes a table, one row an image; nothing later knows which layout.
+
+The manifest is a `pandas.DataFrame` with the columns `COLUMNS`, sorted by split, body part,
+patient, study and path, so that the images of one part of one split lie side by side.
+
+- `path`: the file, relative to the data folder, with forward slashes;
+- `body_part`: as the data names it, such as XR_ELBOW; which parts there are is data;
+- `patient`: one person, also where images lie under several body parts;
+- `study`: unique within a patient's body part;
+- `label`: 1 abnormal, 0 normal;
+- `split`: `train` or `valid`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from mura_core.data.splits import hold_out
+from mura_core.errors import DataError, UsageError
+from mura_core.files import replacing
+from mura_core.imaging import SUFFIXES
+
+COLUMNS = ["path", "body_part", "patient", "study", "label", "split"]
+# What makes a study, and what makes the 2019 report's 'patient', who is counted once a part.
+STUDY = ["body_part", "patient", "study"]
+PATIENT_WITHIN_PART = ["body_part", "patient"]
+SPLITS = ("train", "valid")
+MANIFEST_NAME = "manifest.csv"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The table of a data set, and the folder its paths start from."""
+
+    folder: Path
+    table: pd.DataFrame
+
+    def of(self, body_parts: Iterable[str] = (), split: str | None = None) -> Manifest:
+        """Return the manifest of these body parts (all where none is named) and this split.
+
+        Raises
+        ------
+        UsageError
+            A body part isn't in the data.
+        """
+        table = self.table
+        wanted = [_body_part(name, table["body_part"].unique()) for name in body_parts]
+        if wanted:
+            table = table[table["body_part"].isin(wanted)]
+        if split is not None:
+            table = table[table["split"] == split]
+        return Manifest(self.folder, table.reset_index(drop=True))
+
+
+def read_manifest(data: Path, seed: int = 0, *, split: bool = True) -> Manifest:
+    """Return the manifest of a data set.
+
+    Three layouts are read:
+
+    - a folder with `manifest.csv`, or that file itself under any name: a CSV with the
+      manifest's columns, paths relative to its folder; `split` may be left out;
+    - MURA's: `<split>_image_paths.csv` and `<split>_labeled_studies.csv`, in the folder or in
+      its only subfolder that holds any; labels come from the latter alone;
+    - a folder without CSVs, laid out as `[<split>/]<body part>/<patient>/<study>_positive/` or
+      `..._negative/`, which then gives the label.
+
+    Parameters
+    ----------
+    data : Path
+    seed : int
+        Of the hold-out, for data that names no split: a fifth of the patients, stratified.
+    split : bool
+        Whether to hold them out; otherwise all images of such data are `train`.
+
+    Raises
+    ------
+    DataError
+        The data set is missing, empty, or contradicts itself.
+    """
+    if not data.exists():
+        raise DataError(f"{data}: no such file or folder. --data names a folder of radiographs.")
+    if data.is_file():
+        folder, rows = data.parent, list(_plain_rows(data))
+    elif (data / MANIFEST_NAME).is_file():
+        folder, rows = data, list(_plain_rows(data / MANIFEST_NAME))
+    elif (mura := _folder_with_csvs(data)) is not None:
+        folder, rows = mura, list(_mura_rows(mura))
+    else:
+        folder, rows = data, list(_folder_rows(data))
+    if not rows:
+        raise DataError(
+            f"{data}: no radiographs found. Expected MURA's CSVs, a {MANIFEST_NAME}, or "
+            "folders <split>/<body part>/<patient>/<study>_positive|_negative/."
+        )
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int8"})
+    table = _with_split(table, data, seed if split else None)
+    _refuse_contradictions(table, data)
+    return Manifest(folder, table.sort_values(["split", *STUDY, "path"], ignore_index=True))
+
+
+def count(table: pd.DataFrame) -> pd.DataFrame:
+    """Return how many images, studies and patients there are of each split, part and label.
+
+    The part ALL counts a person once, under however many parts they occur.
+
+    Returns
+    -------
+    DataFrame with the columns `split`, `body_part`, `label`, `images`, `studies`, `patients`.
+    """
+    table = table.assign(study_key=table[STUDY].agg("\0".join, axis=1))
+    table = table.sort_values(["split", "body_part", "label"], kind="stable")
+    if len(table["body_part"].unique()) > 1:
+        table = pd.concat([table, table.assign(body_part="ALL")])
+    grouped = table.groupby(["split", "body_part", "label"], sort=False)
+    counts = grouped.agg(
+        images=("path", "size"), studies=("study_key", "nunique"), patients=("patient", "nunique")
+    )
+    return counts.reset_index()
+
+
+def write_csv_by_part(manifest: Manifest, folder: Path) -> list[Path]:
+    """Write the report's path files, one a split and body part, and return their paths.
+
+    `<split>_<body part>_image_paths.csv` has MURA's form: one path a line and no header.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for (split, body_part), rows in manifest.table.groupby(["split", "body_part"]):
+        path = folder / f"{split}_{body_part}_image_paths.csv"
+        with replacing(path) as file:
+            rows["path"].to_csv(file, header=False, index=False, lineterminator="\n")
+        written.append(path)
+    return written
+
+
+def _body_part(name: str, known: Iterable[str]) -> str:
+    # People say elbow; MURA says XR_ELBOW.
+    for body_part in known:
+        if name.casefold() in (body_part.casefold(), body_part.casefold().removeprefix("xr_")):
+            return body_part
+    raise UsageError(f"--body-part {name!r} is not one of {', '.join(sorted(known))}")
+
+
+# Layouts --------------------------------------------------------------------------------------
+
+Row = tuple[str, str, str, str, int, str]
+
+
+def _plain_rows(path: Path) -> Iterator[Row]:
+    lines = _csv_lines(path)
+    _, header = next(lines, (0, []))
+    missing = [name for name in COLUMNS if name not in header and name != "split"]
+    if missing:
+        raise DataError(
+            f"{path}: line 1 must name the columns {', '.join(COLUMNS)} (split may be left out);"
+            f" missing: {', '.join(missing)}"
+        )
+    for number, values in lines:
+        where = f"{path}: line {number}"
+        if len(values) != len(header):
+            raise DataError(f"{where}: {len(values)} fields, but the header has {len(header)}")
+        row = dict(zip(header, values, strict=True))
+        for name in COLUMNS[:4]:
+            if not row[name]:
+                raise DataError(f"{where}: {name} is empty")
+        yield (
+            _safe_path(row["path"], where),
+            row["body_part"],
+            row["patient"],
+            row["study"],
+            _label(row["label"], where),
+            row.get("split", ""),
+        )
+
+
+def _mura_rows(folder: Path) -> Iterator[Row]:
+    for split in SPLITS:
+        paths = folder / f"{split}_image_paths.csv"
+        if not paths.is_file():
+            continue
+        labels_file = folder / f"{split}_labeled_studies.csv"
+        labels = _study_labels(labels_file)
+        for number, values in _mura_lines(paths):
+            where = f"{paths}: line {number}"
+            # MURA's paths start above the folder of the CSVs, whatever that folder is called now.
+            image = PurePosixPath(_safe_path(values[0], where)).parts[-5:]
+            if len(image) < 5:
+                raise DataError(
+                    f"{where}: {values[0]!r} is not <split>/<body part>/<patient>/<study>/<image>"
+                )
+            _, body_part, patient, study, _ = image
+            if image[:-1] not in labels:
+                raise DataError(
+                    f"{where}: the study of {values[0]!r} has no label in {labels_file.name}"
+                )
+            label = labels[image[:-1]]
+            yield "/".join(image), body_part, patient, _without_label(study), label, split
+
+
+def _study_labels(path: Path) -> dict[tuple[str, ...], int]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the labels of the studies are read from it")
+    labels: dict[tuple[str, ...], int] = {}
+    for number, values in _mura_lines(path):
+        where = f"{path}: line {number}"
+        if len(values) < 2:
+            raise DataError(f"{where}: expected a study's path and its label, 0 or 1")
+        study = PurePosixPath(_safe_path(values[0], where)).parts[-4:]
+        label = _label(values[1], where)
+        if labels.setdefault(study, label) != label:
+            raise DataError(f"{where}: {values[0]!r} has the label {labels[study]} further up")
+    return labels
+
+
+def _mura_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, values in _csv_lines(path):
+        # One public copy of the CSVs has a header row, most have none.
+        if number > 1 or "/" in values[0]:
+            yield number, values
+
+
+def _folder_rows(folder: Path) -> Iterator[Row]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        relative = path.relative_to(folder)
+        *above, body_part, patient, study, _ = ("", "", "", *relative.parts)
+        label = {"positive": 1, "negative": 0}.get(study.rpartition("_")[2])
+        if label is None or not body_part:
+            raise DataError(
+                f"{path}: without CSVs the label comes from the study's folder, which must end in"
+                " _positive or _negative, below <body part>/<patient>/"
+            )
+        split = above[-1] if above and above[-1] in SPLITS else ""
+        yield relative.as_posix(), body_part, patient, _without_label(study), label, split
+
+
+def _without_label(study: str) -> str:
+    # A relabelled study keeps its folder's name, so the name must not pass for a label.
+    return study.removesuffix("_positive").removesuffix("_negative")
+
+
+def _folder_with_csvs(data: Path) -> Path | None:
+    folders = [data, *sorted(path for path in data.iterdir() if path.is_dir())]
+    names = [f"{split}_image_paths.csv" for split in SPLITS]
+    found = [f for f in folders if any((f / name).is_file() for name in names)]
+    if data in found:
+        return data
+    if len(found) > 1:
+        several = ", ".join(folder.name for folder in found)
+        raise DataError(f"{data}: several data sets lie here ({several}); name one of them")
+    return found[0] if found else None
+
+
+# Checks ---------------------------------------------------------------------------------------
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for values in reader:
+                if values:
+                    yield reader.line_num, [value.strip() for value in values]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: is not a CSV file in UTF-8 ({error})") from None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def _safe_path(text: str, where: str) -> str:
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text:
+        raise DataError(
+            f"{where}: {text!r} leads out of the data folder; paths must be relative, with"
+            " forward slashes and without '..'"
+        )
+    return path.as_posix()
+
+
+def _label(text: str, where: str) -> int:
+    if text not in ("0", "1"):
+        raise DataError(f"{where}: the label {text!r} is not 0 (normal) or 1 (abnormal)")
+    return int(text)
+
+
+def _with_split(table: pd.DataFrame, data: Path, seed: int | None) -> pd.DataFrame:
+    if (table["split"] == "").all():
+        return table.assign(split="train" if seed is None else hold_out(table, seed=seed))
+    unknown = sorted(set(table["split"]) - set(SPLITS))
+    if unknown:
+        raise DataError(
+            f"{data}: the split {unknown[0]!r} is not one of {', '.join(SPLITS)}; name it for"
+            " every image or for none"
+        )
+    return table
+
+
+def _refuse_contradictions(table: pd.DataFrame, data: Path) -> None:
+    repeated = table["path"][table["path"].duplicated()]
+    if len(repeated):
+        raise DataError(f"{data}: {repeated.iloc[0]} is listed {1 + len(repeated)} times or more")
+    sides = table.groupby("patient")["split"].nunique()
+    straddling = sides.index[sides > 1]
+    if len(straddling):
+        raise DataError(
+            f"{data}: {len(straddling)} patients are in both splits, {straddling[0]} for one;"
+            " a patient belongs to one side"
+        )

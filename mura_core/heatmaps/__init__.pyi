@@ -1,0 +1,13 @@
+from .baselines import not_beaten as not_beaten
+from .bench import Bench as Bench
+from .drawing import colour_bar as colour_bar
+from .files import write_heatmaps as write_heatmaps
+from .maps import evidence as evidence
+from .measures.text_reliance import distraction as distraction
+from .measures.text_reliance import with_verdicts as with_verdicts
+from .measures.text_reliance import without_letters as without_letters
+from .regions import Region as Region
+from .regions import finding_boxes as finding_boxes
+from .regions import findings_region as findings_region
+from .regions import letters_region as letters_region
+from .selection import choose as choose

@@ -1,0 +1,66 @@
+"""The maps of an explainer for any number of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from tempfile import TemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mura_core.progress import Progress
+from mura_plugins.network import Network
+
+# An explainer's function, as `mura_plugins.Explainer` describes it.
+Explain = Callable[..., NDArray[np.float32]]
+
+
+_BATCH = 8  # few, so that slow methods tell how far they are
+
+
+def evidence(
+    explain: Explain,
+    networks: Mapping[int, Network],
+    images: NDArray[np.generic],
+    folds: NDArray[np.integer] | None = None,
+    *,
+    toward: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return an explainer's raw maps of any number of images, a few at a time.
+
+    Parameters
+    ----------
+    explain : callable
+    networks : dict of Network
+        By fold.
+    images : ndarray of shape (N, H, W)
+    folds : ndarray of shape (N,), int, optional
+        Whose network explains each image; by default 0.
+    toward : {1, -1}
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (N, h, w), float32
+    """
+    folds = np.zeros(len(images), int) if folds is None else folds
+    maps: NDArray[np.float32] | None = None
+    done = 0
+    for fold in np.unique(folds):
+        rows = np.flatnonzero(folds == fold)
+        for start in range(0, len(rows), _BATCH):
+            batch = rows[start : start + _BATCH]
+            found = explain(networks[fold], images[batch], toward=toward, seed=seed)
+            if maps is None:
+                # On disk: those of thousands of images, pixel by pixel, are gigabytes.
+                with TemporaryFile() as file:
+                    shape = (len(images), *found.shape[1:])
+                    maps = np.memmap(file, np.float32, "w+", shape=shape)
+            maps[batch] = found
+            done += len(batch)
+            if progress:
+                progress(done, len(images))
+    assert maps is not None, "there is an image"
+    return maps

@@ -1,0 +1,139 @@
+# cython: language_level=3
+"""Sums over images, pixel by pixel: exact for integers, in pairs for real numbers.
+
+Python callers use `mura_core.imaging.statistics`, which checks shapes and dtypes; here they are taken on
+trust. The sums in pairs only work as written: no `-ffast-math`, no contraction (see setup.py).
+"""
+
+from libc.math cimport isfinite
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
+
+ctypedef fused integer_pixel:
+    uint8_t
+    uint16_t
+
+ctypedef fused any_pixel:
+    uint8_t
+    uint16_t
+    float
+
+cdef extern from "_pixel_sums.h" nogil:
+    void add_bytes(
+        const uint8_t *images, size_t count, size_t pixels, uint64_t *total,
+        uint64_t *total_of_squares, int instructions
+    )
+    bint add_to_pairs_c "add_to_pairs"(
+        const double *terms, size_t count, double *rounded, double *lost, double *beyond
+    )
+    bint add_reals_c "add_reals"(
+        const float *pixels, size_t count, double *rounded, double *lost, double *beyond,
+        double *square_rounded, double *square_lost, double *square_beyond, int instructions
+    )
+    double nearest_deviation(
+        uint64_t count, uint64_t divisor, uint64_t total, uint64_t total_of_squares
+    )
+    void add_by_kahan_c "add_by_kahan"(double term, double *sum, double *compensation)
+
+
+def add_integers(
+    const integer_pixel[:, ::1] images,
+    uint64_t[::1] total,
+    uint64_t[::1] total_of_squares,
+    int instructions,
+):
+    """Add images (N, pixels), and their squares, to the exact totals."""
+    cdef Py_ssize_t n, i
+    cdef uint64_t pixel
+    if images.shape[0] == 0:
+        return
+    with nogil:
+        if integer_pixel is uint8_t:
+            add_bytes(
+                &images[0, 0], images.shape[0], images.shape[1], &total[0], &total_of_squares[0],
+                instructions,
+            )
+        else:
+            for n in range(images.shape[0]):
+                for i in range(images.shape[1]):
+                    pixel = images[n, i]
+                    total[i] += pixel
+                    total_of_squares[i] += pixel * pixel
+
+
+def add_reals(
+    const float[::1] pixels,
+    double[:, ::1] total,
+    double[:, ::1] total_of_squares,
+    double[:, ::1] beyond,
+    int instructions,
+):
+    """Add one image, and its squares, to totals in pairs; return whether `beyond` isn't all 0.
+
+    `total` and `total_of_squares` (2, pixels) hold the rounded totals and what rounding took from
+    them; `beyond` (2, pixels) receives what these pairs can't hold of the pixels and the squares.
+    """
+    cdef bint any_beyond
+    with nogil:
+        any_beyond = add_reals_c(
+            &pixels[0], pixels.shape[0], &total[0, 0], &total[1, 0], &beyond[0, 0],
+            &total_of_squares[0, 0], &total_of_squares[1, 0], &beyond[1, 0], instructions,
+        )
+    return any_beyond
+
+
+def add_to_pairs(const double[::1] terms, double[:, ::1] total, double[::1] beyond):
+    """Add terms to totals in pairs; return whether `beyond` isn't all 0."""
+    cdef bint any_beyond
+    with nogil:
+        any_beyond = add_to_pairs_c(
+            &terms[0], terms.shape[0], &total[0, 0], &total[1, 0], &beyond[0]
+        )
+    return any_beyond
+
+
+def nearest_deviations(
+    uint64_t count,
+    uint64_t divisor,
+    const uint64_t[::1] total,
+    const uint64_t[::1] total_of_squares,
+    double[::1] out,
+):
+    """Write the correctly rounded deviations of integer totals; -1 where it is too close to call."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(out.shape[0]):
+            out[i] = nearest_deviation(count, divisor, total[i], total_of_squares[i])
+
+
+def add_by_kahan(const any_pixel[::1] pixels, double[::1] sums, double[::1] compensations):
+    """Add one image to sums, each with its compensation."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(pixels.shape[0]):
+            add_by_kahan_c(pixels[i], &sums[i], &compensations[i])
+
+
+def add_squares_by_kahan(
+    const any_pixel[::1] pixels,
+    const double[::1] mean,
+    double[::1] sums,
+    double[::1] compensations,
+):
+    """Add one image's squared differences from the mean to sums, each with its compensation."""
+    cdef Py_ssize_t i
+    cdef double difference
+    with nogil:
+        for i in range(pixels.shape[0]):
+            difference = pixels[i] - mean[i]
+            add_by_kahan_c(difference * difference, &sums[i], &compensations[i])
+
+
+def first_not_finite(const float[::1] pixels):
+    """Return the index of the first NaN or infinity, or -1."""
+    cdef Py_ssize_t i, found = -1
+    with nogil:
+        for i in range(pixels.shape[0]):
+            if not isfinite(pixels[i]):
+                found = i
+                break
+    return found

@@ -1,0 +1,1 @@
+"""PNG files, decoded exactly: chunks checked, inflated by libdeflate, row filters undone."""

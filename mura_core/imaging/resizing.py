@@ -1,0 +1,189 @@
+"""An image of any size becomes a square: by which mean, and what becomes of its proportions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mura_core.imaging import _resize
+from mura_core.imaging.cpu import instructions
+from mura_core.imaging.radiograph import GreyImage
+
+Method: TypeAlias = Literal["area", "bilinear", "linear"]
+Fit: TypeAlias = Literal["stretch", "pad", "crop"]
+
+Level = TypeVar("Level", np.uint8, np.float32)
+
+METHODS: tuple[Method, ...] = get_args(Method)
+FITS: tuple[Fit, ...] = get_args(Fit)
+
+
+@dataclass(frozen=True)
+class Square:
+    """What every image becomes.
+
+    Parameters
+    ----------
+    size : int
+        The side, in pixels.
+    method : {"area", "bilinear", "linear"}
+        How a new pixel is made of old ones:
+
+        - area: the exact mean over the part of the image that it covers, an old pixel at its edge
+          counting by the share that is covered;
+        - bilinear: a mean weighted by a triangle as wide as two new pixels (antialiased, as
+          Pillow's and TensorFlow's `antialias=True`);
+        - linear: between the four old pixels nearest to its centre, whatever lies between. The
+          2019 code's (OpenCV's default). Fine detail aliases when an image shrinks.
+    fit : {"stretch", "pad", "crop"}
+        What becomes of an image that is no square:
+
+        - stretch: height and width are scaled by themselves, so shapes are distorted, as in the
+          2019 report;
+        - pad: shapes are kept, the longer side fits, and black is added on both sides of the other;
+        - crop: shapes are kept, and the longer side's ends are cut off.
+    """
+
+    size: int = 224
+    method: Method = "area"
+    fit: Fit = "stretch"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"a square of {self.size} pixels")
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
+        if self.fit not in FITS:
+            raise ValueError(f"fit {self.fit!r} is not one of {', '.join(FITS)}")
+
+
+STANDARD_SQUARE = Square()
+
+
+def resize(image: GreyImage, square: Square) -> NDArray[np.uint8]:
+    """Return an image as a square of 8 bits, computed in float32 and rounded once.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W), uint8 or uint16
+        Sixteen-bit pixels are scaled to 0..255: 65535 becomes 255.
+    square : Square
+
+    Returns
+    -------
+    ndarray of shape (size, size), uint8
+    """
+    return _resized(image, square, np.uint8)
+
+
+def resize_unrounded(image: GreyImage, square: Square) -> NDArray[np.float32]:
+    """Return an image as a square of levels from 0 to 255, before rounding.
+
+    The parameters are those of `resize`.
+
+    Returns
+    -------
+    ndarray of shape (size, size), float32
+    """
+    return _resized(image, square, np.float32)
+
+
+def _resized(image: GreyImage, square: Square, dtype: type[Level]) -> NDArray[Level]:
+    size = square.size
+    height, width = image.shape
+    if height == width or square.fit == "stretch":
+        resized = np.empty((size, size), dtype)
+        _write_weighted(image, square.method, resized)
+    elif square.fit == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        resized = np.empty((size, size), dtype)
+        _write_weighted(image[top : top + side, left : left + side], square.method, resized)
+    else:
+        longer = max(height, width)
+        inside = np.empty(
+            (max(1, round(height * size / longer)), max(1, round(width * size / longer))), dtype
+        )
+        _write_weighted(image, square.method, inside)
+        top, left = (size - inside.shape[0]) // 2, (size - inside.shape[1]) // 2
+        resized = np.zeros((size, size), dtype)
+        resized[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return resized
+
+
+def _write_weighted(image: GreyImage, method: Method, out: NDArray[Level]) -> None:
+    highest = 65535 if image.dtype == np.uint16 else 255
+    _resize.weighted(
+        np.ascontiguousarray(image),  # type: ignore[arg-type]
+        *_weights(image.shape[0], out.shape[0], method, highest),
+        *_weights(image.shape[1], out.shape[1], method, 255),
+        out,
+        instructions(),
+    )
+
+
+@lru_cache(maxsize=1024)  # a data set has few sizes
+def _weights(
+    length: int, size: int, method: Method, highest: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return where each of `size` new pixels begins among `length` old ones, and its weights.
+
+    A level of `highest` becomes 255.
+
+    Returns
+    -------
+    first : ndarray of shape (size,)
+    weights : ndarray of shape (size, taps), float32
+        Of the old pixels from `first` on; 0 beyond the image.
+    """
+    scale = length / size  # old pixels a new one
+    if method == "area":
+        reach = scale / 2
+    elif method == "bilinear":
+        reach = max(scale, 1.0)
+    else:
+        reach = 1.0
+    centres = (np.arange(size) + 0.5) * scale
+    taps = min(int(np.ceil(2 * reach)) + 1, length)
+    first = np.clip(np.floor(centres - reach), 0, length - taps).astype(np.intp)
+    old = first[:, None] + np.arange(taps)  # (size, taps)
+    if method == "area":
+        edges = np.arange(size + 1) * scale
+        upper, lower = np.minimum(old + 1, edges[1:, None]), np.maximum(old, edges[:-1, None])
+        weights = upper - lower
+    else:
+        weights = 1 - np.abs(old + 0.5 - centres[:, None]) / reach
+    weights = weights.clip(0)
+    weights = weights[:, : np.flatnonzero(weights.any(axis=0))[-1] + 1]
+    weights *= 255 / highest / weights.sum(axis=1, keepdims=True)
+    return first, weights.astype(np.float32)
+
+
+def enlarge(
+    heat: NDArray[np.float32],
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.float32]:
+    """Return a map of evidence at the size of what it was made of, by bilinear interpolation.
+
+    Places are areas (half-pixel centres), as `tf.image.resize` takes them.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w), float32
+    height, width : int
+    box : tuple of float, optional
+        The part of the map that is enlarged: left, top, right, bottom, in its places.
+
+    Returns
+    -------
+    ndarray of shape (height, width), float32
+    """
+    image = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.asarray(image)

@@ -1,0 +1,286 @@
+"""Radiographs one after another, from whatever holds them, a few at a time in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import zipfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mura_core.cores import usable_cores
+from mura_core.errors import DataError, RadiographError
+from mura_core.files import replacing
+from mura_core.imaging.png.inflate import crc32
+from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
+from mura_core.imaging.resizing import STANDARD_SQUARE, Square, resize
+from mura_core.imaging.statistics import ImageStatistics
+from mura_core.progress import Progress
+
+# An image file's path, its content, a file open for reading bytes, or pixels.
+Source: TypeAlias = str | Path | bytes | BinaryIO | NDArray[Any]
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+Item = TypeVar("Item")
+
+_AT_ONCE = 8  # images a task of a thread, and a step of the sums
+_SAVE_EVERY = 256  # of these steps
+
+
+def stream_images(
+    sources: Iterable[Source],
+    square: Square | None = STANDARD_SQUARE,
+    *,
+    readers: Readers = NO_READERS,
+    threads: int | None = None,
+) -> Iterator[Pixels | RadiographError]:
+    """Yield each source's image, in order, or the error that says why it can't be read.
+
+    No more than 8 * (threads + 2) squares are held at a time, however many sources there are; where
+    `square` is None, which leaves images at their own size, threads + 2.
+
+    Parameters
+    ----------
+    sources : iterable
+        Paths, contents of files (bytes), files open for reading bytes, or arrays (H, W) of uint8,
+        uint16 or, where `square` is None, float32.
+    square : Square, optional
+        What every image becomes.
+    readers : mapping, optional
+        Functions that read files of further formats, by suffix.
+    threads : int, optional
+        By default as many as the cores this process may use. The result doesn't depend on it.
+
+    Yields
+    ------
+    ndarray or RadiographError
+        Arrays of shape (size, size), uint8; where `square` is None, as they were read.
+    """
+    threads = threads or usable_cores()
+    size = 1 if square is None else _AT_ONCE
+    tasks = in_batches(enumerate(sources), size)
+
+    def read(batch: list[tuple[int, Source]]) -> list[Pixels | RadiographError]:
+        return [_read(source, f"image {number}", square, readers) for number, source in batch]
+
+    if threads == 1:
+        for batch in tasks:
+            yield from read(batch)
+        return
+    # Nothing is shared between threads but the queue: each image's work has memory of its own.
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[list[Pixels | RadiographError]]] = deque()
+        running.extend(pool.submit(read, batch) for batch in islice(tasks, threads + 1))
+        try:
+            while running:
+                images = running.popleft().result()
+                running.extend(pool.submit(read, batch) for batch in islice(tasks, 1))
+                yield from images
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def stream_statistics(
+    sources: Iterable[Source],
+    square: Square | None = STANDARD_SQUARE,
+    *,
+    readers: Readers = NO_READERS,
+    threads: int | None = None,
+    on_unreadable: Callable[[RadiographError], None] | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> ImageStatistics:
+    """Return the sums of all images, read once, in constant memory.
+
+    The order of the sources and the number of threads don't change a bit of the result.
+
+    Parameters
+    ----------
+    sources, square, readers, threads
+        As for `stream_images`.
+    on_unreadable : callable, optional
+        Called with the error of each image that can't be read, which is then left out. Without
+        it, the first such error is raised.
+    checkpoint : Path, optional
+        A file in which the sums are kept now and then, and at the end. Where it exists, the pass
+        goes on from it: the sources it has seen must come again, in the same order, and are
+        not read.
+    progress : callable, optional
+        Called with how many sources are done, and how many there are (0 if they don't say).
+
+    Raises
+    ------
+    RadiographError
+        An image can't be read, and `on_unreadable` isn't given.
+    DataError
+        The checkpoint is of other images, or a pixel is no number.
+    ValueError
+        Images that aren't made squares are of different shapes or dtypes.
+    """
+    total = operator.length_hint(sources)
+    waiting = iter(sources)
+    done = _Pass(checkpoint, square)
+    done.skip_seen(waiting)
+    for error in done.left_out:
+        _leave_out(error, on_unreadable)
+    marks: deque[str] = deque()
+
+    def marked() -> Iterator[Source]:
+        for source in waiting:
+            if checkpoint is not None:
+                marks.append(_mark(source))
+            yield source
+
+    images = stream_images(marked(), square, readers=readers, threads=threads)
+    for step, results in enumerate(in_batches(images, _AT_ONCE), start=1):
+        readable = []
+        for result in results:
+            if isinstance(result, RadiographError):
+                _leave_out(result, on_unreadable)
+                done.left_out.append(result)
+            else:
+                readable.append(result)
+        first = done.seen
+        if square is None:
+            for number, image in enumerate(readable, start=first):
+                done.sums.update(image, f"image {number}")
+        elif readable:
+            done.sums.update_all(np.stack(readable))
+        done.seen += len(results)
+        done.remember(marks, len(results))
+        if step % _SAVE_EVERY == 0:
+            done.save()
+        if progress:
+            progress(done.seen, total)
+    done.save()
+    return done.sums
+
+
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield items in lists of `size`, the last one shorter."""
+    waiting = iter(items)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+class _Pass:
+    """How far a pass over sources has come, and its file."""
+
+    def __init__(self, file: Path | None, square: Square | None) -> None:
+        self.sums = ImageStatistics()
+        self.seen = 0
+        self.left_out: list[RadiographError] = []
+        self._file = file
+        self._digest = hashlib.sha256(str(square).encode()).hexdigest()
+        self._saved_digest = self._digest
+        if file is not None and file.exists():
+            self._load(file)
+
+    def skip_seen(self, sources: Iterator[Source]) -> None:
+        digest = self._digest
+        skipped = 0
+        for source in islice(sources, self.seen):
+            digest = _chained(digest, _mark(source))
+            skipped += 1
+        if skipped != self.seen or digest != self._saved_digest:
+            raise DataError(
+                f"{self._file}: is the checkpoint of other images, or of another size or method;"
+                " delete it to begin anew"
+            )
+        self._digest = digest
+
+    def remember(self, marks: deque[str], count: int) -> None:
+        if self._file is not None:
+            for _ in range(count):
+                self._digest = _chained(self._digest, marks.popleft())
+
+    def save(self) -> None:
+        if self._file is None:
+            return
+        about = {
+            "seen": self.seen,
+            "digest": self._digest,
+            "left_out": [[error.path, error.reason] for error in self.left_out],
+        }
+        with replacing(self._file, "wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **self.sums.state())  # type: ignore[arg-type]
+
+    def _load(self, file: Path) -> None:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                about = json.loads(str(arrays["about"]))
+                self.sums = ImageStatistics.from_state(arrays)
+                self.seen = int(about["seen"])
+                self._saved_digest = str(about["digest"])
+                self.left_out = [RadiographError(*pair) for pair in about["left_out"]]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DataError(f"{file}: is no checkpoint ({error}); delete it") from None
+
+
+def _leave_out(
+    error: RadiographError, on_unreadable: Callable[[RadiographError], None] | None
+) -> None:
+    if on_unreadable is None:
+        raise error
+    on_unreadable(error)
+
+
+def _read(
+    source: Source, name: str, square: Square | None, readers: Readers
+) -> Pixels | RadiographError:
+    try:
+        image = _pixels(source, name, readers)
+        if square is None:
+            return image
+        if image.dtype == np.float32:
+            raise RadiographError(name, "is float32, which only `square=None` leaves as it is")
+        return resize(image, square)  # type: ignore[arg-type]
+    except RadiographError as error:
+        return error
+
+
+def _pixels(source: Source, name: str, readers: Readers) -> Pixels:
+    if isinstance(source, str | Path):
+        return read_radiograph(source, readers=readers)
+    if isinstance(source, bytes):
+        return read_radiograph(source, name, readers)
+    if isinstance(source, np.ndarray):
+        if source.ndim != 2 or source.dtype not in (np.uint8, np.uint16, np.float32):
+            raise RadiographError(
+                name,
+                f"is {source.dtype} of shape {source.shape}, not uint8, uint16 or float32 of"
+                " shape (H, W)",
+            )
+        return source
+    name = str(getattr(source, "name", name))
+    try:
+        return read_radiograph(source.read(), name, readers)
+    except OSError as error:
+        raise RadiographError(name, f"can't be read ({error.strerror})") from None
+
+
+def _mark(source: Source) -> str:
+    """Return what tells a source from another one, without reading a file."""
+    if isinstance(source, str | Path):
+        try:
+            status = Path(source).stat()
+        except OSError:
+            return f"{source} missing"
+        return f"{source} {status.st_size} {status.st_mtime_ns}"
+    if isinstance(source, bytes):
+        return f"{len(source)} bytes {crc32(source)}"
+    if isinstance(source, np.ndarray):
+        pixels = np.ascontiguousarray(source).reshape(-1).view(np.uint8)
+        return f"{source.dtype} {source.shape} {crc32(pixels.data)}"
+    return str(getattr(source, "name", "file"))
+
+
+def _chained(digest: str, mark: str) -> str:
+    return hashlib.sha256(f"{digest} {mark}".encode()).hexdigest()

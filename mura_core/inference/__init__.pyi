@@ -1,0 +1,13 @@
+from .devices import gpu_memory as gpu_memory
+from .devices import has_gpu as has_gpu
+from .devices import nvidia_gpus as nvidia_gpus
+from .devices import start_tensorflow as start_tensorflow
+from .devices import strategy_on as strategy_on
+from .export import export_model as export_model
+from .model_file import load_model as load_model
+from .model_file import square_of as square_of
+from .predict import Squares as Squares
+from .predict import mean_logit as mean_logit
+from .predict import predict_logits as predict_logits
+from .predict import probability as probability
+from .predict import read_squares as read_squares

@@ -1,0 +1,145 @@
+"""The logits of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mura_core.errors import RadiographError
+from mura_core.imaging import Readers, Square, stream_images
+from mura_core.progress import Progress
+
+_BATCH = 32
+
+
+def predict_logits(
+    model: keras.Model,
+    images: NDArray[np.uint8],
+    rows: NDArray[np.intp],
+    *,
+    flip: bool = False,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Return the logit for 'abnormal' of some rows of a memory map.
+
+    Parameters
+    ----------
+    model : keras.Model
+    images : ndarray of shape (N, H, W), uint8
+    rows : ndarray of shape (n,), int
+    flip : bool
+        Whether to return the logit of the mean of the image's probability and that of the image
+        mirrored left to right.
+    progress : callable, optional
+
+    Returns
+    -------
+    ndarray of shape (n,), float32
+    """
+    if flip:
+        views = [images, images[:, :, ::-1]]
+        votes = [predict_logits(model, view, rows, progress=progress) for view in views]
+        return mean_logit(np.stack(votes, axis=1)).astype(np.float32)
+    traced = _traced(model)
+    logits = np.empty(len(rows), np.float32)
+    # A short last batch would be traced, and compiled, once more: it is filled up instead.
+    batch = np.zeros((_BATCH, *images.shape[1:], 1), np.uint8)
+    for start in range(0, len(rows), _BATCH):
+        chosen = rows[start : start + _BATCH]
+        batch[: len(chosen), ..., 0] = images[chosen]
+        logits[start : start + len(chosen)] = traced(batch).numpy()[: len(chosen)]
+        if progress:
+            progress(start + len(chosen), len(rows))
+    return logits
+
+
+@lru_cache(maxsize=1)
+def _traced(model: keras.Model) -> Callable[[NDArray[np.uint8]], tf.Tensor]:
+    # Kept from call to call: tracing costs more than predicting a few hundred images.
+    return tf.function(lambda batch: model(batch, training=False)[:, 0])
+
+
+@dataclass(eq=False)
+class Squares:
+    """Image files as squares.
+
+    Attributes
+    ----------
+    images : ndarray of shape (readable files, size, size), uint8
+        On disk: peak memory doesn't grow with their number.
+    paths : list of Path
+        The files that could be read.
+    left_out : list of RadiographError
+        Why the others couldn't.
+    """
+
+    images: NDArray[np.uint8]
+    paths: list[Path]
+    left_out: list[RadiographError]
+
+
+def read_squares(
+    paths: Sequence[Path], square: Square, readers: Readers, progress: Progress
+) -> Squares:
+    """Read image files once, as squares in a temporary file.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    square : Square
+    readers : mapping
+        Functions for further file suffixes.
+    progress : callable
+    """
+    read: list[Path] = []
+    left_out: list[RadiographError] = []
+    results = zip(paths, stream_images(paths, square, readers=readers), strict=True)
+    with TemporaryFile() as file:
+        for done, (path, result) in enumerate(results, start=1):
+            if isinstance(result, RadiographError):
+                left_out.append(result)
+            else:
+                # Written, not assigned to a memory map: a full disk is an error then, not a crash.
+                file.write(result.tobytes())
+                read.append(path)
+            progress(done, len(paths))
+        file.flush()
+        images: NDArray[np.uint8] = np.empty((0, square.size, square.size), np.uint8)
+        if read:
+            images = np.memmap(file, np.uint8, "r", shape=(len(read), *images.shape[1:]))
+    return Squares(images, read, left_out)
+
+
+def mean_logit(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the logit of the mean of several probabilities, even of those that round to 1.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (images, votes)
+
+    Returns
+    -------
+    ndarray of shape (images,)
+    """
+    votes = logits.astype(np.float64)
+    if votes.shape[1] == 1:
+        return votes[:, 0]
+    # The means of 1/(1 + exp(-z)) and of 1/(1 + exp(z)), as logarithms.
+    abnormal = np.logaddexp.reduce(-np.logaddexp(0, -votes), axis=1)
+    normal = np.logaddexp.reduce(-np.logaddexp(0, votes), axis=1)
+    return np.asarray(abnormal - normal, np.float64)
+
+
+def probability(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the probability of 'abnormal' for each logit, without overflow."""
+    from scipy.special import expit
+
+    return expit(np.asarray(logits, np.float64))

@@ -1,0 +1,134 @@
+"""A run's data: found, counted, read once, and what was left out of it said."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import pandas as pd
+import platformdirs
+
+from mura_core.data import (
+    Manifest,
+    PreparedImages,
+    count,
+    prepare,
+    read_manifest,
+    training_statistics,
+)
+from mura_core.errors import DataError
+from mura_core.imaging import Readers
+from mura_core.phantoms import phantom_folder
+from mura_core.progress import progress
+from mura_core.runs import PHANTOMS, RunConfig
+from mura_plugins.manager import Plugins, resolve
+
+log = logging.getLogger("mura")
+
+
+def cache_folder() -> Path:
+    """Return where prepared images and phantoms are kept, for this user."""
+    return platformdirs.user_cache_path("mura-run")
+
+
+def open_data(data: str, body_parts: Sequence[str], seed: int, validate: str = "split") -> Manifest:
+    """Return the manifest of a folder of radiographs, or of the phantoms.
+
+    Images whose split isn't named all train where the run holds patients out itself.
+    """
+    folder = Path(data)
+    if data == PHANTOMS:
+        with progress("Drawing phantoms", "images") as drawn:
+            folder = phantom_folder(cache_folder(), progress=drawn)
+    return read_manifest(folder, seed, split=validate == "split").of(body_parts)
+
+
+def say_counts(data: str, manifest: Manifest) -> None:
+    """Print which data it is, and how many images, studies and patients."""
+    name = (
+        "phantoms, drawn by the computer: no patient, no radiograph" if data == PHANTOMS else data
+    )
+    log.info("Data: %s\n\n%s\n", name, count(manifest.table).to_string(index=False))
+
+
+def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> PreparedImages:
+    """Return the prepared images, from the cache where they are there already, and say which.
+
+    Raises
+    ------
+    DataError
+        The run is strict, and an image can't be read.
+    """
+    with progress("Preparing images", "images") as so_far:
+        prepared = prepare(
+            manifest, cache_folder(), config.square, readers=readers, progress=so_far
+        )
+    log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
+    _say_what_was_left_out(prepared.left_out, len(manifest.table), strict=config.strict)
+    for study in prepared.studies_without_images(manifest):
+        log.warning("Left out: the study %s, which has no readable image.", study)
+    return prepared
+
+
+def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) -> None:
+    """Compute the training images' statistics alone, and say where they are.
+
+    Raises
+    ------
+    DataError
+        The run is strict, and an image can't be read; or fewer than 2 can.
+    """
+    with progress("Summing images", "images") as so_far:
+        path, statistics, left_out = training_statistics(
+            manifest, cache_folder(), config.square, readers=readers, progress=so_far
+        )
+    total = statistics.count + len(left_out)
+    _say_what_was_left_out(left_out, total, strict=config.strict)
+    log.info(
+        "Mean and deviation of %d training images: %s\nMean level %.2f, deviation %.2f, of 255",
+        statistics.count, path, statistics.mean.mean(), statistics.deviation.mean(),
+    )  # fmt: skip
+
+
+def plugin_readers(plugins: Plugins) -> Readers:
+    """Return the plugins' functions for further file formats, by file name ending."""
+    return {
+        suffix: resolve(offer.record.read)
+        for offer in plugins.readers
+        for suffix in offer.record.suffixes
+    }
+
+
+def register_layers(plugins: Plugins) -> None:
+    """Import the modules of all architectures, whose own layers a saved model may be made of."""
+    for offer in plugins.architectures:
+        try:
+            import_module(offer.record.build.partition(":")[0])
+        except Exception as error:
+            log.warning("The architecture %s can't be used: %s", offer.record.name, error)
+
+
+def warn_of_failures(plugins: Plugins) -> None:
+    """Warn of each plugin that failed to load."""
+    for failure in plugins.failures:
+        log.warning(
+            "The plugin %r of %s failed to load and is left out: %s",
+            failure.plugin, failure.distribution, failure.reason,
+        )  # fmt: skip
+
+
+def _say_what_was_left_out(left_out: pd.DataFrame, total: int, *, strict: bool) -> None:
+    if left_out.empty:
+        return
+    first = left_out.iloc[0]
+    message = (
+        f"{len(left_out)} of {total} images can't be read;"
+        f" the first: {first['path']} {first['reason']}"
+    )
+    if strict:
+        raise DataError(f"{message}. Without --strict they are left out.")
+    log.warning("Left out: %s. --verbose lists all.", message)
+    for path, reason in left_out.itertuples(index=False):
+        log.debug("Left out: %s: %s", path, reason)

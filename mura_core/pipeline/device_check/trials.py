@@ -1,0 +1,334 @@
+"""A network trained for a few updates on one batch: its losses, its memory and its speed.
+
+One batch, because a step in float16 whose gradients overflow is skipped: the loss then belongs to
+an earlier number of updates, and can still be compared. Dropout is switched off: several devices
+draw other masks than one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mura_core.imaging import Square, load_statistics
+from mura_core.inference import strategy_on
+from mura_core.pipeline.device_check.gpu_memory import Memory, memory_of, memory_outcome
+from mura_core.pipeline.device_check.records import (
+    FLOAT16,
+    FLOAT32,
+    SIXTEEN,
+    TF32,
+    TOLERANCES,
+    Job,
+    Outcome,
+    Setting,
+    Status,
+)
+from mura_core.training import (
+    AMOUNTS,
+    Recipe,
+    build_model,
+    compiled,
+    counter,
+    feed_speed,
+    training_batches,
+)
+from mura_plugins import NotApplicable
+from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
+
+_SEED = 2019
+_RATE = 1e-3
+_ROUNDS = 3  # in which step and feed are timed in turn
+
+
+def train(job: Job, setting: Setting) -> list[Outcome]:
+    """Train a network in one way, and say whether it learns as the CPU does in float32."""
+    # On by default, it would hide what is wrong with float32 in its coarser rounding.
+    tf.config.experimental.enable_tensor_float_32_execution(job.precision == TF32)
+    trial = _Trial(job, setting)
+    counted = trial.counted() if trial.is_counted else None
+    with memory_of(trial.gpus) as memory:
+        trial.start()
+        seen = trial.updates(memory)
+    subject = f"{job.ways}, {setting.called}"
+    outcomes = [trial.judged(seen, subject)]
+    if counted is not None:
+        outcomes.append(memory_outcome(counted, memory, subject))
+    learns = outcomes[0].status != "failed"
+    if learns and not job.extra and job.precision != FLOAT16:
+        outcomes.append(trial.timed(subject))
+    return outcomes
+
+
+def build(network: str, extra: str, folder: Path) -> keras.Model:
+    """Return a network behind the phantoms' standardisation, with new weights, without dropout.
+
+    Raises
+    ------
+    NotApplicable
+        It should have a cell map, and can't.
+    """
+    statistics = load_statistics(folder / "statistics.npz")
+    builder, options = _builder(network, extra)
+    model = build_model(builder, options, statistics, Square(len(statistics.mean)))
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0
+    return model
+
+
+def reference_of(job: Job, folder: Path) -> Path:
+    """Return where the CPU's training is kept: losses, and weights before and after."""
+    return folder / f"{job.network.replace(':', '-')}-{job.extra or 'plain'}.npz"
+
+
+def _builder(network: str, extra: str) -> tuple[Any, dict[str, Any]]:
+    record = load_plugins().architecture(network)
+    builder = resolve(record.build)
+    if extra != "cells":
+        return builder, {}
+    try:
+        return builder, parse_options(builder, ("cells=true",))
+    except PluginError:
+        raise NotApplicable(f"{network} can't have a cell map", "resnet18 can") from None
+
+
+class _Trial:
+    """One way of training a network on the first images of the data."""
+
+    def __init__(self, job: Job, setting: Setting) -> None:
+        self._job, self._setting, self._folder = job, setting, Path(setting.folder)
+        self._strategy = strategy_on(setting.devices)
+        devices = [one.rpartition("device:")[2] for one in self._strategy.extended.worker_devices]
+        self.gpus = [name for name in devices if name.startswith("GPU")]
+        parts = 2 if job.extra == "accumulated" else 1
+        self._recipe = Recipe(
+            epochs=setting.updates,
+            batch_size=setting.batch_size // parts,
+            accumulate=parts,
+            learning_rate=_RATE,
+            schedule="constant",
+            zero_logit=False,  # or nothing but the head would learn from the first step
+            mixed_precision=job.precision == SIXTEEN,
+            rematerialise=job.extra == "recomputed",
+            augment=tuple(AMOUNTS) if job.extra == "augmented" else (),
+            jit="on" if job.xla else "off",
+        )
+        with np.load(self._folder / "data.npz") as data:
+            taken = slice(setting.batch_size)
+            self._images, self._labels = data["images"][taken], data["labels"][taken]
+            self._boxes = data["boxes"][taken] if job.extra == "cells" else None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its memory is looked at: on GPUs; and once on machines without, to say so."""
+        if self.gpus:
+            return self._job.precision != FLOAT16 and self._job.extra != "cells"
+        plain = self._job == Job("training", self._job.network)
+        return plain and self._is_reference and not tf.config.list_physical_devices("GPU")
+
+    def counted(self) -> int:
+        """Return the bytes that `mura-run plan` counts for each device."""
+        builder, options = _builder(self._job.network, self._job.extra)
+        size = Square(self._images.shape[1])
+        share = -(-self._recipe.batch_size // self._strategy.num_replicas_in_sync)
+        return counter(builder, options, size)(self._recipe).of(share).total
+
+    def start(self) -> None:
+        """Build and compile the network, with the weights that the CPU began with."""
+        keras.utils.set_random_seed(_SEED)
+        policy = keras.config.dtype_policy()
+        if self._job.precision == FLOAT16:
+            keras.config.set_dtype_policy("mixed_float16")
+        try:
+            self._model, self._trained = compiled(
+                lambda: build(self._job.network, self._job.extra, self._folder),
+                self._recipe,
+                self._recipe.accumulate,
+                self._strategy,
+                boxes_an_image=0 if self._boxes is None else self._boxes.shape[1],
+            )
+        finally:
+            keras.config.set_dtype_policy(policy)
+        self._before = self._model.get_weights()
+        if not self._is_reference:
+            with np.load(_existing(reference_of(self._job, self._folder))) as reference:
+                self._before = [reference[f"before{i}"] for i in range(len(self._before))]
+            self._model.set_weights(self._before)
+
+    def updates(self, memory: Memory) -> list[tuple[int, float]]:
+        """Train; return each step's loss, and how many updates came before it."""
+        losses = _Losses(memory)
+        self._trained.fit(
+            self._batches(),
+            epochs=self._recipe.epochs,
+            steps_per_epoch=1,
+            callbacks=[losses],
+            shuffle=False,
+            verbose=0,
+        )
+        if self._is_reference:
+            weights = {f"before{i}": one for i, one in enumerate(self._before)}
+            weights |= {f"after{i}": one for i, one in enumerate(self._model.get_weights())}
+            # Not compressed: it is there to be read a few times, and removed.
+            np.savez(
+                reference_of(self._job, self._folder),
+                allow_pickle=False,
+                losses=np.array([loss for _, loss in losses.seen]),
+                **weights,
+            )
+        return losses.seen
+
+    def judged(self, seen: Sequence[tuple[int, float]], subject: str) -> Outcome:
+        """Return whether the losses are as they should be."""
+        expected = None
+        if self._is_reference:
+            subject += " (reference)"
+        else:
+            with np.load(reference_of(self._job, self._folder)) as reference:
+                expected = reference["losses"].tolist()
+        return compare_losses(
+            seen,
+            expected,
+            TOLERANCES[self._job.precision],
+            subject,
+            # Each step sees the images augmented in another way.
+            falls=self._job.extra != "augmented",
+        )
+
+    def timed(self, subject: str) -> Outcome:
+        """Return the speeds of the step, on a batch that is there already, and of the feed."""
+        count = self._setting.batch_size
+        one = self._batches().take(1).cache().repeat()
+        steps = int(np.clip(self._setting.seconds / self._step_seconds(one, 3), 3, 500))
+        step, feed = [], []
+        for _ in range(_ROUNDS):
+            step.append(count / self._step_seconds(one, steps))
+            feed.append(feed_speed(self._batches(epochs=10_000), count))
+        numbers = {"step": median(step), "feed": median(feed)}
+        slow = numbers["feed"] < numbers["step"]
+        return Outcome(
+            "speed",
+            subject,
+            "passed",
+            f"step {numbers['step']:.0f} images a second, feed {numbers['feed']:.0f}",
+            "the feed is slower: the device waits for images" if slow else "",
+            numbers,
+        )
+
+    def _step_seconds(self, batches: tf.data.Dataset, steps: int) -> float:
+        first = _FirstStep()
+        self._trained.fit(
+            batches, steps_per_epoch=steps, callbacks=[first], shuffle=False, verbose=0
+        )
+        # A GPU may still work when a step returns, but not when training has ended.
+        return (time.perf_counter() - first.ended) / (steps - 1)
+
+    def _batches(self, epochs: int = 0) -> tf.data.Dataset:
+        return training_batches(
+            self._images,
+            np.arange(len(self._images)),
+            self._labels,
+            batch_size=self._recipe.batch_size,
+            steps=self._recipe.accumulate,
+            epochs=epochs or self._recipe.epochs,
+            seed=_SEED,
+            with_numbers=bool(self._recipe.augment),
+            boxes=self._boxes,
+        )
+
+    @property
+    def _is_reference(self) -> bool:
+        exact = self._job.precision == FLOAT32 and not self._job.xla
+        return self._setting.is_reference and exact
+
+
+def compare_losses(
+    seen: Sequence[tuple[int, float]],
+    expected: Sequence[float] | None,
+    tolerance: float,
+    subject: str,
+    *,
+    falls: bool = True,
+) -> Outcome:
+    """Return whether losses are finite, fall, and are those of the CPU.
+
+    Parameters
+    ----------
+    seen : sequence of (int, float)
+        Of each step the number of updates before it, and its loss. It has fewer updates than steps
+        where gradients in float16 overflowed and the step was skipped.
+    expected : sequence of float, or None
+        The CPU's losses in float32, by the number of updates before; None for these themselves.
+    tolerance : float
+        The largest difference, as a share of the first expected loss.
+    subject : str
+        What was trained, how and where.
+    falls : bool
+        Whether the last loss should be below the first.
+    """
+    losses = [loss for _, loss in seen]
+    numbers: dict[str, Any] = {"losses": losses, "expected": expected, "limit": tolerance}
+    measured = f"loss {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps"
+    reasons = [
+        f"the loss of step {step} is {loss}"
+        for step, loss in enumerate(losses, start=1)
+        if not np.isfinite(loss)
+    ]
+    if expected is not None and not reasons:
+        off = [abs(loss - expected[before]) / expected[0] for before, loss in seen]
+        worst = int(np.argmax(off))
+        numbers["difference"] = off[worst]
+        measured += f"; at most {off[worst]:.1e} off the CPU's float32 (limit {tolerance:g})"
+        if not off[worst] <= tolerance:
+            before, loss = seen[worst]
+            reasons.append(
+                f"at step {worst + 1} the loss is {loss:.5f}; the CPU's is {expected[before]:.5f}"
+            )
+    skipped = len(seen) - 1 - seen[-1][0]
+    if skipped == len(seen) - 1:
+        reasons.append("every step was skipped, since its gradients overflowed")
+    elif falls and losses[-1] >= losses[0]:
+        reasons.append("it doesn't learn: the loss of one batch didn't fall")
+    status: Status = "failed" if reasons else "passed"
+    note = f"steps skipped, since their gradients overflowed: {skipped}" if skipped else ""
+    return Outcome("losses", subject, status, measured, (reasons or [note])[0], numbers)
+
+
+class _FirstStep(keras.callbacks.Callback):
+    """Knows when the first step ended: before it, training starts up."""
+
+    ended = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.ended = self.ended or time.perf_counter()
+
+
+class _Losses(keras.callbacks.Callback):
+    """Keeps each update's loss; an epoch is one update."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, float]] = []
+        self._memory = memory
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._before = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.seen.append((self._before, float((logs or {})["loss"])))
+        if epoch == 0:
+            self._memory.end_of_first_step()
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise NotApplicable("the CPU's training, to compare with, failed", "See its own line")
+    return path

@@ -1,0 +1,304 @@
+"""The step from predictions to figures, and to what was called wrong, in a run folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mura_core.errors import DataError
+from mura_core.evaluation import (
+    CONFIDENCE,
+    DRAWS,
+    FIGURES,
+    SAME_ANSWER,
+    STUDY_SCORES,
+    Judgement,
+    compare_judgements,
+    compare_study_scores,
+    compute_figures,
+    constant_folds,
+    errors_of,
+    figures_of_folds,
+    figures_of_seed,
+    limits_of,
+    spread_over,
+)
+from mura_core.files import write_csv
+from mura_core.heatmaps import distraction, with_verdicts
+from mura_core.pipeline.data import open_data, plugin_readers
+from mura_core.report import (
+    comparison_as_text,
+    distraction_in_words,
+    draw_contact_sheets,
+    figures_as_text,
+    how_called,
+    restarts_in_words,
+    seeds_as_text,
+    spread_as_text,
+    study_scores_as_text,
+    verdicts,
+)
+from mura_core.runs import (
+    PHANTOMS,
+    RunConfig,
+    config_of,
+    judge_run,
+    read_metrics,
+    restarts_of,
+    settings_of,
+    write_metrics,
+)
+from mura_plugins.manager import load_plugins
+
+log = logging.getLogger("mura")
+
+METRICS_VERSION = 2
+
+_LETTERS = Path("heatmaps", "letters.csv")
+_LETTERS_COLUMNS = [
+    "path", "body_part", "patient", "label", "fold", "logit", "probability", "logit_of_nothing",
+    "logit_without_letters", "logit_without_elsewhere", "probability_without_letters", "flips",
+]  # fmt: skip
+
+
+def evaluate_run(folder: Path, **changed: str | None) -> None:
+    """Judge `predictions.csv`, print the figures, and write `metrics.json` and `errors.csv`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    **changed : str or None
+        `operating_point`, `calibrate` or `study_score`. What isn't given is as it was when the run
+        was judged before, or as in its `config.yaml`.
+    """
+    config = config_of(folder)
+    settings = settings_of(folder) | {name: value for name, value in changed.items() if value}
+    judgement = judge_run(folder, settings)
+    rows = compute_figures(
+        judgement.predictions,
+        judgement.points,
+        seed=config.seed,
+        study_score=judgement.study_score,
+    )
+    by_score = {
+        score: judge_run(folder, settings | {"study_score": score}) for score in STUDY_SCORES
+    }
+    metrics: dict[str, Any] = {
+        "version": METRICS_VERSION,
+        "validate": config.validate,
+        **settings,
+        "operating_points": judgement.chosen,
+        "temperatures": judgement.temperatures,
+        "intervals": {
+            "method": "percentiles of a bootstrap over patients",
+            "confidence": CONFIDENCE,
+            "draws": DRAWS,
+            "seed": config.seed,
+        },
+        "figures": rows,
+        "study_scores": compare_study_scores(by_score, seed=config.seed),
+        "folds": [],
+        "over_folds": [],
+        "seeds": [],
+        "over_seeds": [],
+        "restarts": restarts_of(folder),
+        "heatmaps": None,
+    }
+    if config.validate == "kfold":
+        metrics["folds"] = figures_of_folds(
+            judgement.predictions, judgement.points, judgement.study_score
+        )
+        metrics["over_folds"] = spread_over(metrics["folds"], "folds")
+    if len(config.network_seeds) > 1:
+        for seed in config.network_seeds:
+            own = judge_run(folder, settings, seed=seed)
+            metrics["seeds"] += figures_of_seed(seed, own.predictions, own.points, own.study_score)
+        metrics["over_seeds"] = spread_over(metrics["seeds"], "seeds")
+    if (folder / "metrics.json").is_file():
+        # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
+        metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
+        if heatmaps and (folder / _LETTERS).is_file():
+            letters = pd.read_csv(folder / _LETTERS).astype({"logit": np.float32})
+            known = heatmaps["distraction"]["letters"] == "known"
+            explained = judge_run(folder, settings, seed=config.network_seeds[0])
+            distracted = judge_letters(folder, letters, explained, config.seed, known=known)
+            heatmaps["distraction"] = distracted
+    write_metrics(folder, metrics)
+    calibrated = judgement.predictions[["path", "fold", "logit", "probability"]]
+    if settings["calibrate"] != "none":
+        write_csv(folder / "calibrated.csv", calibrated)
+    else:
+        (folder / "calibrated.csv").unlink(missing_ok=True)
+    _say_figures(metrics, phantoms=config.data == PHANTOMS)
+    _write_mistakes(folder, config, judgement)
+
+
+def judge_letters(
+    folder: Path, table: pd.DataFrame, judgement: Judgement, seed: int, *, known: bool
+) -> dict[str, Any]:
+    """Judge images without their letters, and write `heatmaps/letters.csv`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    table : DataFrame
+        As of `distraction.without_letters`.
+    judgement : Judgement
+    seed : int
+        Of the bootstrap over patients.
+    known : bool
+        Whether the data says where letters are.
+
+    Returns
+    -------
+    dict
+        What `metrics.json` holds as the heatmaps' `distraction`.
+    """
+    table = with_verdicts(table, judgement.points, judgement.calibrations)
+    write_csv(folder / _LETTERS, table[_LETTERS_COLUMNS])
+    figures = distraction(table, seed)
+    return {
+        "letters": "known" if known else "detected",
+        "in_words": distraction_in_words(figures, known=known),
+        "figures": figures,
+    }
+
+
+def compare_runs(first: Path, second: Path) -> pd.DataFrame:
+    """Print how the figures of two runs on the same images differ, and return all of them.
+
+    Returns
+    -------
+    DataFrame with a row for each level, body part and figure: `level, body_part, figure, count,
+    abnormal, patients, first, second, difference, low, high, delong, mcnemar, not_given`. The
+    p-values are those of AUROC and of accuracy.
+
+    Raises
+    ------
+    DataError
+        A run isn't finished, or they judged other images.
+    """
+    runs = [judge_run(folder) for folder in (first, second)]
+    rows = compare_judgements(*runs, seed=config_of(first).seed)
+    log.info("First: %s\nSecond: %s; differences are second minus first", first, second)
+    said: dict[Any, str] = {}
+    for level in dict.fromkeys(row["level"] for row in rows):
+        whole = next(row for row in rows if row["level"] == level)
+        points = [_points(run.chosen, level) for run in runs]
+        if _says_same(said, (whole["count"], str(points)), level, "By"):
+            continue
+        log.info(
+            "\nBy %s, %s: %d, of %d patients\n%s",
+            level.replace("_", " "), whole["body_part"], whole["count"], whole["patients"],
+            comparison_as_text(whole),
+        )  # fmt: skip
+    return pd.DataFrame(line for row in rows for line in _lines(row))
+
+
+def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    tests = {"auroc": {"delong": row["delong"]}, "accuracy": {"mcnemar": row["mcnemar"]}}
+    for figure in FIGURES:
+        numbers = (row["figures"] or {}).get(figure)
+        low, high = (numbers and numbers["interval"]) or (None, None)
+        yield (
+            {"level": row["level"], "body_part": row["body_part"], "figure": figure}
+            | {name: row[name] for name in ("count", "abnormal", "patients")}
+            | {name: numbers and numbers[name] for name in ("first", "second", "difference")}
+            | {"low": low, "high": high, "delong": None, "mcnemar": None}
+            | tests.get(figure, {})
+            | {"not_given": row["not_given"]}
+        )
+
+
+def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
+    for sentence in restarts_in_words(metrics["restarts"]):
+        log.info(sentence)
+    rows = metrics["figures"]
+    folds = {row["level"]: row for row in metrics["over_folds"]}
+    seeds = {row["level"]: row for row in metrics["over_seeds"]}
+    of_phantoms = " of phantoms" if phantoms else ""
+    said: dict[Any, str] = {}
+    for level in dict.fromkeys(row["level"] for row in rows):
+        chosen = [row for row in rows if row["level"] == level]
+        points = str(_points(metrics["operating_points"], level))
+        if _says_same(said, (chosen[0]["count"], points), level, f"Validation{of_phantoms}, by"):
+            continue
+        log.info(
+            "\nValidation%s, by %s (%s)\n%s",
+            of_phantoms, level.replace("_", " "), how_called(metrics, level),
+            figures_as_text(chosen),
+        )  # fmt: skip
+        if level in folds:
+            log.info("Mean and deviation over the folds: %s", spread_as_text(folds[level]))
+        if level in seeds:
+            of_level = [row for row in metrics["seeds"] if row["level"] == level]
+            log.info("Above, the average of %d seeds. One by one:", len(of_level))
+            log.info("%s", seeds_as_text(of_level))
+            log.info("Mean and deviation over the seeds: %s", spread_as_text(seeds[level]))
+        for sentence in verdicts(chosen[0]):
+            log.info(sentence)
+    if scores := study_scores_as_text(metrics["study_scores"], metrics["study_score"]):
+        log.info("\n%s", scores)
+
+
+def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> bool:
+    """Say so where a level's units, and how they are judged, are those of a level said before.
+
+    Each level's units are made of those of the one before: as many are the same.
+    """
+    earlier = said.setdefault(judged, level)
+    if earlier == level:
+        return False
+    names = (level.replace("_", " "), earlier.replace("_", " "))
+    log.info("\n%s %s: as by %s, since they are the same units", start, *names)
+    return True
+
+
+def _points(chosen: list[dict[str, Any]], level: str) -> list[tuple[float | None, ...]]:
+    names = ("normal_below", "threshold")
+    return [tuple(row[name] for name in names) for row in chosen if row["level"] == level]
+
+
+def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> None:
+    judged = judgement.predictions
+    judged = judged[~judged["fold"].isin(constant_folds(judged))]
+    mistakes = errors_of(judged, judgement.points)
+    write_csv(folder / "errors.csv", mistakes)
+    if judged.empty:
+        log.warning("No errors are listed, since %s.", SAME_ANSWER)
+        return
+    try:
+        manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+        _warn_of_corrections(manifest.table, judgement.predictions)
+        readers = plugin_readers(load_plugins())
+        sheets = list(draw_contact_sheets(mistakes, manifest.folder, folder, readers))
+    except DataError as error:
+        log.warning("The errors' contact sheets weren't drawn: %s", error)
+        return
+    low, high = limits_of(judged["fold"], "image", judgement.points)
+    uncertain = int(judged["probability"].between(low, high, inclusive="left").sum())
+    log.info(
+        "\n%d of %d images were called wrong%s: errors.csv%s",
+        len(mistakes), len(judged), f", {uncertain} uncertain" if uncertain else "",
+        f"; the surest of each body part: {folder / 'errors'}" if sheets else "",
+    )  # fmt: skip
+
+
+def _warn_of_corrections(today: pd.DataFrame, judged: pd.DataFrame) -> None:
+    """Warn where the data has been corrected since the run, whose figures are by the old labels."""
+    columns = ["body_part", "patient", "study", "label"]
+    both = judged.merge(today, on="path", suffixes=("", "_today"))
+    corrected = [name for name in columns if (both[name] != both[f"{name}_today"]).any()]
+    if corrected:
+        log.warning(
+            "The data has been corrected since this run was trained (%s): its figures are by what"
+            " the data said then. Train again to use today's.",
+            ", ".join(corrected),
+        )

@@ -1,0 +1,290 @@
+"""The step that explains: which images, by which methods, drawn and measured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.data import PreparedImages
+from mura_core.errors import DataError, UsageError
+from mura_core.evaluation import (
+    SAME_ANSWER,
+    Judgement,
+    constant_folds,
+    constant_output,
+    is_constant,
+)
+from mura_core.files import write_csv
+from mura_core.heatmaps import (
+    Bench,
+    Region,
+    choose,
+    findings_region,
+    letters_region,
+    without_letters,
+    write_heatmaps,
+)
+from mura_core.imaging import Readers
+from mura_core.pipeline.data import open_data, plugin_readers, prepare_images, register_layers
+from mura_core.pipeline.evaluate import judge_letters
+from mura_core.progress import progress
+from mura_core.report import method_in_words
+from mura_core.runs import (
+    RunConfig,
+    config_of,
+    judge_run,
+    read_metrics,
+    refuse_other_pixels,
+    seed_folder,
+    training_folder,
+    write_metrics,
+)
+from mura_plugins import Explainer, NotApplicable
+from mura_plugins.manager import Plugins, load_plugins, resolve
+
+if TYPE_CHECKING:
+    from mura_plugins.network import Network
+
+log = logging.getLogger("mura")
+
+
+def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
+    """Return the explainers of these names, each once; `all` names every one.
+
+    Raises
+    ------
+    PluginError
+        There is no such explainer, or there are two.
+    """
+    every = [offer.record.name for offer in plugins.explainers]
+    wanted = [one for name in names for one in (every if name == "all" else [name])]
+    return [plugins.explainer(name) for name in dict.fromkeys(wanted)]
+
+
+def explain_run(
+    folder: Path,
+    plugins: Plugins | None = None,
+    *,
+    explainers: Sequence[str] = (),
+    explain_images: str | None = None,
+    layer: str | None = None,
+    style: str | None = None,
+) -> None:
+    """Draw heatmaps of some of the judged images, and measure them.
+
+    Of several seeds, the networks of the first are explained, with the predictions that they make.
+
+    Writes `heatmaps/`: `heatmaps.csv`, `letters.csv` and a folder for each method; and adds what
+    was measured to `metrics.json`. What isn't given is as in the run's `config.yaml`.
+
+    Raises
+    ------
+    UsageError
+        None of the methods can explain the network.
+    DataError
+        The run wasn't judged, or the data isn't what it was.
+    """
+    plugins = plugins or load_plugins()
+    config = config_of(folder)
+    config = replace(
+        config,
+        explain=tuple(explainers) or config.explain,
+        explain_images=explain_images or config.explain_images,
+        layer=config.layer if layer is None else layer,
+        style=style or config.style,
+    )
+    wanted = explainers_named(plugins, config.explain)
+    if not wanted:
+        raise UsageError("the run's config names no explainer; name one: --explain gradcam")
+    metrics = read_metrics(folder)
+    first, *other_seeds = config.network_seeds
+    judgement = judge_run(folder, seed=first)
+    if other_seeds:
+        log.info("\nThe networks of seed %d, the first, are explained.", first)
+    collapsed = constant_output(judgement.predictions)
+    judgement = _without_collapsed(judgement)
+    if judgement.predictions.empty:
+        write_metrics(folder, metrics | {"heatmaps": None})
+        log.warning("No heatmap is drawn, since %s.", collapsed)
+        return
+    if collapsed:
+        log.warning("Its images are not explained, since %s.", collapsed)
+    sample = _sample(judgement, config.explain_images)
+
+    from mura_core.inference import start_tensorflow
+
+    start_tensorflow(config.seed)
+
+    readers = plugin_readers(plugins)
+    manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+    prepared = prepare_images(manifest, config, readers)
+    refuse_other_pixels(folder, prepared.digest)
+    rows = _rows_of(prepared, sample["path"])
+    register_layers(plugins)
+    judged = judgement.predictions
+    with progress("Looking for letters", "images") as so_far:
+        letters, known = letters_region(
+            manifest, judged["path"].tolist(), config.square, readers, so_far
+        )
+    images = prepared.images[rows]
+    networks, shuffled = _networks(folder, config, judged["fold"].unique(), images)
+    bench = Bench(
+        sample,
+        images,
+        networks,
+        config.seed,
+        findings=findings_region(manifest, sample["path"], prepared, config.square, readers),
+        letters=letters,
+        shuffled=shuffled,
+    )
+    drawn, measured = [], []
+    for method in wanted:
+        try:
+            table, summary = _explain_by(method, bench, folder, manifest.folder, config, readers)
+        except NotApplicable as error:
+            log.warning("%s can't explain this network: %s", method.name, error)
+            continue
+        drawn.append(table)
+        measured.append(summary)
+    if not drawn:
+        names = ", ".join(method.name for method in wanted)
+        raise UsageError(f"none of {names} can explain this network")
+    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(drawn))
+    painted = _paint_letters_over(judgement, prepared, letters, networks, config.seed)
+    distracted = judge_letters(folder, painted, judgement, config.seed, known=known)
+    metrics["heatmaps"] = {"seed": first, "methods": measured, "distraction": distracted}
+    write_metrics(folder, metrics)
+    log.info("\nWhat the heatmaps are worth:")
+    for said in (*measured, distracted):
+        log.info("- %s.", said["in_words"])
+
+
+def _without_collapsed(judgement: Judgement) -> Judgement:
+    """Return a judgement without the folds whose network gives every image the same answer."""
+    predictions = judgement.predictions
+    kept = ~predictions["fold"].isin(constant_folds(predictions))
+    return replace(judgement, predictions=predictions[kept])
+
+
+def _networks(
+    folder: Path, config: RunConfig, folds: Iterable[int], images: NDArray[np.uint8]
+) -> tuple[dict[int, Network], dict[int, Network]]:
+    """Return the network of each fold, and where there are such, that of shuffled labels.
+
+    The latter are left out where they give every one of `images` the same answer.
+    """
+    from mura_core.inference import load_model
+    from mura_plugins.network import Network
+
+    def network(path: Path) -> Network:
+        try:
+            return Network(load_model(path), config.layer or None)
+        except NotApplicable as error:
+            raise UsageError(f"--layer {config.layer}: {error}") from None
+
+    # Each image by the network that judged it, which hasn't trained on it.
+    own_folder = seed_folder(folder, config, config.network_seeds[0])
+    folders = {fold: training_folder(own_folder, fold) for fold in folds}
+    networks = {fold: network(own / "model.keras") for fold, own in folders.items()}
+    if not config.shuffled_labels:
+        return networks, {}
+    shuffled = {fold: network(own / "shuffled" / "model.keras") for fold, own in folders.items()}
+    if any(is_constant(one.logits(images)) for one in shuffled.values()):
+        log.warning("Maps aren't compared with those of shuffled labels: on these %s.", SAME_ANSWER)
+        shuffled = {}
+    return networks, shuffled
+
+
+def _explain_by(
+    method: Explainer,
+    bench: Bench,
+    folder: Path,
+    data_folder: Path,
+    config: RunConfig,
+    readers: Readers,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Draw one method's maps; return rows of `heatmaps.csv`, and what the maps are worth."""
+    function = resolve(method.explain)
+    with progress(f"Explaining by {method.name}", "images") as so_far:
+        maps, looked_at = bench.explain(function, so_far)
+    table = write_heatmaps(
+        folder,
+        method,
+        looked_at,
+        data_folder,
+        bench.sample,
+        maps,
+        style=config.style,
+        fit=config.fit,
+        readers=readers,
+    )
+    where = f"the layer {looked_at}" if looked_at else "pixels"
+    log.info("Drew %d heatmaps by %s, which looks at %s", len(maps), method.name, where)
+    with progress(f"Explaining anew by {method.name}", "images") as so_far:
+        anew = bench.explain_anew(function, maps, so_far)
+    with progress(f"Measuring {method.name}", "images") as so_far:
+        found, summary = bench.measure(maps, anew, so_far)
+    about = {"explainer": method.name, "layer": looked_at, "images": len(maps)}
+    sentence = method_in_words(method.name, summary)
+    return pd.concat([table, found], axis=1), about | {"in_words": sentence} | summary
+
+
+def _sample(judgement: Judgement, which: str) -> pd.DataFrame:
+    """Return the predictions of the images that `--explain-images` asks for."""
+    judged = judgement.predictions
+    count = len(judged) if which == "all" else int(which) if which.isdecimal() else 0
+    if count:
+        return choose(judged, judgement.points, count)
+    try:
+        lines = Path(which).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(
+            f"--explain-images {which!r} is no number above 0, not 'all', and no file that lists"
+            f" images ({reason})"
+        ) from None
+    paths = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    known = set(judged["path"])
+    for path in paths:
+        if path not in known:
+            raise DataError(f"{which}: {path} is not one of the run's judged images")
+    if not paths:
+        raise DataError(f"{which}: lists no image")
+    return judged.set_index("path", drop=False).loc[paths].reset_index(drop=True)
+
+
+def _paint_letters_over(
+    judgement: Judgement,
+    prepared: PreparedImages,
+    letters: Region,
+    networks: Mapping[int, Network],
+    seed: int,
+) -> pd.DataFrame:
+    """Return what the networks say of the judged images that have letters, and without them."""
+    judged = judgement.predictions
+    with_letters = judged[judged["path"].isin(list(letters.masks))]
+    rows = _rows_of(prepared, with_letters["path"])
+    with progress("Painting letters over", "images") as so_far:
+        return without_letters(
+            with_letters,
+            (prepared.images[row] for row in rows),
+            letters.masks,
+            networks,
+            seed=seed,
+            progress=so_far,
+        )
+
+
+def _rows_of(prepared: PreparedImages, paths: pd.Series) -> NDArray[np.intp]:
+    rows = pd.Index(prepared.table["path"]).get_indexer(paths)
+    if (rows < 0).any():
+        missing = paths.iloc[int(np.argmin(rows))]
+        raise DataError(f"{missing} was predicted in the run, and is no longer in the data")
+    return rows

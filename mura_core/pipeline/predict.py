@@ -1,0 +1,259 @@
+"""The step that predicts new images: by a run as it was judged, or by saved models alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.errors import DataError, RadiographError, UsageError
+from mura_core.evaluation import (
+    MEAN,
+    SAME_ANSWER,
+    Floats,
+    is_constant,
+    score_units,
+)
+from mura_core.files import write_csv
+from mura_core.imaging import Readers, image_files
+from mura_core.pipeline.data import plugin_readers, register_layers, warn_of_failures
+from mura_core.pipeline.explain import explainers_named
+from mura_core.pipeline.finished_run import FinishedRun, judgement_of
+from mura_core.pipeline.predict_heatmaps import explain_new_images, write_page
+from mura_core.progress import progress
+from mura_core.runs import (
+    config_of,
+    make_run_folder,
+    seed_folder,
+    training_folder,
+)
+from mura_plugins.manager import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from mura_core.inference import Squares
+
+log = logging.getLogger("mura")
+
+
+def predict_by_models(
+    model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False
+) -> pd.DataFrame:
+    """Return saved models' mean predictions for image files, and for the images in folders.
+
+    The images of one folder are one study, whose probability is their mean. What can't be read is
+    left out and warned of.
+
+    Parameters
+    ----------
+    model_files : sequence of Path
+    sources : sequence of Path
+        Image files, and folders of them.
+    flip : bool
+        Whether the mean also takes in the images mirrored left to right.
+
+    Returns
+    -------
+    DataFrame with the columns `path`, `study`, `logit` (of the mean probability), `probability`,
+    `study_probability`.
+
+    Raises
+    ------
+    DataError
+        A model can't be loaded or isn't one that `mura-run` trained, or no image can be read.
+    """
+    plugins = _start(seed=0)
+
+    from mura_core.inference import load_model, predict_logits, square_of
+
+    models = [load_model(path) for path in model_files]
+    squares = []
+    for path, model in zip(model_files, models, strict=True):
+        try:
+            squares.append(square_of(model))
+        except DataError as reason:
+            raise DataError(f"{path}: {reason}") from None
+    readers = plugin_readers(plugins)
+    read = {
+        square: _read(sources, square, readers, warn=number == 0)
+        for number, square in enumerate(dict.fromkeys(squares))
+    }
+    votes = []
+    with progress("Predicting", "images") as so_far:
+        for number, (model, square) in enumerate(zip(models, squares, strict=True)):
+            images = read[square].images
+            votes.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
+            so_far((number + 1) * len(images), len(models) * len(images))
+    for path, vote, square in zip(model_files, votes, squares, strict=True):
+        if is_constant(vote) and np.ptp(read[square].images, axis=0).any():
+            log.warning("%s: %s", path, SAME_ANSWER)
+    table = _table(read[squares[0]], np.stack(votes, axis=1))
+    return _with_studies(table.assign(probability=_probability(table["logit"])), MEAN)
+
+
+def predict_by_run(
+    folder: Path,
+    sources: Sequence[Path],
+    *,
+    explainers: Sequence[str] = (),
+    out: Path | None = None,
+) -> pd.DataFrame:
+    """Return a run's predictions of image files, and of the images in folders, with verdicts.
+
+    Of several seeds, the mean of their probabilities is that of a fold. It is calibrated as that
+    fold was, and the mean of the folds' probabilities is compared with the mean of their operating
+    points. The images of one folder are one study, whose
+    probability is the run's study score.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    sources : sequence of Path
+        Image files, and folders of them.
+    explainers : sequence of str
+        Methods by which heatmaps are drawn, into `out`.
+    out : Path, optional
+        A new folder, where there are explainers: `predictions.csv`, `heatmaps/` and a page are
+        written to it.
+
+    Returns
+    -------
+    DataFrame with the columns `path`, `study`, `logit` (of the networks' mean probability, not
+    calibrated), `probability`, `verdict`, `study_probability` and `study_verdict`.
+
+    Raises
+    ------
+    UsageError
+        `folder` isn't a run folder, there are no sources, or no method can explain the network.
+    DataError
+        The run isn't finished, or gives every image the same answer; or no image can be read.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise UsageError(
+            f"{folder} is not a run folder (it has no config.yaml): name a run before the images,"
+            " or models by --model-file"
+        )
+    if not sources:
+        raise UsageError(f"name images after the run {folder}: files, or folders of them")
+    config, judgement = config_of(folder), judgement_of(folder)
+    wanted = explainers_named(load_plugins(), explainers)
+    if wanted:
+        if out is None:
+            raise UsageError("--explain needs --out FOLDER, for the heatmaps")
+        make_run_folder(out)
+    plugins = _start(config.seed)
+
+    from mura_core.inference import load_model, square_of
+
+    folds = sorted(set(judgement.predictions["fold"].tolist()))
+    of_seeds = [seed_folder(folder, config, seed) for seed in config.network_seeds]
+    models = {
+        fold: [load_model(training_folder(own, fold) / "model.keras") for own in of_seeds]
+        for fold in folds
+    }
+    run = FinishedRun(folder, config, judgement, models)
+    readers = plugin_readers(plugins)
+    squares = _read(sources, square_of(run.networks[0]), readers)
+    table = _predict(run, squares)
+    if wanted and out is not None:
+        write_csv(out / "predictions.csv", table)
+        drawn = explain_new_images(run, squares, table, wanted, out, readers)
+        write_page(run, squares, table, drawn, out)
+    return table
+
+
+def _start(seed: int) -> Plugins:
+    from mura_core.inference import start_tensorflow
+
+    start_tensorflow(seed)
+    plugins = load_plugins()
+    warn_of_failures(plugins)
+    register_layers(plugins)
+    return plugins
+
+
+def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool = True) -> Squares:
+    from mura_core.inference import read_squares
+
+    # In the order of their names, in which a study's images are summed when a run is judged.
+    paths = sorted(image_files(sources, readers), key=str)
+    unnamed = [path for path in paths if not _is_text(str(path))]
+    with progress("Reading", "images") as so_far:
+        named = [path for path in paths if path not in unnamed]
+        squares = read_squares(named, square, readers, so_far)
+    for path in unnamed:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        squares.left_out.append(RadiographError(shown, "its name is not UTF-8; rename it"))
+    for error in squares.left_out if warn else ():
+        log.warning("Left out: %s", error)
+    if not squares.paths:
+        raise DataError(f"none of the {len(paths)} images can be read")
+    return squares
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name can be written to a table."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:
+    from mura_core.inference import mean_logit, predict_logits
+
+    images, flip = squares.images, run.config.average_flips
+    logits: list[NDArray[np.float32]] = []
+    calibrated = []
+    with progress("Predicting", "images") as so_far:
+        for fold, models in run.models.items():
+            of_fold = []
+            for model in models:
+                of_fold.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
+                done = len(logits) + len(of_fold)
+                so_far(done * len(images), len(run.networks) * len(images))
+            logits += of_fold
+            # In float32, as the run's own predictions are.
+            mean = mean_logit(np.stack(of_fold, axis=1)).astype(np.float32)
+            calibrated.append(run.judgement.calibrations[fold](mean.astype(np.float64)))
+    table = _table(squares, np.stack(logits, axis=1)).assign(
+        probability=np.mean(calibrated, axis=0)
+    )
+    table["verdict"] = run.point("image").verdicts(table["probability"].to_numpy())
+    table = _with_studies(table, run.judgement.study_score)
+    table["study_verdict"] = run.point("study").verdicts(table["study_probability"].to_numpy())
+    return table
+
+
+def _table(squares: Squares, logits: NDArray[np.float32]) -> pd.DataFrame:
+    """Return the images' rows, with the logit of the mean probability of several votes."""
+    from mura_core.inference import mean_logit
+
+    return pd.DataFrame(
+        {
+            "path": [str(path) for path in squares.paths],
+            "study": [str(path.parent) for path in squares.paths],
+            "logit": mean_logit(logits).astype(np.float32),
+        }
+    )
+
+
+def _probability(logits: pd.Series) -> Floats:
+    from mura_core.inference import probability
+
+    return probability(logits.to_numpy())
+
+
+def _with_studies(table: pd.DataFrame, study_score: str) -> pd.DataFrame:
+    study, _ = pd.factorize(table["study"])
+    by_study = score_units(table["probability"].to_numpy(), study, study_score)
+    return table.assign(study_probability=by_study[study])
+
+
+# Heatmaps of new images -------------------------------------------------------------------------

@@ -1,0 +1,141 @@
+"""Heatmaps of new images by the networks of a run, and the page that shows them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.errors import UsageError
+from mura_core.files import replacing, write_csv
+from mura_core.heatmaps import evidence, write_heatmaps
+from mura_core.imaging import Readers
+from mura_core.pipeline.finished_run import FinishedRun
+from mura_core.progress import progress
+from mura_core.report import Using, predictions_page
+from mura_plugins import Explainer, NotApplicable
+from mura_plugins.manager import resolve
+
+if TYPE_CHECKING:
+    from mura_core.inference import Squares
+    from mura_plugins.network import Network
+
+log = logging.getLogger("mura")
+
+
+PAGE = "predictions.html"
+
+
+def explain_new_images(
+    run: FinishedRun,
+    squares: Squares,
+    table: pd.DataFrame,
+    wanted: Sequence[Explainer],
+    out: Path,
+    readers: Readers,
+) -> pd.DataFrame:
+    """Draw each method's mean map of the run's networks; return rows of `heatmaps.csv`."""
+    from mura_plugins.network import Network
+
+    try:
+        networks = [Network(model, run.config.layer or None) for model in run.networks]
+    except NotApplicable as error:
+        raise UsageError(f"--layer {run.config.layer}: {error}") from None
+    drawn = []
+    for method in wanted:
+        try:
+            maps, layer = _mean_maps(method, networks, squares.images, run.config.seed)
+        except NotApplicable as error:
+            log.warning("%s can't explain this network: %s", method.name, error)
+            continue
+        scale = _scale_of(run, method.name, layer)
+        rows = write_heatmaps(
+            out,
+            method,
+            layer,
+            Path(),
+            table,
+            maps,
+            style=run.config.style,
+            fit=run.config.fit,
+            readers=readers,
+            scale=scale,
+        )
+        drawn.append(rows.assign(scale_of="run" if scale is not None else "images"))
+        log.info("Drew %d heatmaps by %s", len(rows), method.name)
+    if not drawn:
+        names = ", ".join(method.name for method in wanted)
+        raise UsageError(f"none of {names} can explain this network")
+    heatmaps = pd.concat(drawn)
+    write_csv(out / "heatmaps" / "heatmaps.csv", heatmaps)
+    return heatmaps
+
+
+def _mean_maps(
+    method: Explainer, networks: Sequence[Network], images: NDArray[np.uint8], seed: int
+) -> tuple[NDArray[np.float32], str | None]:
+    """Return the mean of the networks' maps, (N, h, w), and the layer that was looked at."""
+    function = resolve(method.explain)
+    total: NDArray[np.float32] | None = None
+    with progress(f"Explaining by {method.name}", "images") as so_far:
+        for number, network in enumerate(networks):
+            network.forget_what_was_looked_at()
+
+            def of_all(done: int, count: int, number: int = number) -> None:
+                so_far(number * count + done, len(networks) * count)
+
+            maps = evidence(function, {0: network}, images, toward=1, seed=seed, progress=of_all)
+            if total is None:
+                total = maps
+            else:
+                total += maps
+    assert total is not None, "a run has a network"
+    total /= len(networks)
+    return total, networks[0].looked_at
+
+
+def _scale_of(run: FinishedRun, method: str, layer: str | None) -> float | None:
+    """Return the scale of the run's own heatmaps by a method, or None if it has none like it."""
+    path = run.folder / "heatmaps" / "heatmaps.csv"
+    if run.config.style == "report2019" or not path.is_file():
+        return None
+    table = pd.read_csv(path, dtype={"layer": "str", "style": "str"})
+    if not {"explainer", "layer", "style", "scale"} <= set(table):
+        return None
+    same = table[(table["explainer"] == method) & (table["style"] == run.config.style)]
+    same = same[same["layer"].fillna("") == (layer or "")]
+    # 0 where the run's own maps are all empty: there is nothing to compare with.
+    return float(same["scale"].iloc[0]) or None if len(same) else None
+
+
+def write_page(
+    run: FinishedRun, squares: Squares, table: pd.DataFrame, heatmaps: pd.DataFrame, out: Path
+) -> None:
+    """Write the page of new images: their verdicts and heatmaps.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    squares : Squares
+        The images that were read, and those that couldn't be.
+    table : DataFrame
+        Their predictions, as of `predict_by_run`.
+    heatmaps : DataFrame
+        As of `explain_new_images`.
+    out : Path
+        The folder.
+    """
+    using = Using(
+        run.folder,
+        networks=len(run.networks),
+        points={level: run.point(level) for level in ("image", "study")},
+        left_out=[str(error) for error in squares.left_out],
+    )
+    with replacing(out / PAGE) as file:
+        file.write(predictions_page(using, table, heatmaps))
+    log.info("Page: %s", out / PAGE)

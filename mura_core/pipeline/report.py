@@ -1,0 +1,17 @@
+"""The step that writes the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mura_core.files import replacing
+from mura_core.runs import PHANTOMS, config_of
+
+
+def write_report(folder: Path) -> None:
+    """Write `report.html` from what else the run folder holds."""
+    from mura_core.report import report_page
+
+    page = report_page(folder, phantoms=config_of(folder).data == PHANTOMS)
+    with replacing(folder / "report.html") as file:
+        file.write(page)

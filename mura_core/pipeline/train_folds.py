@@ -1,0 +1,262 @@
+"""The trainings of a run: one, or one for each fold, each in a folder of its own.
+
+Beside each, where it is asked for, the same is trained on shuffled labels: what a heatmap shows of
+that network as well doesn't come of what was learned (Adebayo et al. 2018, arXiv:1810.03292).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.data import COLUMNS, PreparedImages, Training, statistics_of
+from mura_core.errors import DataError
+from mura_core.evaluation import SAME_ANSWER
+from mura_core.files import write_csv
+from mura_core.imaging import load_statistics
+from mura_core.progress import progress
+from mura_core.runs import RunConfig, read_predictions, refuse_other_data, training_folder
+from mura_core.training import TrainingCollapsed, read_history
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from mura_core.imaging import PixelStatistics
+
+log = logging.getLogger("mura")
+
+RESTARTS = 2  # of a training that collapsed, each from the next seed
+
+
+def train_each(
+    trainings: list[Training],
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+    boxes: NDArray[np.float32] | None = None,
+) -> None:
+    """Train a model for each training, and predict the images that it judges.
+
+    Trainings that were finished before are left as they are. The predictions of all of them are
+    then gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder
+    of its training, when that is done.
+
+    Parameters
+    ----------
+    trainings : list of Training
+        Whose tables have the rows of the prepared images.
+    prepared : PreparedImages
+    config : RunConfig
+    build : callable
+        Makes a new model, standardising by these statistics or not at all.
+    strategy : tf.distribute.Strategy
+    folder : Path
+        The run folder.
+    boxes : ndarray of shape (N, K, 4), float32, optional
+        Where findings are in the prepared images, for networks that learn from them.
+    """
+    for training in trainings:
+        own = training_folder(folder, training.fold)
+        if training.fold:
+            log.info("\nFold %d of %d", training.fold, len(trainings))
+        if _is_finished(training, own):
+            log.info("Was trained before: %s", own)
+        else:
+            own.mkdir(parents=True, exist_ok=True)
+            _train(training, prepared, config, build, strategy, own, boxes)
+        if config.shuffled_labels:
+            _train_on_shuffled_labels(training, prepared, config, build, strategy, own)
+    if len(trainings) > 1:
+        _gather(trainings, folder)
+
+
+def with_shuffled_labels(training: Training, *, seed: int) -> Training:
+    """Return a training whose images have each other's labels, those that are judged their own.
+
+    Labels are permuted image by image among those that train, and among those held out to choose
+    by, so each has as many of both as before.
+    """
+    random = np.random.default_rng([seed, training.fold])
+    labels = training.table["label"].to_numpy(copy=True)
+    for split in ("train", "tune"):
+        rows = np.flatnonzero(training.table["split"] == split)
+        labels[rows] = random.permutation(labels[rows])
+    return Training(training.fold, training.table.assign(label=labels))
+
+
+def _train(
+    training: Training,
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+    boxes: NDArray[np.float32] | None,
+) -> None:
+    table = training.table
+    split = table["split"]
+    write_csv(folder / "splits.csv", table[COLUMNS])
+    seen = np.flatnonzero(split.isin(["train", "tune"]))
+    statistics = statistics_of(prepared.images, seen)
+    statistics.save(folder / "statistics.npz")
+    model = _fit(training, statistics, prepared, config, build, strategy, folder, boxes=boxes)
+    model.summary(expand_nested=True, print_fn=log.debug)
+    if (split == "tune").any():
+        tuning = _predict(model, prepared, training, "tune", flip=config.average_flips)
+        write_csv(folder / "tuning.csv", tuning)
+    # Last: with it, a fold is finished, but for its shuffled labels.
+    judged = _predict(model, prepared, training, "valid", flip=config.average_flips)
+    write_csv(folder / "predictions.csv", judged)
+
+
+def _train_on_shuffled_labels(
+    training: Training,
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+) -> None:
+    own = folder / "shuffled"
+    own.mkdir(exist_ok=True)
+    shuffled = with_shuffled_labels(training, seed=config.seed)
+    statistics = load_statistics(folder / "statistics.npz")  # they don't depend on labels
+    log.info("\nOnce more on shuffled labels, beside which heatmaps are measured")
+    _fit(shuffled, statistics, prepared, config, build, strategy, own, on=" on shuffled labels")
+
+
+def _fit(
+    training: Training,
+    statistics: PixelStatistics,
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+    *,
+    boxes: NDArray[np.float32] | None = None,
+    on: str = "",
+) -> keras.Model:
+    """Return a trained network, from the first seed whose training doesn't collapse.
+
+    Raises
+    ------
+    DataError
+        No training gave finite logits, or the first collapsed and the run doesn't restart.
+    """
+    import keras
+
+    from mura_core.inference import load_model
+    from mura_core.training import fit_model, report_class_weights
+
+    table = training.table
+    class_weights = None
+    if config.class_weights != "none":
+        labels = table["label"][table["split"] == "train"].to_numpy()
+        exponent = 0.5 if config.class_weights == "root" else 1.0
+        class_weights = report_class_weights(labels, config.false_positive_bias, exponent)
+        log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
+    log.info(
+        "Training %s%s for %d epochs on %d device(s)",
+        config.model, on, config.epochs, strategy.num_replicas_in_sync,
+    )  # fmt: skip
+    collapsed = [row["collapse"] for row in read_history(folder) if row["collapse"]]
+    for attempt in range(len(collapsed), RESTARTS + 1):
+        # First weights and order don't depend on what was trained before, nor on the labels.
+        seed = config.seed + training.fold + attempt
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        try:
+            with progress(f"Training{on}", "steps") as step_done:
+                return fit_model(
+                    lambda: build(statistics if config.standardise else None),
+                    prepared.images,
+                    table,
+                    config.recipe,
+                    class_weights=class_weights,
+                    seed=seed,
+                    strategy=strategy,
+                    folder=folder,
+                    pixels=prepared.digest,
+                    boxes=boxes,
+                    step_done=step_done,
+                    epoch_done=partial(_say_epoch, on),
+                )
+        except TrainingCollapsed as collapse:
+            if not config.restart:
+                raise
+            collapsed.append(collapse.reason)
+            log.warning(
+                "Seed %d, %s.%s", seed, collapse,
+                f" Training starts again from seed {seed + 1}." if attempt < RESTARTS else "",
+            )  # fmt: skip
+    if SAME_ANSWER not in collapsed[-1]:
+        raise DataError(f"{collapsed[-1]}, from {len(collapsed)} seeds: lower --learning-rate")
+    log.warning("Trained from %d seeds, and %s.", len(collapsed), SAME_ANSWER)
+    return load_model(folder / "model.keras")
+
+
+def _predict(
+    model: keras.Model, prepared: PreparedImages, training: Training, judged: str, *, flip: bool
+) -> pd.DataFrame:
+    from mura_core.inference import predict_logits, probability
+
+    split = training.table["split"]
+    seen = training.table[split.isin(["train", "tune"])]
+    rates = seen.groupby("body_part")["label"].mean()
+    rows = np.flatnonzero(split == judged)
+    logits = predict_logits(model, prepared.images, rows, flip=flip)
+    table = prepared.table.iloc[rows]
+    return table.assign(
+        fold=training.fold,
+        logit=logits,
+        probability=probability(logits),
+        part_rate=table["body_part"].map(rates).fillna(seen["label"].mean()),
+    )
+
+
+def _is_finished(training: Training, folder: Path) -> bool:
+    if not (folder / "predictions.csv").is_file():
+        return False
+    refuse_other_data(folder, training.table)
+    return True
+
+
+def _gather(trainings: list[Training], folder: Path) -> None:
+    """Put the folds' predictions, histories and splits together."""
+    folders = {training.fold: training_folder(folder, training.fold) for training in trainings}
+    histories = [
+        pd.read_csv(own / "history.csv").assign(fold=fold) for fold, own in folders.items()
+    ]
+    write_csv(folder / "history.csv", pd.concat(histories))
+    fold = sum(
+        (training.table["split"] == "valid").astype(int) * training.fold for training in trainings
+    )
+    table = trainings[0].table.assign(fold=fold)
+    table["split"] = np.where(table["fold"] > 0, "train", "unused")
+    write_csv(folder / "splits.csv", table[[*COLUMNS, "fold"]])
+    predictions = pd.concat([read_predictions(own) for own in folders.values()])
+    order = predictions.set_index("path").loc[table["path"][table["fold"] > 0]].reset_index()
+    write_csv(folder / "predictions.csv", order)
+
+
+def _say_epoch(on: str, epoch: int, epochs: int, row: Mapping[str, float]) -> None:
+    judged = ", ".join(
+        f"{name.replace('val_', 'validation ').replace('auroc', 'AUROC')} {row[name]:.3f}"
+        for name in ("loss", "accuracy", "tune_loss", "tune_auroc", "val_loss", "val_auroc")
+        if name in row
+    )
+    log.info(
+        "Epoch %d of %d%s: %s (%.0f images/s; the feed could give %.0f)",
+        epoch, epochs, on, judged, row["images_per_second"], row["feed_images_per_second"],
+    )  # fmt: skip

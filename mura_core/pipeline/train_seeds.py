@@ -1,0 +1,114 @@
+"""Several networks that differ by their seed alone, averaged as one run.
+
+Their average is usually better than one of them (Lakshminarayanan, Pritzel and Blundell 2017,
+arXiv:1612.01474), and how they differ says how much of a figure is the seed's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mura_core.data import PreparedImages, Training
+from mura_core.files import write_csv
+from mura_core.pipeline.train_folds import train_each
+from mura_core.runs import TUNING, RunConfig, read_predictions, seed_folder
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from mura_core.imaging import PixelStatistics
+
+log = logging.getLogger("mura")
+
+PREDICTIONS = "predictions.csv"
+
+
+def train_from_each_seed(
+    trainings: list[Training],
+    prepared: PreparedImages,
+    config: RunConfig,
+    build: Callable[[PixelStatistics | None], keras.Model],
+    strategy: tf.distribute.Strategy,
+    folder: Path,
+    boxes: NDArray[np.float32] | None = None,
+) -> None:
+    """Train a network for each training and seed, and average the seeds' predictions.
+
+    The images are split alike for all seeds. Networks on shuffled labels are trained from the first
+    seed only, whose networks are explained. What was finished before is left as it is.
+
+    Parameters
+    ----------
+    trainings, prepared, config, build, strategy, boxes
+        As for `train_each`.
+    folder : Path
+        The run folder.
+    """
+    seeds = config.network_seeds
+    folders = {seed: seed_folder(folder, config, seed) for seed in seeds}
+    for number, (seed, own) in enumerate(folders.items()):
+        if len(seeds) > 1:
+            log.info("\nSeed %d, %d of %d", seed, number + 1, len(seeds))
+        of_seed = replace(config, seed=seed, shuffled_labels=config.shuffled_labels and number == 0)
+        train_each(trainings, prepared, of_seed, build, strategy, own, boxes)
+    if len(seeds) > 1:
+        _average(folders, folder)
+
+
+def _average(folders: Mapping[int, Path], folder: Path) -> None:
+    """Put the seeds' histories together, and write the mean of their predictions."""
+    histories = {seed: pd.read_csv(own / "history.csv") for seed, own in folders.items()}
+    _warn_of_twins(histories)
+    table = pd.concat(own.assign(run_seed=seed) for seed, own in histories.items())
+    write_csv(folder / "history.csv", table)
+    first = next(iter(folders.values()))
+    write_csv(
+        folder / "splits.csv", pd.read_csv(first / "splits.csv", dtype="str", na_filter=False)
+    )
+    # Last: with its predictions a training is finished.
+    for name in (TUNING, PREDICTIONS):
+        if (first / name).is_file():
+            write_csv(
+                folder / name,
+                mean_prediction([read_predictions(own, name) for own in folders.values()]),
+            )
+
+
+def mean_prediction(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return predictions with the mean of several networks' probabilities, and its logit.
+
+    Parameters
+    ----------
+    tables : list of DataFrame
+        As of `predictions.csv`, of the same images in the same order.
+    """
+    from mura_core.inference import mean_logit, probability
+
+    votes = np.stack([table["logit"].to_numpy() for table in tables], axis=1)
+    logit = mean_logit(votes).astype(np.float32)
+    return tables[0].assign(logit=logit, probability=probability(logit))
+
+
+def _warn_of_twins(histories: Mapping[int, pd.DataFrame]) -> None:
+    """Warn where two trainings of one fold ended up with the same seed, after starting again."""
+    last = pd.DataFrame(
+        {"run_seed": run_seed, "fold": fold, "seed": own["seed"].iloc[-1]}
+        for run_seed, history in histories.items()
+        for fold, own in history.assign(fold=history.get("fold", 0)).groupby("fold")
+    )
+    for _, twins in last.groupby(["fold", "seed"]):
+        if len(twins) > 1:
+            log.warning(
+                "The networks of the seeds %s are the same, since a training started again from"
+                " the seed of another: name seeds further apart.",
+                " and ".join(map(str, twins["run_seed"])),
+            )

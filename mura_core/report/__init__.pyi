@@ -1,0 +1,14 @@
+from .contact_sheets import draw_contact_sheets as draw_contact_sheets
+from .figures_text import comparison_as_text as comparison_as_text
+from .figures_text import figures_as_text as figures_as_text
+from .figures_text import how_called as how_called
+from .figures_text import restarts_in_words as restarts_in_words
+from .figures_text import seeds_as_text as seeds_as_text
+from .figures_text import spread_as_text as spread_as_text
+from .figures_text import study_scores_as_text as study_scores_as_text
+from .figures_text import verdicts as verdicts
+from .heatmap_text import distraction_in_words as distraction_in_words
+from .heatmap_text import method_in_words as method_in_words
+from .page import report_page as report_page
+from .predictions import Using as Using
+from .predictions import predictions_page as predictions_page

@@ -1,0 +1,70 @@
+"""What a network got wrong: a table of its errors, and contact sheets of the most confident."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from mura_core.errors import RadiographError
+from mura_core.files import replacing
+from mura_core.imaging import Readers, read_radiograph
+
+_A_SHEET = 12
+_ACROSS = 4
+_SIDE = 224
+_CAPTION = 34  # pixels below each image
+_FONT_SIZE = 13
+
+
+def sheet_of(part: str) -> str:
+    """Return where a body part's contact sheet lies in the run folder."""
+    return f"errors/{part.replace('/', '-')}.png"
+
+
+def draw_contact_sheets(
+    mistakes: pd.DataFrame, data_folder: Path, folder: Path, readers: Readers
+) -> Iterator[Path]:
+    """Write and yield a contact sheet for each body part: its surest errors, twelve at most.
+
+    Parameters
+    ----------
+    mistakes : DataFrame
+        Of `mistakes_of`.
+    data_folder : Path
+        From which the images' paths start. One that can't be read any more is left blank.
+    folder : Path
+        The run folder.
+    readers : mapping
+        Functions for further file suffixes.
+    """
+    for part, rows in mistakes.groupby("body_part"):
+        shown = rows.head(_A_SHEET)
+        height = _SIDE + _CAPTION
+        sheet = Image.new("L", (_ACROSS * _SIDE, -(-len(shown) // _ACROSS) * height), 255)
+        draw = ImageDraw.Draw(sheet)
+        font = ImageFont.load_default(_FONT_SIZE)
+        for number, row in enumerate(shown.to_dict("records")):
+            left, top = number % _ACROSS * _SIDE, number // _ACROSS * height
+            with suppress(RadiographError):
+                sheet.paste(_square(data_folder / row["path"], readers), (left, top))
+            truth = "abnormal" if row["label"] else "normal"
+            name = f"{row['patient']} {row['study']} {Path(row['path']).name}"
+            caption = f"{truth}, probability {row['probability']:.3f}\n{name}"
+            draw.multiline_text((left + 3, top + _SIDE + 2), caption, 0, font, spacing=1)
+        path = folder / sheet_of(str(part))
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path, "wb") as file:
+            sheet.save(file, format="PNG")
+        yield path
+
+
+def _square(path: Path, readers: Readers) -> Image.Image:
+    pixels: NDArray[np.uint8 | np.uint16] = read_radiograph(path, readers=readers)
+    eight_bit = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+    return ImageOps.pad(Image.fromarray(eight_bit), (_SIDE - 4, _SIDE - 4), color=0)

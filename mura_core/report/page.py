@@ -1,0 +1,229 @@
+"""The page that shows a run, made from its folder alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mura_core.data import LEVELS
+from mura_core.evaluation import BASELINES, COMPARED, FIGURES, Judgement, at_level, constant_output
+from mura_core.report.contact_sheets import sheet_of
+from mura_core.report.figures_text import (
+    NAMES,
+    SCORE_NAMES,
+    SHOWN,
+    how_called,
+    restarts_in_words,
+    shown_figures,
+    tell_scores_apart,
+    verdicts,
+)
+from mura_core.report.heatmap_text import BESIDE, measures_to_read
+from mura_core.runs import judge_run
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from matplotlib.figure import Figure
+
+LEVEL_NAMES = {
+    "image": "image",
+    "study": "study",
+    "patient_within_part": "patient within a body part",
+    "patient": "patient",
+}
+_SCORES_IN_WORDS = {
+    "mean": "the mean of its images'",
+    "max": "the highest of its images'",
+    "noisy-or": "1 less the product of its images' probabilities of 'normal' (noisy-or)",
+}
+_MISTAKES_LISTED = 12  # of each body part, as on the contact sheets
+
+
+def report_page(folder: Path, *, phantoms: bool) -> str:
+    """Return `report.html` for a run folder.
+
+    The page holds its plots; heatmaps stay files beside it.
+    """
+    metrics = _json(folder / "metrics.json")
+    mistakes = _table(folder / "errors.csv")
+    heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
+    # Lost where metrics.json was, and the run was judged anew.
+    measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
+    judgement = judge_run(folder)
+    return template("page.html").render(
+        phantoms=phantoms,
+        folder=folder.name,
+        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        environment=_json(folder / "environment.json"),
+        counts=_table(folder / "counts.csv").to_dict("records"),
+        left_out=_table(folder / "left_out.csv").to_dict("records"),
+        metrics=metrics,
+        score_in_words=_SCORES_IN_WORDS[judgement.study_score],
+        scores_differ=tell_scores_apart(metrics.get("study_scores", [])),
+        score_figures=shown_figures(metrics.get("study_scores", []), COMPARED),
+        seed_count=len({row["seed"] for row in metrics.get("seeds", [])}),
+        score_names=SCORE_NAMES,
+        levels={level: name for level, name in LEVEL_NAMES.items() if _rows(metrics, level)},
+        rows_of=lambda level: _rows(metrics, level),
+        how_called=lambda level: how_called(metrics, level),
+        verdicts=verdicts,
+        names=NAMES,
+        shown=shown_figures(metrics["figures"]),
+        others=[name for name in FIGURES if name not in (*SHOWN, "uncertain_share")],
+        two_points=shown_figures(metrics["figures"]) != SHOWN,
+        baselines=BASELINES,
+        mistakes=_by_part(mistakes, folder),
+        mistake_count=len(mistakes),
+        collapsed=constant_output(judgement.predictions),
+        restarts=restarts_in_words(metrics.get("restarts", [])),
+        roc_curves=_roc_curves(judgement),
+        learning_curves=_learning_curves(_table(folder / "history.csv")),
+        explained=explained_by_method(heatmaps, measured["methods"]),
+        in_words=[one["in_words"] for one in measured["methods"]],
+        distraction=measured["distraction"],
+        flipped=_flipped(_table(folder / "heatmaps" / "letters.csv")),
+        beside=BESIDE,
+    )
+
+
+def template(name: str) -> Template:
+    """Return a page's template, which escapes what it shows."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        loader=PackageLoader("mura_core.report.page", "."), autoescape=True, trim_blocks=True
+    )
+    environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
+    return environment.get_template(name)
+
+
+def _rows(metrics: dict[str, Any], level: str) -> list[dict[str, Any]]:
+    return [row for row in metrics["figures"] if row["level"] == level]
+
+
+def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
+    if mistakes.empty:
+        return []
+    return [
+        {
+            "name": part,
+            "count": len(rows),
+            "rows": rows.head(_MISTAKES_LISTED).to_dict("records"),
+            "sheet": sheet if (folder / (sheet := sheet_of(str(part)))).is_file() else None,
+        }
+        for part, rows in mistakes.groupby("body_part")
+    ]
+
+
+def explained_by_method(
+    heatmaps: pd.DataFrame, measured: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what a page shows of each method's heatmaps.
+
+    Parameters
+    ----------
+    heatmaps : DataFrame
+        A row an image and method, as of `heatmaps.csv`.
+    measured : list of dict
+        The `methods` of the heatmaps in `metrics.json`; empty where nothing was measured.
+    """
+    if heatmaps.empty:
+        return []
+    by_name = {one["explainer"]: one for one in measured}
+    return [
+        {
+            "name": name,
+            "layer": rows["layer"].iloc[0],
+            "style": rows["style"].iloc[0],
+            "scale": rows["scale"].iloc[0],
+            "empty": int(rows["empty"].sum()),
+            "signed": bool(rows["signed"].iloc[0]),
+            "measures": measures_to_read(by_name[name]) if name in by_name else [],
+            "colour_bar": _colour_bar(rows["style"].iloc[0], signed=bool(rows["signed"].iloc[0])),
+            "images": rows.to_dict("records"),
+        }
+        for name, rows in heatmaps.groupby("explainer", sort=False)
+    ]
+
+
+def _flipped(letters: pd.DataFrame) -> list[Any]:
+    return [row for row in letters.to_dict("records") if row["flips"]]
+
+
+def _roc_curves(judgement: Judgement) -> str:
+    from matplotlib.figure import Figure
+    from sklearn.metrics import roc_curve
+
+    figure = Figure(figsize=(4.2, 4), layout="constrained")
+    axes = figure.subplots()
+    for level in LEVELS:
+        units = at_level(judgement.predictions, level, judgement.study_score)
+        if units["label"].nunique() == 2:
+            false_positives, sensitivity, _ = roc_curve(units["label"], units["probability"])
+            axes.plot(false_positives, sensitivity, label=f"by {LEVEL_NAMES[level]}")
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
+    axes.legend(loc="lower right", frameon=False, fontsize="small")
+    return _as_data(figure)
+
+
+def _learning_curves(history: pd.DataFrame) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2, 4), layout="constrained")
+    loss, auroc = figure.subplots(2, sharex=True)
+    for column in ("fold", "run_seed"):
+        if column not in history:
+            history[column] = 0
+    trainings = ["run_seed", "fold"]
+    if "seed" in history:
+        # Of a training that was started again, the last one.
+        last = history.groupby(trainings)["seed"].transform("last")
+        history = history[history["seed"] == last]
+    for number, (_, fold) in enumerate(history.groupby(trainings)):
+        # A label for the first training's lines alone: the others look the same.
+        training, judged = (None, None) if number else ("training (weighted)", "judged images")
+        loss.plot(fold["epoch"], fold["loss"], "C0.-", label=training, linewidth=1)
+        if "val_loss" in fold:
+            loss.plot(fold["epoch"], fold["val_loss"], "C1.-", label=judged, linewidth=1)
+            auroc.plot(fold["epoch"], fold["val_auroc"], "C1.-", linewidth=1)
+    loss.set(ylabel="loss")
+    loss.legend(frameon=False, fontsize="small")
+    auroc.set(xlabel="epoch", ylabel="AUROC by judged image")
+    auroc.xaxis.get_major_locator().set_params(integer=True)
+    return _as_data(figure)
+
+
+def _colour_bar(style: str, *, signed: bool) -> str:
+    from PIL import Image
+
+    from mura_core.heatmaps import colour_bar
+
+    file = io.BytesIO()
+    Image.fromarray(colour_bar(style, signed=signed)).save(file, format="PNG")
+    return _data_address("image/png", file)
+
+
+def _as_data(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return _data_address("image/svg+xml", file)
+
+
+def _data_address(kind: str, file: io.BytesIO) -> str:
+    return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    return table.replace({np.nan: None})

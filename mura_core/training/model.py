@@ -1,0 +1,262 @@
+"""A network behind its standardisation, and the model around it that is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mura_core.errors import DataError, UsageError, first_reason
+from mura_core.imaging import PixelStatistics, Square, has_avx512
+from mura_core.inference import has_gpu
+from mura_core.training.accumulation import AccumulatingModel
+from mura_core.training.augmentation import NUMBERS, Augmentation
+from mura_core.training.cells import CELLS, CellLoss, has_cells
+from mura_core.training.optimizer import CentralisedAdam, head_variables, kernels
+from mura_core.training.rematerialisation import Rematerialised
+from mura_core.training.settings import Recipe
+
+
+def build_model(
+    build: Callable[..., keras.Model],
+    options: Mapping[str, Any],
+    statistics: PixelStatistics | None,
+    square: Square,
+) -> keras.Model:
+    """Return an architecture behind a first layer that standardises raw pixels.
+
+    The layer is Keras' own `Normalization`, so that the saved model is a plain Keras model from
+    pixel values 0..255 to the logit, and needs nothing beside its file. The name of its input says
+    how images become squares (see `square_of`).
+
+    Parameters
+    ----------
+    build : callable
+        An architecture's builder.
+    options : mapping
+        Its keyword arguments.
+    statistics : PixelStatistics, optional
+        Of the training images, of shape (size, size). Without them pixels go in as they are.
+    square : Square
+        What images become before they are the network's.
+
+    Raises
+    ------
+    UsageError
+        The architecture can't be built for images of this size, or with these options.
+    DataError
+        It doesn't end in one logit an image.
+    """
+    size = square.size
+    inputs = keras.Input((size, size, 1), name=f"pixels_{square.method}_{square.fit}")
+    standardisation = keras.layers.Normalization(
+        axis=(1, 2, 3), dtype="float32", name="standardisation"
+    )
+    # Keras says that this layer can't be compiled by XLA, since its statistics may be plain
+    # NumPy arrays; here they are weights.
+    standardisation.supports_jit = True
+    standardised = standardisation(inputs)
+    if statistics is not None:
+        # A pixel that never varied divides by infinity and gives 0, as `standardise` does.
+        deviation = np.where(statistics.deviation > 0, statistics.deviation, np.inf)
+        standardisation.adapt_mean.assign(statistics.mean[..., None])
+        standardisation.adapt_variance.assign(deviation[..., None] ** 2)
+    else:
+        standardisation.adapt_mean.assign(np.zeros((size, size, 1)))
+        standardisation.adapt_variance.assign(np.ones((size, size, 1)))
+    standardisation.finalize_state()
+    try:
+        network = build((size, size, 1), **options)
+    except ValueError as error:
+        raise UsageError(
+            f"the network can't be built for {size} x {size} pixels: {first_reason(error)}"
+        ) from None
+    if network.output_shape != (None, 1):
+        raise DataError(
+            f"{network.name}: its output has the shape {network.output_shape}; one logit an"
+            " image, (None, 1), is wanted"
+        )
+    return keras.Model(inputs, network(standardised), name="mura")
+
+
+def compiled(
+    build: Callable[[], keras.Model],
+    recipe: Recipe,
+    steps: int,
+    strategy: tf.distribute.Strategy,
+    *,
+    boxes_an_image: int = 0,
+    class_weights: Mapping[int, float] | None = None,
+) -> tuple[keras.Model, keras.Model]:
+    """Return a model, and the model around it that is fitted to train it.
+
+    The first is what is saved: it isn't compiled, so its file holds no optimizer of ours.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the model; called where its variables belong to the strategy's devices.
+    recipe : Recipe
+    steps : int
+        Batches an epoch.
+    strategy : tf.distribute.Strategy
+    boxes_an_image : int
+        The most boxes that an image has; 0 where there are none to learn from.
+    class_weights : mapping, optional
+        Of the labels 0 and 1, for the cell map's loss.
+    """
+    with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
+        model = build()
+        if recipe.zero_logit:
+            _zero_logit(model)
+        if strategy.num_replicas_in_sync > 1:
+            _synchronise_normalisation(model)
+        trained = _trained(model, recipe, boxes_an_image, class_weights)
+        trained.compile(
+            optimizer=_optimizer(model, recipe, steps),
+            loss=keras.losses.BinaryCrossentropy(
+                from_logits=True, label_smoothing=recipe.label_smoothing
+            ),
+            metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+            # `loss` also holds what cells add; this is the image's own, as without cells.
+            weighted_metrics=[
+                keras.metrics.BinaryCrossentropy(
+                    name="image_loss", from_logits=True, label_smoothing=recipe.label_smoothing
+                )
+            ],
+            jit_compile=uses_xla(recipe.jit, strategy, model),
+        )
+        trained.optimizer.build(trained.trainable_variables)
+    return model, trained
+
+
+def _trained(
+    model: keras.Model,
+    recipe: Recipe,
+    boxes_an_image: int,
+    class_weights: Mapping[int, float] | None,
+) -> keras.Model:
+    """Return what is fitted to train a model; the model, which is saved, stays a plain one.
+
+    Its inputs are the images; with augmentation, its numbers; with cells to learn from boxes, the
+    boxes and the labels.
+    """
+    images = keras.Input(model.input_shape[1:], name="images")
+    inputs = [images]
+    augmentation = None
+    if recipe.augment:
+        inputs.append(keras.Input((NUMBERS,), name="numbers"))
+        augmentation = Augmentation(recipe.augment)
+        images = augmentation(inputs)
+    network = model.layers[-1]
+    standardised = model.get_layer("standardisation")
+    learns_cells = boxes_an_image and recipe.cell_loss and has_cells(network)
+    if learns_cells and recipe.rematerialise:
+        raise UsageError(
+            "--rematerialise can't be combined with learning from boxes: --cell-loss 0"
+        )
+    if learns_cells:
+        boxes, labels = keras.Input((boxes_an_image, 4), name="boxes"), keras.Input((1,))
+        ends = [network.outputs[0], network.get_layer(CELLS).output]
+        logits, cells = keras.Model(network.inputs, ends)(standardised(images))
+        loss = CellLoss(
+            recipe.cell_loss,
+            (class_weights[0], class_weights[1]) if class_weights else (1.0, 1.0),
+            recipe.label_smoothing,
+            model.input_shape[1],
+            augmentation,
+            name="cell_loss",
+        )
+        logits = loss([logits, cells, boxes, labels, *inputs[1:]])
+        inputs += [boxes, labels]
+    elif recipe.rematerialise:
+        logits = Rematerialised(network)(standardised(images))
+    else:
+        logits = model(images)
+    if recipe.accumulate == 1:
+        return keras.Model(inputs, logits)
+    accumulating = AccumulatingModel(inputs, logits)
+    accumulating.accumulate = recipe.accumulate
+    return accumulating
+
+
+def _optimizer(model: keras.Model, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        updates = recipe.epochs * steps // recipe.accumulate
+        warm_up = min(round(recipe.warm_up * steps / recipe.accumulate), updates - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warm_up else recipe.learning_rate,
+            decay_steps=max(1, updates - warm_up),
+            warmup_target=recipe.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+    optimizer = CentralisedAdam(
+        learning_rate=rate,
+        weight_decay=recipe.weight_decay or None,
+        centralised=kernels(model) if recipe.gradient_centralisation else (),
+        faster=head_variables(model) if recipe.head_rate != 1 else (),
+        factor=recipe.head_rate,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+@contextmanager
+def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
+    """Make the layers that are built meanwhile compute in 16 bits, and keep weights in 32."""
+    usual = keras.config.dtype_policy()
+    if mixed:
+        keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(usual)
+
+
+def uses_xla(jit: str, strategy: tf.distribute.Strategy, model: keras.Model) -> bool:
+    """Return whether XLA compiles the training step of a model.
+
+    Parameters
+    ----------
+    jit : {"auto", "on", "off"}
+    strategy : tf.distribute.Strategy
+    model : keras.Model
+
+    Raises
+    ------
+    UsageError
+        It is asked for on several devices, across which XLA can't compile Keras' step.
+    """
+    if jit == "on" and strategy.num_replicas_in_sync > 1:
+        raise UsageError(
+            f"--jit on: XLA can't compile a training step on {strategy.num_replicas_in_sync}"
+            " devices at once; use --jit off, or one device, such as --devices gpu:0"
+        )
+    if jit != "auto":
+        return jit == "on"
+    if strategy.num_replicas_in_sync > 1 or has_gpu(strategy):
+        return False  # on a GPU it is untried
+    # On a CPU, XLA took ten to twenty times as long for the gradients of depthwise convolutions.
+    if any(isinstance(one, keras.layers.DepthwiseConv2D) for one in model._flatten_layers()):
+        return False
+    # conv4 trained up to 1.4 times as fast by XLA on a CPU without AVX-512, and 1.4 times as slowly
+    # on one with it.
+    return not has_avx512()
+
+
+def _zero_logit(model: keras.Model) -> None:
+    for layer in model._flatten_layers():
+        if layer.name == "logit" and isinstance(layer, keras.layers.Dense):
+            layer.kernel.assign(keras.ops.zeros_like(layer.kernel))
+
+
+def _synchronise_normalisation(model: keras.Model) -> None:
+    # Otherwise each replica would keep statistics of its own, and the first one's be saved.
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
