@@ -8,9 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import mura_run
 
-from mura_core.cli import main
 from mura_core.errors import UsageError
 from mura_core.imaging import Square
 from mura_core.inference import strategy_on
@@ -95,7 +94,7 @@ def test_functions_within_the_graph_are_counted():
 
 # Held against what training really takes --------------------------------------------------------
 
-MEASURE = Path(__file__).parent.parent / "benchmarks" / "training_memory.py"
+MEASURE = Path(__file__).parents[2] / "benchmarks" / "training_memory.py"
 
 
 @pytest.mark.slow
@@ -171,7 +170,7 @@ def test_what_fits_nowhere_is_refused_with_what_it_takes():
 
 def test_the_plan_names_what_to_do():
     command = ["plan", "--size", "64", "--gpu-memory", "800MiB", "--batch-size", "512"]
-    result = CliRunner().invoke(main, command)
+    result = mura_run(*command)
     assert result.exit_code == 0, result.output
     for said in ("weights", "optimizer", "activations", "workspace", "largest batch", "untried"):
         assert said in result.output
@@ -188,7 +187,7 @@ def test_a_run_is_made_to_fit_and_says_so(mura: Path, tmp_path: Path):
     out = tmp_path / "run"
     arguments = ["train", "--data", mura, "--size", 64, "--epochs", 1, "--batch-size", 32]
     fit = ["--gpu-memory", "771MiB", "--out", out]
-    result = CliRunner().invoke(main, [str(one) for one in (*arguments, *fit)])
+    result = mura_run(*arguments, *fit)
     assert result.exit_code == 0, result.output
     assert "Planned: --batch-size" in result.output
     config = (out / "config.yaml").read_text()
@@ -198,7 +197,7 @@ def test_a_run_is_made_to_fit_and_says_so(mura: Path, tmp_path: Path):
 def test_images_are_as_large_as_the_architecture_was_described_for():
     command = ["plan", "--model", "vgg-like", "--batch-size", "1"]
     small, described, large = (
-        CliRunner().invoke(main, [*command, *size]).output.splitlines()[0]
+        mura_run(*command, *size).output.splitlines()[0]
         for size in (("--size", "64"), (), ("--size", "512"))
     )
     assert small != described == large
@@ -206,6 +205,6 @@ def test_images_are_as_large_as_the_architecture_was_described_for():
 
 @pytest.mark.parametrize("size", ["8", "GiB", "-1GiB", "1.2.3GiB"])
 def test_a_size_that_is_none_is_refused(size):
-    result = CliRunner().invoke(main, ["plan", "--gpu-memory", size])
+    result = mura_run("plan", "--gpu-memory", size)
     assert result.exit_code == 2
     assert f"{size!r} is not a size such as 8GiB or 7500MB" in result.output

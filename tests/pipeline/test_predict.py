@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from command_line import mura_run, refused
 from data_sets import write_image, write_mura
 from PIL import Image
-from test_cli import mura_run, refused
+from run_results import predicted, thresholds
 
 from mura_core.data import read_manifest
 from mura_core.evaluation import at_level
@@ -88,20 +89,6 @@ def folds(data: Path, tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("runs") / "folds", data, "--validate", "kfold", "--folds", "2",
         "--operating-point", "youden", "--calibrate", "temperature", "--study-score", "max",
     )  # fmt: skip
-
-
-def predicted(*arguments: object) -> pd.DataFrame:
-    result = mura_run("predict", *arguments)
-    assert result.exit_code == 0, result.output
-    lines = [line.split(",") for line in result.stdout.splitlines()]
-    table = pd.DataFrame(lines[1:], columns=lines[0])
-    numbers = [name for name in table if name.endswith(("logit", "probability"))]
-    return table.astype(dict.fromkeys(numbers, float))
-
-
-def thresholds(run: Path, level: str) -> list[float]:
-    points = json.loads((run / "metrics.json").read_text())["operating_points"]
-    return [row["threshold"] for row in points if row["level"] == level]
 
 
 # As it was judged -------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import mura_run, refused
 from data_sets import write_mura
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as peer
-from test_cli import mura_run, refused
 
 from mura_core.data import LEVELS
 from mura_core.evaluation import (

@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import SMALL, mura_run, refused
 from data_sets import write_mura
-from test_cli import mura_run, refused
 
 from mura_core.data import prepare, read_manifest
 from mura_core.imaging import Square, load_statistics
 from mura_core.inference import load_model, mean_logit, predict_logits
 from mura_core.pipeline import cache_folder
 
-SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
 KFOLD = (*SMALL, "--validate", "kfold", "--folds", "3")
 
 

@@ -5,13 +5,13 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import own_process
 from PIL import Image
 from scipy import ndimage
 
@@ -311,18 +311,14 @@ EVERYTHING = (
 )  # fmt: skip
 
 
-def mura_run(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "mura_core.cli", *map(str, arguments)]
-
-
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(mura: Path, tmp_path: Path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(
-        mura_run("train", "--data", mura, "--out", whole, *EVERYTHING),
+        own_process("train", "--data", mura, "--out", whole, *EVERYTHING),
         check=True, capture_output=True,
     )  # fmt: skip
-    command = mura_run("train", "--data", mura, "--out", killed, *EVERYTHING)
+    command = own_process("train", "--data", mura, "--out", killed, *EVERYTHING)
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     for epoch in (2, 4):  # killed in the middle of the next one, twice
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as run:
@@ -330,7 +326,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(mura: Path, tmp_path: Path):
                 if line.startswith(f"Epoch {epoch} "):
                     run.send_signal(signal.SIGKILL)
         assert run.returncode == -signal.SIGKILL
-        command = mura_run("train", "--resume", killed)
+        command = own_process("train", "--resume", killed)
     subprocess.run(command, check=True, capture_output=True)
     for one, other in zip(
         *(load_model(folder / "model.keras").get_weights() for folder in (whole, killed)),
@@ -376,13 +372,19 @@ def test_a_checkpoint_of_something_else_is_refused(data, tmp_path):
 
 def test_resuming_with_other_settings_is_refused(mura: Path, tmp_path: Path):
     done = subprocess.run(
-        mura_run("--resume", tmp_path, "--epochs", "3"), capture_output=True, text=True, check=False
+        own_process("--resume", tmp_path, "--epochs", "3"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "config.yaml: can't be read" in done.stderr
     (tmp_path / "config.yaml").write_text("epochs: 2\n")
     done = subprocess.run(
-        mura_run("--resume", tmp_path, "--epochs", "3"), capture_output=True, text=True, check=False
+        own_process("--resume", tmp_path, "--epochs", "3"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "--resume goes on with the run's own settings; leave out --epochs" in done.stderr

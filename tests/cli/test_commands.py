@@ -13,32 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from command_line import SMALL, mura_run, refused
 from data_sets import write_image
 from PIL import Image
 
-from mura_core.cli import main
 from mura_core.data import prepare, read_manifest
 from mura_core.imaging import Square, load_statistics
 from mura_core.runs import read_config
 from mura_core.training import RECIPES
-
-SMALL = ("--size", "32", "--epochs", "2", "--seed", "5")
-
-
-def mura_run(*arguments: object) -> Result:
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception  # a traceback is never an answer
-    return result
-
-
-def refused(status: int, message: str, *arguments: object) -> None:
-    result = mura_run(*arguments)
-    assert result.exit_code == status, result.output
-    errors = result.stderr.strip().splitlines()
-    assert message in errors[-1], result.output
-    assert errors[-1].startswith("Error: ")
 
 
 @pytest.fixture(scope="module")

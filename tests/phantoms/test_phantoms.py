@@ -278,6 +278,6 @@ def test_importing_the_drawing_loads_no_tensorflow():
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
     )
     assert done.stdout.strip() == "set()"

@@ -5,9 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import mura_run
 
-from mura_core.cli import main
 from mura_core.inference import devices
 from mura_core.pipeline.device_check import checking, processes
 from mura_core.pipeline.device_check.checking import Plan, plan_for
@@ -191,7 +190,7 @@ def test_a_gpu_that_tensorflow_does_not_see_is_warned_of(monkeypatch, caplog):
 
 
 def check(out, *options: str):
-    return CliRunner().invoke(main, ["check-device", "--out", str(out), *options])
+    return mura_run("check-device", "--out", str(out), *options)
 
 
 @pytest.mark.parametrize("failed", [False, True])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from png_writer import file_of, header
 
-sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 import fuzz_png
 import sanitized

@@ -10,9 +10,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import mura_run
 
-from mura_core.cli import main
 from mura_models.conv import conv4
 from mura_models.resnet import resnet18
 from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
@@ -61,7 +60,7 @@ def test_a_third_partys_plugin_is_found_the_same_way(install):
         "mura-their-net",
         "1.2",
     )
-    listed = json.loads(CliRunner().invoke(main, ["plugins", "--json"]).output)
+    listed = json.loads(mura_run("plugins", "--json").output)
     (theirs,) = [plugin for plugin in listed["plugins"] if plugin["name"] == "their-net"]
     assert {"kind": "architecture", "summary": "Theirs."}.items() <= theirs.items()
 
@@ -86,7 +85,7 @@ def test_a_broken_plugin_is_named_and_harms_no_other(install, source, reason):
     assert reason in failure.reason
     with pytest.raises(PluginError, match=r"'conv9' is not one of .*conv4, .*mura-broken"):
         plugins.architecture("conv9")
-    result = CliRunner().invoke(main, ["plugins"])
+    result = mura_run("plugins")
     assert result.exit_code == 0
     assert "mura-broken" in result.output
 
@@ -367,7 +366,7 @@ def test_built_in_explainers_keep_the_contract(offer):
 
 
 def test_the_example_package_installs_and_keeps_the_contract(tmp_path, monkeypatch):
-    example = Path(__file__).parent.parent / "examples" / "mura-example-net"
+    example = Path(__file__).parents[2] / "examples" / "mura-example-net"
     shutil.copytree(example, tmp_path / "source")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     target = tmp_path / "site"

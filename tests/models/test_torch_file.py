@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mura_models.torch_file import read_tensors
 from mura_plugins.manager import PluginError
 
-PEERS = Path(__file__).parent / "peers"  # written by PyTorch: peers/torch_files.py
+PEERS = Path(__file__).parents[1] / "peers"  # written by PyTorch: peers/torch_files.py
 FORMATS = ("zip", "legacy")
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 

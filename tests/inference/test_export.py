@@ -7,9 +7,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
-from click.testing import CliRunner
+from command_line import mura_run
 
-from mura_core.cli import main
 from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
 from mura_core.training.callback import save_model
@@ -56,13 +55,13 @@ def by_keras(path: Path, images: np.ndarray) -> np.ndarray:
 def test_an_exported_model_gives_the_same_logits(model, tmp_path, file_format, name, logits):
     network, path, images = model
     arguments = ["export", "--model-file", path, "--format", file_format, "--out", tmp_path / name]
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    result = mura_run(*arguments)
     assert result.exit_code == 0, result.output
     assert "resized by area, fitted by stretch" in result.output
     expected = network(images).numpy()
     np.testing.assert_allclose(logits(tmp_path / name, images), expected, atol=1e-6)
     assert [left.name for left in tmp_path.iterdir()] == [name]
-    again = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    again = mura_run(*arguments)
     assert again.exit_code == 2
     assert f"{name} exists already" in again.stderr
 
@@ -70,6 +69,6 @@ def test_an_exported_model_gives_the_same_logits(model, tmp_path, file_format, n
 def test_without_tf2onnx_it_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setattr("mura_core.inference.export.find_spec", lambda name: None)
     arguments = ["export", "--model-file", model[1], "--format", "onnx", "--out", tmp_path / "m"]
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    result = mura_run(*arguments)
     assert result.exit_code == 2
     assert "pip install 'mura-run[onnx]'" in result.stderr

@@ -7,16 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from command_line import mura_run
 from data_sets import write_mura
 
-from mura_core.cli import main
 from mura_core.data import read_manifest
 from mura_plugins.manager import load_plugins
-
-
-def mura_run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import SMALL, mura_run, refused
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import SMALL, mura_run, refused
 
 from mura_core.data import prepare, read_manifest
 from mura_core.evaluation import SAME_ANSWER, is_constant

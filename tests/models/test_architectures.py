@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from command_line import mura_run
 
 import mura_models
-from mura_core.cli import main
 from mura_core.data import prepare
 from mura_core.imaging import Square
 from mura_core.inference import load_model, predict_logits
@@ -310,7 +309,7 @@ def test_an_architecture_trains_for_an_epoch_on_the_phantoms(name, tmp_path):
         "train", "--model", MEMBERS.get(name, name), "--body-part", "hand", "--size", "64",
         "--epochs", "1", "--batch-size", "16", "--jit", "off", "--out", str(out),
     ]  # fmt: skip
-    result = CliRunner().invoke(main, command)
+    result = mura_run(*command)
     assert result.exit_code == 0, result.output
     history = pd.read_csv(out / "history.csv")
     assert np.isfinite(history[["loss", "val_loss"]]).all(axis=None)

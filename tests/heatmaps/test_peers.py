@@ -20,7 +20,7 @@ from mura_plugins.interpretation.gradcam import explain as gradcam
 from mura_plugins.interpretation.integrated_gradients import explain as integrated_gradients
 from mura_plugins.network import Network
 
-PEERS = json.loads((Path(__file__).parent / "peers" / "captum_and_quantus.json").read_text())
+PEERS = json.loads((Path(__file__).parents[1] / "peers" / "captum_and_quantus.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import mura_run
 from data_sets import write_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import mura_run
 
 from mura_core.data import Box, box_mask, in_square
 from mura_core.imaging import Square

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import mura_run
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import mura_run
 
 from mura_core.data import Training
 from mura_core.inference import load_model

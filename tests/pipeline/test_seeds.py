@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import mura_run, refused
 from data_sets import write_mura
-from test_cli import mura_run, refused
-from test_predicting import predicted, thresholds
+from run_results import predicted, thresholds
 
 from mura_core.data import read_manifest
 from mura_core.errors import UsageError

