@@ -108,7 +108,13 @@ CONTESTS = (
             {
                 "mura": training_peers.train_by_mura(architecture, batch_size),
                 "Keras, from files": training_peers.train_by_keras(architecture, batch_size),
-                "PyTorch, from files": training_peers.train_by_pytorch(architecture, batch_size),
+            }
+            | {
+                f"PyTorch, from {source}": training_peers.train_by_pytorch(
+                    architecture, batch_size, in_memory=source == "memory"
+                )
+                for source in ("files", "memory")
+                if architecture != "efficientnet-lite0"
             },
             by_wall=True,
             images=images,
@@ -117,6 +123,7 @@ CONTESTS = (
             ("conv4", 8, 96),
             ("conv4", 32, 96),
             ("resnet18", 8, 16),
+            ("efficientnet-lite0", 8, 32),
         )
     }
     | {

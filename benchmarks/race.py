@@ -42,8 +42,9 @@ def race(contest: str, data: Data, rounds: int) -> dict[str, Measured]:
     for name, make in CONTESTS[contest].contestants.items():
         try:
             works[name] = make(data)
-        except ImportError:
-            continue
+        except ImportError as error:
+            if (error.name or "").startswith("mura_"):
+                raise  # ours is never left out
     for name, work in works.items():
         if name not in _ONCE:
             work()  # caches fill, and libraries load what they load late

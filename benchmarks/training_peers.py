@@ -30,9 +30,7 @@ def augmented_feed_by_mura(data: Data) -> Work:
     """Batches flipped and shifted, which on our path is the first part of the training's step."""
     import tensorflow as tf
 
-    from mura_core.inference import strategy_on
     from mura_core.training import Augmentation, training_batches
-    from mura_core.training.fit import _use_xla
 
     squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
     rows, batch_size = np.arange(len(squares)), 8
@@ -40,9 +38,7 @@ def augmented_feed_by_mura(data: Data) -> Work:
         squares, rows, labels, batch_size=batch_size, steps=len(rows) // batch_size,
         epochs=1, seed=0, with_numbers=True,
     )  # fmt: skip
-    augment = tf.function(
-        Augmentation(("flip", "shift")), jit_compile=_use_xla("auto", strategy_on("all"))
-    )
+    augment = tf.function(Augmentation(("flip", "shift")))
     return lambda: [augment(inputs).shape for inputs, _ in batches]
 
 
@@ -66,32 +62,31 @@ def feed_by_tf_data(data: Data) -> Work:
 
 
 def builder_of(architecture: str) -> Any:
-    from mura_models import conv, resnet
+    from mura_models import conv, efficientnet_lite, resnet
 
-    return {"conv4": conv.conv4, "resnet18": resnet.resnet18}[architecture]
+    return {
+        "conv4": conv.conv4,
+        "efficientnet-lite0": efficientnet_lite.efficientnet_lite0,
+        "resnet18": resnet.resnet18,
+    }[architecture]
 
 
 def train_by_mura(architecture: str, batch_size: int) -> Maker:
     def make(data: Data) -> Work:
-        import keras
-
         from mura_core import stream_statistics
         from mura_core.inference import strategy_on
-        from mura_core.training import Recipe, build_model, training_batches
-        from mura_core.training.fit import _use_xla
-        from mura_core.training.model import _optimizer
+        from mura_core.training import Recipe, build_model, compiled, training_batches
 
         squares, labels = data.squares(), data.manifest.table["label"].to_numpy()
         steps = len(squares) // batch_size
-        strategy = strategy_on("all")
-        with strategy.scope():
-            statistics = stream_statistics(squares, None).result()
-            model = build_model(builder_of(architecture), {}, statistics, Square(SIZE))
-            model.compile(
-                optimizer=_optimizer(Recipe(), steps),
-                loss=keras.losses.BinaryCrossentropy(from_logits=True),
-                jit_compile=_use_xla("auto", strategy),
-            )
+        statistics = stream_statistics(squares, None).result()
+        _, model = compiled(
+            lambda: build_model(builder_of(architecture), {}, statistics, Square(SIZE)),
+            Recipe(batch_size=batch_size),
+            steps,
+            strategy_on("all"),
+            class_weights=None,
+        )
         batches = training_batches(
             squares, np.arange(len(squares)), labels, batch_size=batch_size, steps=steps,
             epochs=1, seed=0,
@@ -165,7 +160,7 @@ def torch_resnet18() -> Any:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1))
 
 
-def train_by_pytorch(architecture: str, batch_size: int) -> Maker:
+def train_by_pytorch(architecture: str, batch_size: int, *, in_memory: bool = False) -> Maker:
     def make(data: Data) -> Work:
         import torch
         from pass_peers import pillow_square
@@ -174,13 +169,15 @@ def train_by_pytorch(architecture: str, batch_size: int) -> Maker:
 
         labels = data.manifest.table["label"].to_numpy().astype(np.float32)
 
+        kept = data.squares() if in_memory else None
+
         class Files(Dataset):  # type: ignore[type-arg, misc]
             def __len__(self) -> int:
                 return len(data.paths)
 
             def __getitem__(self, index: int) -> Any:
-                square = pillow_square(data.paths[index]).astype(np.float32)
-                return torch.from_numpy(square)[None] / 64 - 1, labels[index]
+                square = kept[index] if in_memory else pillow_square(data.paths[index])
+                return torch.from_numpy(square.astype(np.float32))[None] / 64 - 1, labels[index]
 
         model = {"conv4": torch_conv4, "resnet18": torch_resnet18}[architecture]()
         optimizer = torch.optim.Adam(model.parameters())
