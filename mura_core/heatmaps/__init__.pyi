@@ -1,11 +1,15 @@
-from .baselines import not_beaten as not_beaten
 from .bench import Bench as Bench
 from .drawing import colour_bar as colour_bar
 from .files import write_heatmaps as write_heatmaps
 from .maps import evidence as evidence
+from .measures import MEASURES as MEASURES
+from .measures.measure import Measure as Measure
 from .measures.text_reliance import distraction as distraction
 from .measures.text_reliance import with_verdicts as with_verdicts
 from .measures.text_reliance import without_letters as without_letters
+from .measures.wording import BASELINE_NAMES as BASELINE_NAMES
+from .measures.wording import in_brackets as in_brackets
+from .measures.wording import not_beaten as not_beaten
 from .regions import Region as Region
 from .regions import finding_boxes as finding_boxes
 from .regions import findings_region as findings_region

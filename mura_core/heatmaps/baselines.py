@@ -1,4 +1,4 @@
-"""Figures of heatmaps beside those of maps that don't look at the image, with intervals."""
+"""Heatmap scores against image-independent baselines, with intervals."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Map: TypeAlias = NDArray[np.float32]
 MapOf: TypeAlias = Callable[[int], Map]
 
 
-def maps_beside(shape: tuple[int, ...], boxes: Masks, seed: int) -> dict[str, MapOf]:
-    """Return maps that have seen no image: `random`, `centre`, and `average_box`.
+def baseline_maps(shape: tuple[int, ...], boxes: Masks, seed: int) -> dict[str, MapOf]:
+    """Return maps that don't look at the image: `random`, `centre`, and `average_box`.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def maps_beside(shape: tuple[int, ...], boxes: Masks, seed: int) -> dict[str, Ma
 
 
 def summarise(
-    own: pd.DataFrame, beside: Mapping[str, pd.DataFrame], patients: pd.Series, seed: int
+    own: pd.DataFrame, baselines: Mapping[str, pd.DataFrame], patients: pd.Series, seed: int
 ) -> dict[str, Any]:
-    """Return the mean of each column, beside those of the same columns of other tables.
+    """Return the mean of each measure, and how it compares with the baselines.
 
     Parameters
     ----------
     own : DataFrame
         A row an image, a column a measure.
-    beside : dict of DataFrame
-        Of the same images: what other maps get.
+    baselines : dict of DataFrame
+        What the baselines' maps get on the same images.
     patients : Series
         Of the images. Intervals are by bootstrap over them, since a patient's images are alike.
     seed : int
@@ -66,8 +66,8 @@ def summarise(
     -------
     dict
         `count`, `patients`, and of each measure `mean`, `interval` (95 %), and `beside`: of each
-        other table the `mean`, and the `interval` of the difference, own less other. A measure that
-        is defined (not NaN) for fewer than 5 patients is None.
+        baseline the `mean`, and the `interval` of the difference, own minus baseline. A measure
+        that is defined (not NaN) for fewer than 5 patients is None.
     """
     patient, _ = pd.factorize(patients)
     weights = draw_patients(int(patient.max()) + 1, DRAWS, seed)[:, patient]
@@ -92,24 +92,7 @@ def summarise(
                     "mean": float(table[name].mean()),
                     "interval": mean_interval(values - table[name].to_numpy(np.float64)),
                 }
-                for other, table in beside.items()
+                for other, table in baselines.items()
             },
         }
     return summary
-
-
-def not_beaten(measure: Mapping[str, Any], better: int) -> list[str]:
-    """Return the image-independent maps that a measure isn't significantly better than.
-
-    Parameters
-    ----------
-    measure : mapping
-        One measure of `summarise`.
-    better : {1, -1}
-        Whether more is better, or less.
-    """
-    return [
-        name
-        for name, other in measure["beside"].items()
-        if other["interval"] is None or min(better * end for end in other["interval"]) <= 0
-    ]

@@ -227,10 +227,10 @@ def _explain_by(
     )
     where = f"the layer {looked_at}" if looked_at else "pixels"
     log.info("Drew %d heatmaps by %s, which looks at %s", len(maps), method.name, where)
-    with progress(f"Explaining anew by {method.name}", "images") as so_far:
-        anew = bench.explain_anew(function, maps, so_far)
+    with progress(f"Explaining changed images by {method.name}", "images") as so_far:
+        further = bench.explain_further(function, maps, so_far)
     with progress(f"Measuring {method.name}", "images") as so_far:
-        found, summary = bench.measure(maps, anew, so_far)
+        found, summary = bench.score(maps, further, so_far)
     about = {"explainer": method.name, "layer": looked_at, "images": len(maps)}
     sentence = method_in_words(method.name, summary)
     return pd.concat([table, found], axis=1), about | {"in_words": sentence} | summary

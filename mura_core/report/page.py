@@ -13,6 +13,7 @@ import pandas as pd
 
 from mura_core.data import LEVELS
 from mura_core.evaluation import BASELINES, COMPARED, FIGURES, Judgement, at_level, constant_output
+from mura_core.heatmaps import BASELINE_NAMES
 from mura_core.report.contact_sheets import sheet_of
 from mura_core.report.figures_text import (
     NAMES,
@@ -24,7 +25,7 @@ from mura_core.report.figures_text import (
     tell_scores_apart,
     verdicts,
 )
-from mura_core.report.heatmap_text import BESIDE, measures_to_read
+from mura_core.report.heatmap_text import measures_to_read
 from mura_core.runs import judge_run
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         in_words=[one["in_words"] for one in measured["methods"]],
         distraction=measured["distraction"],
         flipped=_flipped(_table(folder / "heatmaps" / "letters.csv")),
-        beside=BESIDE,
+        beside=BASELINE_NAMES,
     )
 
 

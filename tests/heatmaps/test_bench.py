@@ -1,13 +1,16 @@
 """Methods measured as a run does it, on networks and regions that were planted."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 from known_networks import linear
 
-from mura_core.heatmaps import Bench, Region, not_beaten
-from mura_core.heatmaps.baselines import maps_beside, summarise
+from mura_core.heatmaps import MEASURES, Bench, Measure, Region, not_beaten
+from mura_core.heatmaps.baselines import baseline_maps, summarise
+from mura_core.heatmaps.measures.measure import USE, Case
 from mura_core.report import method_in_words
 from mura_core.report.heatmap_text import measures_to_read
 from mura_plugins.network import Network
@@ -62,7 +65,7 @@ def letters_alone(network, images, *, toward, seed):
 def measured(bench: Bench, method) -> tuple[pd.DataFrame, dict]:
     maps, looked_at = bench.explain(method, lambda done, total: None)
     assert looked_at is None
-    return bench.measure(maps, bench.explain_anew(method, maps))
+    return bench.score(maps, bench.explain_further(method, maps))
 
 
 def test_a_perfect_map_is_best_by_every_measure(bench):
@@ -140,7 +143,7 @@ def test_each_fold_is_explained_by_its_own_network(images):
     for own, where in ((maps[::2], FINDING), (maps[1::2], LETTERS)):
         assert (own[:, region(where)] > 0).all()
         assert (own[:, ~region(where)] == 0).all()
-    table, _ = bench.measure(maps, bench.explain_anew(gradient_times_image, maps))
+    table, _ = bench.score(maps, bench.explain_further(gradient_times_image, maps))
     assert (table["infidelity"] < 0.01).all()
 
 
@@ -154,14 +157,38 @@ def test_the_layer_is_that_of_the_method(bench):
     assert bench.explain(random_maps, lambda done, total: None)[1] is None
 
 
-def test_maps_beside():
+def test_a_measure_is_added_by_itself(bench):
+    """A further measure's column, summary, row and sentence come from its declaration alone."""
+
+    def warmest_corner(case: Case) -> float:
+        return float(case.large[0, 0] > case.large.mean())
+
+    further = Measure(
+        "corner",
+        USE,
+        "Images whose corner is warm",
+        "less",
+        warmest_corner,
+        sentence=lambda use: f"its corners are warm in {use['corner']['mean']:.0%}",
+    )
+    measures = (*MEASURES, further)
+    wider = replace(bench, measures=measures)
+    table, summary = measured(wider, random_maps)
+    assert set(table["corner"].dropna()) <= {0.0, 1.0}
+    row = measures_to_read(summary, measures)[-1]
+    assert (row["says"], row["better"]) == ("Images whose corner is warm", "less")
+    assert list(row["beside"]) == ["random", "centre", "average_box"]
+    assert "its corners are warm in" in method_in_words("mine", summary, measures)
+
+
+def test_baseline_maps():
     boxes = [region(FINDING), region(LETTERS)]
-    maps = maps_beside((7, 9), boxes, seed=0)
+    maps = baseline_maps((7, 9), boxes, seed=0)
     assert [map_of(2).shape for map_of in maps.values()] == [(7, 9), (7, 9), (SIDE, SIDE)]
     row, column = np.unravel_index(maps["centre"](1).argmax(), (7, 9))
     assert (row, column) == (3, 4)
     np.testing.assert_allclose(maps["average_box"](2), np.mean(boxes, axis=0))
-    assert list(maps_beside((7, 9), [], seed=0)) == ["random", "centre"]
+    assert list(baseline_maps((7, 9), [], seed=0)) == ["random", "centre"]
     np.testing.assert_array_equal(maps["random"](1), maps["random"](1))
     assert not np.array_equal(maps["random"](0), maps["random"](1))
 

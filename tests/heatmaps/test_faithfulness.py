@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from heatmap_cases import faithfulness
 from known_networks import linear
 
-from mura_core.heatmaps.measures.faithfulness import faithfulness, infidelity, probe
+from mura_core.heatmaps.measures.faithfulness import unexplained_share
+from mura_core.heatmaps.measures.occlusion import occlude
 from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
 from mura_plugins.network import Network
@@ -27,7 +29,7 @@ def patch() -> np.ndarray:
 
 
 def measured(network: Network, image: np.ndarray, heat: np.ndarray) -> dict[str, float]:
-    return faithfulness(network, probe(network, image, seed=1), heat.astype(np.float32))
+    return faithfulness(network, occlude(network, image, seed=1), heat.astype(np.float32))
 
 
 def test_curves_of_a_linear_network_worked_out(image):
@@ -63,7 +65,7 @@ def test_pixels_that_tie_take_turns_at_random(image, patch):
     # A map that says nothing hides in random order: on average the curve is a straight line.
     logit = float(network.logits(image[None])[0])
     empty = [
-        faithfulness(network, probe(network, image, seed), np.zeros((SIDE, SIDE), np.float32))
+        faithfulness(network, occlude(network, image, seed), np.zeros((SIDE, SIDE), np.float32))
         for seed in range(30)
     ]
     assert np.mean([one["deletion"] for one in empty]) == pytest.approx(logit / 2, rel=0.05)
@@ -74,7 +76,7 @@ def test_pixels_that_tie_take_turns_at_random(image, patch):
     for heat in (np.zeros((SIDE, SIDE)), np.eye(SIDE)):
         above, below = (
             np.mean([
-                faithfulness(one, probe(one, picture, seed), some.astype(np.float32))["deletion"]
+                faithfulness(one, occlude(one, picture, seed), some.astype(np.float32))["deletion"]
                 for seed in range(30)
             ])
             for one, picture, some in ((network, image, heat), (lower, image[::-1], heat[::-1]))
@@ -93,19 +95,19 @@ def test_coarse_maps_are_enlarged(image, patch):
 
 def test_infidelity():
     falls = np.array([1.0, -2.0, 0.5])
-    assert infidelity(3 * falls, falls) == pytest.approx(0)
+    assert unexplained_share(3 * falls, falls) == pytest.approx(0)
     # A map that foretells the opposite isn't right because a negative scale would suit it.
-    assert infidelity(-falls, falls) == 1
-    assert infidelity(np.zeros(3), falls) == 1
-    assert infidelity(falls, np.zeros(3)) == 1
-    assert infidelity(np.zeros(3), np.zeros(3)) == 0
+    assert unexplained_share(-falls, falls) == 1
+    assert unexplained_share(np.zeros(3), falls) == 1
+    assert unexplained_share(falls, np.zeros(3)) == 1
+    assert unexplained_share(np.zeros(3), np.zeros(3)) == 0
     # Half of the variance: cos² of 45 degrees.
-    assert infidelity(np.array([1.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx(0.5)
+    assert unexplained_share(np.array([1.0, 1.0]), np.array([1.0, 0.0])) == pytest.approx(0.5)
 
 
 def test_what_is_hidden_shows_the_mean_training_image(image, patch):
     statistics = PixelStatistics(np.full((SIDE, SIDE), 120.0), np.ones((SIDE, SIDE)), 2)
     model = build_model(lambda shape: linear(patch), {}, statistics, Square(SIDE))
-    found = probe(Network(model), image, seed=0)
+    found = occlude(Network(model), image, seed=0)
     assert found.baseline_logit == pytest.approx(0, abs=1e-4)
     assert found.logit == pytest.approx(float((patch * (image - 120.0)).sum()), rel=1e-3)

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from heatmap_cases import localisation
 from scipy.ndimage import distance_transform_edt
 
 from mura_core.data import Box, Manifest, box_mask, read_boxes
 from mura_core.errors import DataError
-from mura_core.heatmaps.measures.localisation import best_share, localisation
+from mura_core.heatmaps.measures.localisation import best_share
 from mura_core.imaging import Square, resize
 
 
@@ -48,13 +49,13 @@ def test_a_map_of_something_else_scores_nothing():
     for mask in planted():
         elsewhere = np.roll(mask, 16, axis=(0, 1))
         if not (mask & elsewhere).any():
-            found = localisation(elsewhere.astype(np.float32), mask, marked_share=0.03)
+            found = localisation(elsewhere.astype(np.float32), mask, share=0.03)
             assert (found["pointing"], found["heat_share"], found["iou"]) == (0, 0, 0)
 
 
 def test_a_map_that_is_the_same_all_over_gets_what_chance_gives():
     [mask] = planted(1)
-    found = localisation(np.zeros((8, 8), np.float32), mask, marked_share=0.5)
+    found = localisation(np.zeros((8, 8), np.float32), mask, share=0.5)
     area = 36 / 32**2
     for name in ("pointing", "heat_share", "average_precision"):
         assert found[name] == area
@@ -67,7 +68,7 @@ def test_hand_worked():
     heat = np.zeros((4, 4), np.float32)
     heat[0, 0], heat[3, 3], heat[2, 2] = 3.0, 3.0, -5.0
     heat[0, 1] = 2.0
-    found = localisation(heat, mask, marked_share=3 / 16)
+    found = localisation(heat, mask, share=3 / 16)
     assert found["pointing"] == 0.5  # two hottest pixels, one in the region
     assert found["heat_share"] == pytest.approx(5 / 8)
     assert found["iou"] == pytest.approx(2 / 3)

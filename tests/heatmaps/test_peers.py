@@ -9,13 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from heatmap_cases import faithfulness, localisation
 from keras import layers
 from peer_cases import BIAS, HEATS, HOLES, IMAGES, KERNEL, REGIONS, SEED, SIDE, UNIT
 
-from mura_core.heatmaps.measures.faithfulness import faithfulness, probe
 from mura_core.heatmaps.measures.inpainting import fill
-from mura_core.heatmaps.measures.localisation import localisation
-from mura_core.heatmaps.measures.sanity_checks import greatest_change
+from mura_core.heatmaps.measures.measure import Case
+from mura_core.heatmaps.measures.occlusion import occlude
+from mura_core.heatmaps.measures.sanity_checks import max_sensitivity, noisy_images
 from mura_plugins.interpretation.gradcam import explain as gradcam
 from mura_plugins.interpretation.integrated_gradients import explain as integrated_gradients
 from mura_plugins.network import Network
@@ -39,7 +40,7 @@ def measured(network) -> list[tuple[dict[str, float], dict[str, float]]]:
     """What each image's map is found to be, and its negative."""
     found = []
     for image, heat in zip(IMAGES, HEATS, strict=True):
-        probed = probe(network, image, SEED)
+        probed = occlude(network, image, SEED)
         found.append(tuple(faithfulness(network, probed, one) for one in (heat, -heat)))
     return found
 
@@ -72,7 +73,7 @@ def test_infidelity_of_a_map_that_foretells_much_agrees_with_captum(network):
     images = IMAGES[: len(peer)]
     heats = integrated_gradients(network, images, toward=1, seed=0)
     ours = [
-        faithfulness(network, probe(network, image, SEED), heat)["infidelity"]
+        faithfulness(network, occlude(network, image, SEED), heat)["infidelity"]
         for image, heat in zip(images, heats, strict=True)
     ]
     assert max(peer) < 0.5
@@ -83,7 +84,11 @@ def test_max_sensitivity_agrees_with_captum(network):
     def explain(images):
         return integrated_gradients(network, images, toward=1, seed=0)
 
-    ours = greatest_change(explain, IMAGES, explain(IMAGES), SEED)
+    noisy = np.stack([explain(some) for some in noisy_images(IMAGES, SEED)], axis=1)
+    ours = [
+        max_sensitivity(Case(heat, image, others={"noisy": others}))
+        for heat, image, others in zip(explain(IMAGES), IMAGES, noisy, strict=True)
+    ]
     np.testing.assert_allclose(ours, PEERS["greatest_change"], rtol=1e-6)
 
 

@@ -6,7 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from mura_core.heatmaps.measures.sanity_checks import after_randomising, greatest_change, similarity
+from mura_core.heatmaps.measures.measure import Case
+from mura_core.heatmaps.measures.sanity_checks import (
+    after_randomising,
+    max_sensitivity,
+    noisy_images,
+    rank_correlation,
+)
 from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
 from mura_models.conv import conv4
@@ -93,7 +99,19 @@ def test_a_map_of_edges_stays_and_gradcam_does_not(trained, images):
     np.testing.assert_allclose(similarity(marked(), again), changes)
 
 
-def test_greatest_change():
+def similarity(maps, others) -> np.ndarray:
+    return np.array([rank_correlation(one, other) for one, other in zip(maps, others, strict=True)])
+
+
+def greatest_change(explain, images, maps, seed) -> np.ndarray:
+    noisy = np.stack([explain(some) for some in noisy_images(images, seed)], axis=1)
+    return np.array([
+        max_sensitivity(Case(heat, image, others={"noisy": others}))
+        for heat, image, others in zip(maps, images, noisy, strict=True)
+    ])  # fmt: skip
+
+
+def test_max_sensitivity():
     images = np.full((3, 10, 10), 100, np.uint8)
 
     def constant(some):

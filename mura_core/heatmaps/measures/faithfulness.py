@@ -6,147 +6,127 @@ probability hardly moves where the network is sure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.heatmaps.measures.inpainting import fill
-from mura_core.imaging import enlarge
-from mura_plugins.network import Network
-
-# Whether more of a measure is better, or less.
-BETTER = {"deletion": -1, "insertion": 1, "road": 1, "infidelity": -1}
+from mura_core.heatmaps.measures.measure import USE, Case, Measure
+from mura_core.heatmaps.measures.wording import baselines_in_words, comparison
 
 _STEPS = 20  # of 5 % of the pixels
 _FILLED = (0.05, 0.1, 0.2)  # shares of the pixels
 _FILLING_NOISE = 0.01 * 255  # its deviation, as in the paper, in grey levels
-_SQUARES = 40
-_LEAST_SIDE, _GREATEST_SIDE = 1 / 14, 1 / 3  # of a hidden square, in sides of the image
 
 
-@dataclass(frozen=True)
-class Probed:
-    """An image, and what its network says where squares of it are hidden.
+def deletion(case: Case) -> float:
+    """Return the mean logit while pixels are hidden, the hottest first.
 
-    Parameters
-    ----------
-    image : ndarray of shape (H, W), uint8
-    logit, baseline_logit : float
-        Of the image, and of the image that shows nothing.
-    squares : list of (slice, slice)
-    falls : ndarray of shape (squares,), float64
-        The logit less that without the square.
-    seed : int
-        Of whatever is random: the same for every map of this image.
+    Petsiuk et al. 2018, arXiv:1806.07421. A hidden pixel shows the mean training image.
     """
-
-    image: NDArray[np.uint8]
-    logit: float
-    baseline_logit: float
-    squares: list[tuple[slice, slice]]
-    falls: NDArray[np.float64]
-    seed: int
+    occluded = case.occluded
+    assert occluded is not None, "the group has it"
+    return _mean_of_curve(occluded.logit, _curve(case, hides=True), occluded.baseline_logit)
 
 
-def probe(network: Network, image: NDArray[np.uint8], seed: int) -> Probed:
-    """Return what the network says of an image where squares of it are hidden."""
-    random = np.random.default_rng(seed)
-    squares = [_square(image.shape, random) for _ in range(_SQUARES)]
-    masks = np.ones((_SQUARES, *image.shape), np.float32)
-    for mask, square in zip(masks, squares, strict=True):
-        mask[square] = 0
-    ends = np.stack([image.astype(np.float32), network.baseline])
-    logit, baseline_logit = (float(one) for one in network.logits(ends))
-    falls = logit - network.logits_through(image, masks).astype(np.float64)
-    return Probed(image, logit, baseline_logit, squares, falls, seed)
+def insertion(case: Case) -> float:
+    """Return the mean logit while pixels are shown, the hottest first (as `deletion`)."""
+    occluded = case.occluded
+    assert occluded is not None, "the group has it"
+    return _mean_of_curve(occluded.baseline_logit, _curve(case, hides=False), occluded.logit)
 
 
-def faithfulness(network: Network, probed: Probed, heat: NDArray[np.float32]) -> dict[str, float]:
-    """Return how well one map says what the network's logit comes from.
+def road(case: Case) -> float:
+    """Return the logit with the coldest pixels filled in minus that with the hottest.
 
-    Parameters
-    ----------
-    network : Network
-    probed : Probed
-    heat : ndarray of shape (h, w), float32
-        Evidence for 'abnormal', and below 0 against it.
-
-    Returns
-    -------
-    dict
-        `deletion`: the mean logit while pixels are hidden, the hottest first; less is better.
-        `insertion`: the mean logit while pixels are shown, the hottest first; more is better (both
-        Petsiuk et al. 2018, arXiv:1806.07421). A hidden pixel shows the mean training image.
-        `road`: the logit with the coldest pixels filled in less that with the hottest, the mean
-        over 5, 10 and 20 % of them; more is better (Rong et al. 2022, arXiv:2202.00449).
-        `infidelity`: how badly the heat in squares foretells the logit's fall when they are hidden,
-        0 where it is proportional to it, 1 where it says nothing; less is better (Yeh et al. 2019,
-        arXiv:1901.09392, with the scale that suits the map best, as a share of what there is to
-        foretell).
-
-    Notes
-    -----
-    Pixels of the same heat take turns at random: their order in memory would decide curves of maps
-    that are 0 nearly everywhere.
+    The mean over 5, 10 and 20 % of the pixels (Rong et al. 2022, arXiv:2202.00449).
     """
-    random = np.random.default_rng(probed.seed)
-    large = enlarge(heat, *probed.image.shape)
-    order = np.lexsort((random.random(large.size), -large.ravel()))  # the hottest pixel first
-    rank = np.empty(large.shape, np.intp)
-    rank.flat[order] = np.arange(large.size)
-    counts = np.rint(np.arange(1, _STEPS) / _STEPS * large.size)
-    hottest = [rank < count for count in counts]
-    masks = [(~hot).astype(np.float32) for hot in hottest]
-    masks += [hot.astype(np.float32) for hot in hottest]
-    curves = network.logits_through(probed.image, masks).reshape(2, -1)
-    deleted = np.array([probed.logit, *curves[0], probed.baseline_logit], np.float64)
-    inserted = np.array([probed.baseline_logit, *curves[1], probed.logit], np.float64)
-    return {
-        "deletion": _mean_of_curve(deleted),
-        "insertion": _mean_of_curve(inserted),
-        "road": _road(network, probed.image, rank, random),
-        "infidelity": infidelity(
-            np.array([large[square].sum(dtype=np.float64) for square in probed.squares]),
-            probed.falls,
-        ),
-    }
-
-
-def infidelity(foretold: NDArray[np.float64], falls: NDArray[np.float64]) -> float:
-    """Return the share of the logit's falls that aren't proportional to what was foretold."""
-    along = float(foretold @ falls)
-    if along <= 0:
-        return 0.0 if not falls.any() and not foretold.any() else 1.0
-    return max(0.0, 1 - along**2 / float((foretold @ foretold) * (falls @ falls)))
-
-
-def _road(
-    network: Network,
-    image: NDArray[np.uint8],
-    rank: NDArray[np.intp],
-    random: np.random.Generator,
-) -> float:
-    filled = []
+    assert case.occluded is not None, "the group has it"
+    random = np.random.default_rng((case.occluded.seed, 1))
+    rank, filled = case.rank, []
     for share in _FILLED:
         count = round(share * rank.size)
         for hidden in (rank < count, rank >= rank.size - count):
-            noise = random.normal(0, _FILLING_NOISE, image.shape)
-            filled.append(fill(image, hidden) + np.where(hidden, noise, 0).astype(np.float32))
-    logits = network.logits(np.stack(filled)).astype(np.float64)
+            noise = random.normal(0, _FILLING_NOISE, rank.shape)
+            filled.append(fill(case.image, hidden) + np.where(hidden, noise, 0).astype(np.float32))
+    logits = case.network.logits(np.stack(filled)).astype(np.float64)
     return float((logits[1::2] - logits[::2]).mean())
 
 
-def _mean_of_curve(logits: NDArray[np.float64]) -> float:
-    return float(np.trapezoid(logits, dx=1 / (len(logits) - 1)))
+def infidelity(case: Case) -> float:
+    """Return how badly the heat in squares predicts the logit's drop when they are hidden.
+
+    0 where it is proportional to it, 1 where it says nothing (Yeh et al. 2019, arXiv:1901.09392,
+    with the scale that suits the map best, as a share of what there is to predict).
+    """
+    occluded = case.occluded
+    assert occluded is not None, "the group has it"
+    heats = [case.large[square].sum(dtype=np.float64) for square in occluded.squares]
+    return unexplained_share(np.array(heats), occluded.drops)
 
 
-def _square(shape: tuple[int, ...], random: np.random.Generator) -> tuple[slice, slice]:
-    share = random.uniform(_LEAST_SIDE, _GREATEST_SIDE)
-    sides = [max(1, round(share * length)) for length in shape]
-    starts = [
-        int(random.integers(0, length - side + 1))
-        for length, side in zip(shape, sides, strict=True)
-    ]
-    rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
-    return rows, columns
+def unexplained_share(predicted: NDArray[np.float64], drops: NDArray[np.float64]) -> float:
+    """Return the share of the logit's drops that isn't proportional to what was predicted.
+
+    A map that predicts the opposite isn't right because a negative scale would suit it.
+
+    Parameters
+    ----------
+    predicted, drops : ndarrays of shape (n,), float64
+    """
+    along = float(predicted @ drops)
+    if along <= 0:
+        return 0.0 if not drops.any() and not predicted.any() else 1.0
+    return max(0.0, 1 - along**2 / float((predicted @ predicted) * (drops @ drops)))
+
+
+def _curve(case: Case, *, hides: bool) -> NDArray[np.float64]:
+    """Return the logits while the hottest pixels are hidden, or shown alone, step by step."""
+    counts = np.rint(np.arange(1, _STEPS) / _STEPS * case.rank.size)
+    masks = ((case.rank < count) != hides for count in counts)
+    seen = case.network.logits_through(case.image, [mask.astype(np.float32) for mask in masks])
+    return seen.astype(np.float64)
+
+
+def _mean_of_curve(first: float, logits: NDArray[np.float64], last: float) -> float:
+    curve = np.array([first, *logits, last])
+    return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
+
+
+def _deletion_sentence(use: Mapping[str, Any]) -> str:
+    measured = use["deletion"]
+    return (
+        f"with what it marks hidden first the logit is {measured['mean']:.2f} on average"
+        f" ({baselines_in_words(measured, '.2f')}), {comparison(measured, -1)}"
+    )
+
+
+MEASURES = (
+    Measure(
+        "deletion",
+        USE,
+        "Deletion: mean logit while the hottest is hidden first",
+        "less",
+        deletion,
+        sentence=_deletion_sentence,
+    ),
+    Measure(
+        "insertion",
+        USE,
+        "Insertion: mean logit while the hottest is shown first",
+        "more",
+        insertion,
+    ),
+    Measure(
+        "road", USE, "ROAD: logit without the coldest less that without the hottest", "more", road
+    ),
+    Measure(
+        "infidelity",
+        USE,
+        "Infidelity: how badly heat predicts the drops of the logit",
+        "less",
+        infidelity,
+    ),
+)

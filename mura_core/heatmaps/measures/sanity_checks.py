@@ -6,12 +6,13 @@ network (Adebayo et al. 2018, arXiv:1810.03292).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mura_core.heatmaps.measures.measure import LEARNING, SHUFFLED, Case, Measure
 from mura_plugins.network import leaves
 
 if TYPE_CHECKING:
@@ -22,30 +23,46 @@ Maps = NDArray[np.float32]
 _STAGES = (1 / 3, 2 / 3, 1.0)  # shares of the layers, after the last one alone
 _DRAWS = 5
 _NOISE = 0.02 * 255  # each pixel's greatest change, in grey levels
+_STILL_ALIKE = 0.5  # rank correlation below which maps depend on what was learned
 
-# How often `after_randomising`, at most, and `greatest_change` together explain an image.
+# How often an image is explained again: after randomising, at most, and with noise.
 EXPLANATIONS = 1 + len(_STAGES) + _DRAWS
 
 
-def similarity(maps: Maps, others: Maps) -> NDArray[np.float64]:
-    """Return how alike each pair of maps is: Spearman's rank correlation of their places, (N,).
+def rank_correlation(one: Maps, other: Maps) -> float:
+    """Return Spearman's rank correlation of two maps of one shape.
 
-    NaN where one of the two is the same all over, such as an empty map: it has no ranks.
-
-    Parameters
-    ----------
-    maps, others : ndarrays of shape (N, h, w), float32
+    NaN where one of them is the same everywhere, such as an empty map: it has no ranks.
     """
     from scipy.stats import spearmanr
 
-    return np.array(
-        [
-            float(spearmanr(one.ravel(), other.ravel()).statistic)
-            if np.ptp(one) > 0 and np.ptp(other) > 0
-            else np.nan
-            for one, other in zip(maps, others, strict=True)
-        ]
-    )
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)
+
+
+def max_sensitivity(case: Case) -> float:
+    """Return the greatest change of a map when its image hardly changes, as a share of its size.
+
+    Yeh et al. 2019, arXiv:1901.09392: five times, each pixel is changed by up to 2 % of the range
+    of levels. An empty map's change is taken as it is.
+    """
+    size = np.linalg.norm(case.heat) or 1.0
+    return float(max(np.linalg.norm(noisy - case.heat) for noisy in case.others["noisy"]) / size)
+
+
+def noisy_images(images: NDArray[np.uint8], seed: int) -> Iterator[NDArray[np.float32]]:
+    """Yield images with a little noise, again and again, for `max_sensitivity`.
+
+    Parameters
+    ----------
+    images : ndarray of shape (N, H, W), uint8
+    seed : int
+    """
+    random = np.random.default_rng(seed)
+    for _ in range(_DRAWS):
+        noise = random.uniform(-_NOISE, _NOISE, images.shape).astype(np.float32)
+        yield images + noise
 
 
 def after_randomising(
@@ -99,32 +116,38 @@ def _untrained(layer: keras.Layer) -> keras.Layer:
     return fresh
 
 
-def greatest_change(
-    explain: Callable[[NDArray[np.float32]], Maps],
-    images: NDArray[np.uint8],
-    maps: Maps,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Return by how much of its size each map changes when the image hardly does, at most, (N,).
+def _randomised_sentence(learning: Mapping[str, Any]) -> str:
+    randomised = learning["randomised"]
+    _, high = randomised["interval"] or (0.0, 1.0)
+    verb = "depend on what was learned" if high < _STILL_ALIKE else "may show the image alone"
+    alike = f"to those of an untrained network {randomised['mean']:.2f}"
+    if learning.get("shuffled_labels"):
+        alike += f", of one trained on shuffled labels {learning['shuffled_labels']['mean']:.2f}"
+    return f"its maps {verb} (rank correlation {alike})"
 
-    That is max-sensitivity (Yeh et al. 2019, arXiv:1901.09392): five times, each pixel is changed
-    by up to 2 % of the range of levels. An empty map's change is taken as it is.
 
-    Parameters
-    ----------
-    explain : callable
-        Makes maps of images (N, H, W).
-    images : ndarray of shape (N, H, W), uint8
-    maps : ndarray of shape (N, h, w), float32
-        Of the images as they are.
-    seed : int
-    """
-    random = np.random.default_rng(seed)
-    sizes = np.linalg.norm(maps.reshape(len(maps), -1), axis=1)
-    sizes[sizes == 0] = 1
-    greatest = np.zeros(len(maps))
-    for _ in range(_DRAWS):
-        noise = random.uniform(-_NOISE, _NOISE, images.shape).astype(np.float32)
-        change = (explain(images + noise) - maps).reshape(len(maps), -1)
-        greatest = np.maximum(greatest, np.linalg.norm(change, axis=1) / sizes)
-    return greatest
+MEASURES = (
+    Measure(
+        "randomised",
+        LEARNING,
+        "Rank correlation to maps of an untrained network",
+        "near 0",
+        lambda case: rank_correlation(case.heat, case.others["randomised"]),
+        sentence=_randomised_sentence,
+    ),
+    Measure(
+        "shuffled_labels",
+        LEARNING,
+        "Rank correlation to maps of one trained on shuffled labels",
+        "near 0",
+        lambda case: rank_correlation(case.heat, case.others["shuffled"]),
+        needs=SHUFFLED,
+    ),
+    Measure(
+        "max_sensitivity",
+        LEARNING,
+        "Change of a map when its image hardly changes",
+        "less",
+        max_sensitivity,
+    ),
+)

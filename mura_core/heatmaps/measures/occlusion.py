@@ -1,0 +1,72 @@
+"""What a network says of an image with parts of it hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mura_plugins.network import Network
+
+_SQUARES = 40
+_LEAST_SIDE, _GREATEST_SIDE = 1 / 14, 1 / 3  # of a hidden square, in sides of the image
+
+
+@dataclass(frozen=True)
+class Occluded:
+    """A network's logits of an image, whole and with squares of it hidden.
+
+    A hidden pixel shows the mean training image, `Network.baseline`.
+
+    Attributes
+    ----------
+    network : Network
+    image : ndarray of shape (H, W), uint8
+    logit, baseline_logit : float
+        Of the image, and of the baseline alone.
+    squares : list of (slice, slice)
+    drops : ndarray of shape (squares,), float64
+        The logit of the image minus that without the square.
+    seed : int
+        Random seed for the measures of every map of this image.
+    """
+
+    network: Network
+    image: NDArray[np.uint8]
+    logit: float
+    baseline_logit: float
+    squares: list[tuple[slice, slice]]
+    drops: NDArray[np.float64]
+    seed: int
+
+
+def occlude(network: Network, image: NDArray[np.uint8], seed: int) -> Occluded:
+    """Return a network's logits of an image with random squares hidden.
+
+    Parameters
+    ----------
+    network : Network
+    image : ndarray of shape (H, W), uint8
+    seed : int
+    """
+    random = np.random.default_rng(seed)
+    squares = [_square(image.shape, random) for _ in range(_SQUARES)]
+    masks = np.ones((_SQUARES, *image.shape), np.float32)
+    for mask, square in zip(masks, squares, strict=True):
+        mask[square] = 0
+    ends = np.stack([image.astype(np.float32), network.baseline])
+    logit, baseline_logit = (float(one) for one in network.logits(ends))
+    drops = logit - network.logits_through(image, masks).astype(np.float64)
+    return Occluded(network, image, logit, baseline_logit, squares, drops, seed)
+
+
+def _square(shape: tuple[int, ...], random: np.random.Generator) -> tuple[slice, slice]:
+    share = random.uniform(_LEAST_SIDE, _GREATEST_SIDE)
+    sides = [max(1, round(share * length)) for length in shape]
+    starts = [
+        int(random.integers(0, length - side + 1))
+        for length, side in zip(shape, sides, strict=True)
+    ]
+    rows, columns = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+    return rows, columns
