@@ -56,6 +56,7 @@ def train_run(
 
     start_tensorflow(config.seed, deterministic=config.deterministic)
 
+    from mura_core.pipeline.train_folds import RunContext
     from mura_core.pipeline.train_seeds import train_from_each_seed
     from mura_core.training import (
         build_model,
@@ -112,15 +113,14 @@ def train_run(
     boxes = None
     if config.cell_loss:
         boxes = finding_boxes(manifest, prepared, config.square, plugin_readers(plugins))
-    train_from_each_seed(
-        divided,
-        prepared,
+    context = RunContext(
         config,
+        prepared,
         lambda statistics: build_model(build, options, statistics, config.square),
         strategy,
-        folder,
         boxes,
     )
+    train_from_each_seed(divided, context, folder)
 
 
 def _refuse_missing_split(manifest: Manifest, validate: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,15 +37,29 @@ log = logging.getLogger("mura")
 RESTARTS = 2  # of a training that collapsed, each from the next seed
 
 
-def train_each(
-    trainings: list[Training],
-    prepared: PreparedImages,
-    config: RunConfig,
-    build: Callable[[PixelStatistics | None], keras.Model],
-    strategy: tf.distribute.Strategy,
-    folder: Path,
-    boxes: NDArray[np.float32] | None = None,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class RunContext:
+    """What all trainings of a run have in common.
+
+    Attributes
+    ----------
+    config : RunConfig
+    prepared : PreparedImages
+    build : callable
+        Makes a new model, standardising by these statistics or not at all.
+    strategy : tf.distribute.Strategy
+    boxes : ndarray of shape (N, K, 4), float32, or None
+        Where findings are in the prepared images, for networks that learn from them.
+    """
+
+    config: RunConfig
+    prepared: PreparedImages
+    build: Callable[[PixelStatistics | None], keras.Model]
+    strategy: tf.distribute.Strategy
+    boxes: NDArray[np.float32] | None = None
+
+
+def train_each(trainings: list[Training], context: RunContext, folder: Path) -> None:
     """Train a model for each training, and predict the images that it judges.
 
     Trainings that were finished before are left as they are. The predictions of all of them are
@@ -55,15 +70,9 @@ def train_each(
     ----------
     trainings : list of Training
         Whose tables have the rows of the prepared images.
-    prepared : PreparedImages
-    config : RunConfig
-    build : callable
-        Makes a new model, standardising by these statistics or not at all.
-    strategy : tf.distribute.Strategy
+    context : RunContext
     folder : Path
         The run folder.
-    boxes : ndarray of shape (N, K, 4), float32, optional
-        Where findings are in the prepared images, for networks that learn from them.
     """
     for training in trainings:
         own = training_folder(folder, training.fold)
@@ -73,9 +82,9 @@ def train_each(
             log.info("Was trained before: %s", own)
         else:
             own.mkdir(parents=True, exist_ok=True)
-            _train(training, prepared, config, build, strategy, own, boxes)
-        if config.shuffled_labels:
-            _train_on_shuffled_labels(training, prepared, config, build, strategy, own)
+            _train(training, context, own)
+        if context.config.shuffled_labels:
+            _train_on_shuffled_labels(training, context, own)
     if len(trainings) > 1:
         _gather(trainings, folder)
 
@@ -94,57 +103,39 @@ def with_shuffled_labels(training: Training, *, seed: int) -> Training:
     return Training(training.fold, training.table.assign(label=labels))
 
 
-def _train(
-    training: Training,
-    prepared: PreparedImages,
-    config: RunConfig,
-    build: Callable[[PixelStatistics | None], keras.Model],
-    strategy: tf.distribute.Strategy,
-    folder: Path,
-    boxes: NDArray[np.float32] | None,
-) -> None:
-    table = training.table
+def _train(training: Training, context: RunContext, folder: Path) -> None:
+    table, prepared, flip = training.table, context.prepared, context.config.average_flips
     split = table["split"]
     write_csv(folder / "splits.csv", table[COLUMNS])
     seen = np.flatnonzero(split.isin(["train", "tune"]))
     statistics = statistics_of(prepared.images, seen)
     statistics.save(folder / "statistics.npz")
-    model = _fit(training, statistics, prepared, config, build, strategy, folder, boxes=boxes)
+    model = _fit(training, statistics, context, folder)
     model.summary(expand_nested=True, print_fn=log.debug)
     if (split == "tune").any():
-        tuning = _predict(model, prepared, training, "tune", flip=config.average_flips)
+        tuning = _predict(model, prepared, training, "tune", flip=flip)
         write_csv(folder / "tuning.csv", tuning)
     # Last: with it, a fold is finished, but for its shuffled labels.
-    judged = _predict(model, prepared, training, "valid", flip=config.average_flips)
+    judged = _predict(model, prepared, training, "valid", flip=flip)
     write_csv(folder / "predictions.csv", judged)
 
 
-def _train_on_shuffled_labels(
-    training: Training,
-    prepared: PreparedImages,
-    config: RunConfig,
-    build: Callable[[PixelStatistics | None], keras.Model],
-    strategy: tf.distribute.Strategy,
-    folder: Path,
-) -> None:
+def _train_on_shuffled_labels(training: Training, context: RunContext, folder: Path) -> None:
     own = folder / "shuffled"
     own.mkdir(exist_ok=True)
-    shuffled = with_shuffled_labels(training, seed=config.seed)
+    shuffled = with_shuffled_labels(training, seed=context.config.seed)
     statistics = load_statistics(folder / "statistics.npz")  # they don't depend on labels
     log.info("\nOnce more on shuffled labels, beside which heatmaps are measured")
-    _fit(shuffled, statistics, prepared, config, build, strategy, own, on=" on shuffled labels")
+    # Boxes say which images are abnormal, whatever their labels.
+    without_boxes = replace(context, boxes=None)
+    _fit(shuffled, statistics, without_boxes, own, on=" on shuffled labels")
 
 
 def _fit(
     training: Training,
     statistics: PixelStatistics,
-    prepared: PreparedImages,
-    config: RunConfig,
-    build: Callable[[PixelStatistics | None], keras.Model],
-    strategy: tf.distribute.Strategy,
+    context: RunContext,
     folder: Path,
-    *,
-    boxes: NDArray[np.float32] | None = None,
     on: str = "",
 ) -> keras.Model:
     """Return a trained network, from the first seed whose training doesn't collapse.
@@ -157,18 +148,19 @@ def _fit(
     import keras
 
     from mura_core.inference import load_model
-    from mura_core.training import fit_model, report_class_weights
+    from mura_core.training import Job, TrainingData, fit_model
 
-    table = training.table
-    class_weights = None
-    if config.class_weights != "none":
-        labels = table["label"][table["split"] == "train"].to_numpy()
-        exponent = 0.5 if config.class_weights == "root" else 1.0
-        class_weights = report_class_weights(labels, config.false_positive_bias, exponent)
-        log.info("Class weights: normal %.3f, abnormal %.3f", *class_weights.values())
+    config = context.config
+    data = TrainingData(
+        context.prepared.images,
+        training.table,
+        _class_weights(training.table, config),
+        context.boxes,
+        context.prepared.digest,
+    )
     log.info(
         "Training %s%s for %d epochs on %d device(s)",
-        config.model, on, config.epochs, strategy.num_replicas_in_sync,
+        config.model, on, config.epochs, context.strategy.num_replicas_in_sync,
     )  # fmt: skip
     collapsed = [row["collapse"] for row in read_history(folder) if row["collapse"]]
     for attempt in range(len(collapsed), RESTARTS + 1):
@@ -179,18 +171,10 @@ def _fit(
         try:
             with progress(f"Training{on}", "steps") as step_done:
                 return fit_model(
-                    lambda: build(statistics if config.standardise else None),
-                    prepared.images,
-                    table,
+                    lambda: context.build(statistics if config.standardise else None),
+                    data,
                     config.recipe,
-                    class_weights=class_weights,
-                    seed=seed,
-                    strategy=strategy,
-                    folder=folder,
-                    pixels=prepared.digest,
-                    boxes=boxes,
-                    step_done=step_done,
-                    epoch_done=partial(_say_epoch, on),
+                    Job(folder, seed, context.strategy, step_done, partial(_say_epoch, on)),
                 )
         except TrainingCollapsed as collapse:
             if not config.restart:
@@ -204,6 +188,18 @@ def _fit(
         raise DataError(f"{collapsed[-1]}, from {len(collapsed)} seeds: lower --learning-rate")
     log.warning("Trained from %d seeds, and %s.", len(collapsed), SAME_ANSWER)
     return load_model(folder / "model.keras")
+
+
+def _class_weights(table: pd.DataFrame, config: RunConfig) -> dict[int, float] | None:
+    from mura_core.training import report_class_weights
+
+    if config.class_weights == "none":
+        return None
+    labels = table["label"][table["split"] == "train"].to_numpy()
+    exponent = 0.5 if config.class_weights == "root" else 1.0
+    weights = report_class_weights(labels, config.false_positive_bias, exponent)
+    log.info("Class weights: normal %.3f, abnormal %.3f", *weights.values())
+    return weights
 
 
 def _predict(

@@ -7,40 +7,24 @@ arXiv:1612.01474), and how they differ says how much of a figure is the seed's.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from mura_core.data import PreparedImages, Training
+from mura_core.data import Training
 from mura_core.files import write_csv
-from mura_core.pipeline.train_folds import train_each
-from mura_core.runs import TUNING, RunConfig, read_predictions, seed_folder
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-
-    from mura_core.imaging import PixelStatistics
+from mura_core.pipeline.train_folds import RunContext, train_each
+from mura_core.runs import TUNING, read_predictions, seed_folder
 
 log = logging.getLogger("mura")
 
 PREDICTIONS = "predictions.csv"
 
 
-def train_from_each_seed(
-    trainings: list[Training],
-    prepared: PreparedImages,
-    config: RunConfig,
-    build: Callable[[PixelStatistics | None], keras.Model],
-    strategy: tf.distribute.Strategy,
-    folder: Path,
-    boxes: NDArray[np.float32] | None = None,
-) -> None:
+def train_from_each_seed(trainings: list[Training], context: RunContext, folder: Path) -> None:
     """Train a network for each training and seed, and average the seeds' predictions.
 
     The images are split alike for all seeds. Networks on shuffled labels are trained from the first
@@ -48,18 +32,20 @@ def train_from_each_seed(
 
     Parameters
     ----------
-    trainings, prepared, config, build, strategy, boxes
-        As for `train_each`.
+    trainings : list of Training
+        Whose tables have the rows of the prepared images.
+    context : RunContext
     folder : Path
         The run folder.
     """
+    config = context.config
     seeds = config.network_seeds
     folders = {seed: seed_folder(folder, config, seed) for seed in seeds}
     for number, (seed, own) in enumerate(folders.items()):
         if len(seeds) > 1:
             log.info("\nSeed %d, %d of %d", seed, number + 1, len(seeds))
         of_seed = replace(config, seed=seed, shuffled_labels=config.shuffled_labels and number == 0)
-        train_each(trainings, prepared, of_seed, build, strategy, own, boxes)
+        train_each(trainings, replace(context, config=of_seed), own)
     if len(seeds) > 1:
         _average(folders, folder)
 

@@ -3,6 +3,8 @@ from .augmentation import Augmentation as Augmentation
 from .augmentation import write_contact_sheet as write_contact_sheet
 from .batches import training_batches as training_batches
 from .collapse import TrainingCollapsed as TrainingCollapsed
+from .data import Job as Job
+from .data import TrainingData as TrainingData
 from .fit import feed_speed as feed_speed
 from .fit import fit_model as fit_model
 from .fit import refuse_untrainable as refuse_untrainable

@@ -1,12 +1,10 @@
-"""A network is built around its standardisation, and fitted."""
+"""Fit a network, epoch by epoch, from its last checkpoint on."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -15,9 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError, UsageError
-from mura_core.progress import Progress
 from mura_core.training.batches import training_batches
-from mura_core.training.callback import EpochDone, Follow
+from mura_core.training.checkpoint import load_checkpoint
+from mura_core.training.data import Job, TrainingData
+from mura_core.training.epoch_end import EpochEnd, Pace, variables_of
 from mura_core.training.model import compiled
 from mura_core.training.settings import Recipe
 
@@ -69,115 +68,78 @@ def report_class_weights(
 
 
 def fit_model(
-    build: Callable[[], keras.Model],
-    images: NDArray[np.uint8],
-    table: pd.DataFrame,
-    recipe: Recipe,
-    *,
-    class_weights: Mapping[int, float] | None,
-    seed: int,
-    strategy: tf.distribute.Strategy,
-    folder: Path,
-    pixels: str = "",
-    boxes: NDArray[np.float32] | None = None,
-    step_done: Progress | None = None,
-    epoch_done: EpochDone | None = None,
+    build: Callable[[], keras.Model], data: TrainingData, recipe: Recipe, job: Job
 ) -> keras.Model:
-    """Return a model fitted to the rows of `table` whose split is `train`.
+    """Return a model fitted to the training images.
 
-    After every epoch `folder` holds the model (`model.keras`), the figures so far (`history.csv`)
-    and what training goes on from (`checkpoint.npz`). Where there is such a checkpoint, it does.
-    The `valid` rows are only looked at: nothing is chosen by them. Where the recipe lets a figure
-    decide, it is measured on the `tune` rows.
+    After every epoch the job's folder holds the model (`model.keras`), the figures so far
+    (`history.csv`) and a checkpoint (`checkpoint.npz`), from which the same call goes on. The
+    `valid` images are only looked at: nothing is chosen by them.
 
     Parameters
     ----------
     build : callable
         Makes the model; called where its variables belong to the strategy's devices.
-    images : ndarray of shape (N, H, W), uint8
-    table : DataFrame
-        One row an image: a manifest's columns.
+    data : TrainingData
     recipe : Recipe
-    class_weights : mapping, optional
-        Of the labels 0 and 1.
-    seed : int
-        Of the order of the images and of their augmentation.
-    strategy : tf.distribute.Strategy
-    folder : Path
-    pixels : str
-        A digest of the images; a checkpoint of others is refused.
-    boxes : ndarray of shape (N, K, 4), float32, optional
-        Where findings are, as `mura_core.heatmaps.finding_boxes` returns them. Used by networks
-        with a cell map, if the recipe's `cell_loss` is above 0.
-    step_done, epoch_done : callable, optional
-        Called after each step and each epoch.
+    job : Job
 
     Raises
     ------
     TrainingCollapsed
         After some epoch the network gives every image the same answer, or its loss isn't finite.
-        `folder` then holds no checkpoint, and `history.csv` says so.
+        The folder then holds no checkpoint, and `history.csv` says so.
     DataError
         The checkpoint is of another network or other images.
     """
-    split = table["split"].to_numpy()
-    rows = {name: np.flatnonzero(split == name) for name in ("train", "tune", "valid")}
-    labels = table["label"].to_numpy()
-    batch_size = min(recipe.batch_size, len(rows["train"]) // recipe.accumulate)
-    look_at_shares(batch_size, strategy.num_replicas_in_sync)
+    rows = data.rows("train")
+    batch_size = min(recipe.batch_size, len(rows) // recipe.accumulate)
+    look_at_shares(batch_size, job.strategy.num_replicas_in_sync)
     # Whole groups of batches: what is left over sits the epoch out.
-    steps = len(rows["train"]) // (batch_size * recipe.accumulate) * recipe.accumulate
+    steps = len(rows) // (batch_size * recipe.accumulate) * recipe.accumulate
     model, trained = compiled(
         build,
         recipe,
         steps,
-        strategy,
-        boxes_an_image=0 if boxes is None else boxes.shape[1],
-        class_weights=class_weights,
+        job.strategy,
+        boxes_an_image=0 if data.boxes is None else data.boxes.shape[1],
+        class_weights=data.class_weights,
     )
     learns_cells = len(trained.inputs) > 1 + bool(recipe.augment)
-    follow = Follow(
-        model,
-        images,
-        {name: (rows[name], labels[rows[name]]) for name in rows},
-        recipe,
-        folder,
-        seed=seed,
-        identity=_identity(table, pixels, boxes if learns_cells else None),
-    )
-    first_epoch = follow.go_on_from(trained.optimizer)
-    batches = training_batches(
-        images,
-        rows["train"],
-        labels[rows["train"]],
-        batch_size=batch_size,
-        steps=steps,
-        epochs=recipe.epochs,
-        seed=seed,
-        first_epoch=first_epoch,
-        with_numbers=bool(recipe.augment),
-        boxes=boxes if learns_cells else None,
-    )
-    follow.step_done, follow.epoch_done = step_done, epoch_done
-    if not follow.has_ended:
-        follow.feed_images_per_second = feed_speed(batches, batch_size)
-    follow.images_an_epoch = steps * batch_size
-    if not follow.has_ended:
+    identity = f"{data.identity(with_boxes=learns_cells)} {job.seed}"
+    variables = variables_of(model, trained.optimizer)
+    state = load_checkpoint(job.folder / "checkpoint.npz", variables, identity)
+    if len(state.history) < recipe.epochs and not state.watched.stops(recipe):
+        batches = training_batches(
+            data.images,
+            rows,
+            data.labels("train"),
+            batch_size=batch_size,
+            steps=steps,
+            epochs=recipe.epochs,
+            seed=job.seed,
+            first_epoch=len(state.history),
+            with_numbers=bool(recipe.augment),
+            boxes=data.boxes if learns_cells else None,
+        )
+        pace = Pace(steps * batch_size, feed_speed(batches, batch_size))
+        epoch_end = EpochEnd(model, trained.optimizer, data, recipe, job, state, identity, pace)
         trained.fit(
             batches,
             epochs=recipe.epochs,
-            initial_epoch=first_epoch,
+            initial_epoch=len(state.history),
             steps_per_epoch=steps // recipe.accumulate,
-            class_weight=dict(class_weights) if class_weights else None,
-            callbacks=[follow],
+            class_weight=dict(data.class_weights) if data.class_weights else None,
+            callbacks=[epoch_end],
             shuffle=False,
             verbose=0,
         )
+        state = epoch_end.state
     if recipe.keep == "best":
-        model.load_weights(folder / "model.keras")
+        model.load_weights(job.folder / "model.keras")
         log.info(
             "Kept the weights of epoch %d, the best by the %s of the training patients held out",
-            follow.best_epoch, _WATCHED_NAMES[recipe.watch],
+            len(state.history) - state.watched.without_better, _WATCHED_NAMES[recipe.watch],
         )  # fmt: skip
     return model
 
@@ -201,14 +163,6 @@ def look_at_shares(batch_size: int, devices: int) -> None:
             " more. Better is --batch-size %d",
             batch_size, devices, -(-batch_size // devices) * devices,
         )  # fmt: skip
-
-
-def _identity(table: pd.DataFrame, pixels: str, boxes: NDArray[np.float32] | None) -> str:
-    """Return a digest of everything that a training learns from."""
-    digest = hashlib.sha256(f"{table.to_csv()}{pixels}".encode())
-    if boxes is not None:
-        digest.update(boxes.tobytes())
-    return digest.hexdigest()
 
 
 def feed_speed(batches: tf.data.Dataset, batch_size: int) -> float:

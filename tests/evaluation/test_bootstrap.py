@@ -135,7 +135,7 @@ def test_40000_predictions_take_under_20_seconds_and_a_gigabyte():
         + """
 import json, time
 import numpy as np, pandas as pd
-from mura_core.evaluation.figures import evaluate
+from mura_core.evaluation.figures import compute_figures
 from mura_core.evaluation import OperatingPoint
 from mura_core.data import LEVELS
 random = np.random.default_rng(0)
@@ -155,7 +155,7 @@ table["logit"] = np.log(table["probability"] / (1 - table["probability"]))
 table["part_rate"] = table.groupby("body_part")["label"].transform("mean")
 points = dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5))
 started = time.perf_counter()
-rows = evaluate(table, points, seed=1)
+rows = compute_figures(table, points, seed=1)
 seconds = time.perf_counter() - started
 kibibytes = peak_kibibytes()
 given = sum(row["intervals"]["auroc"] is not None for row in rows)

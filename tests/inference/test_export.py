@@ -11,7 +11,7 @@ from command_line import mura_run
 
 from mura_core.imaging import PixelStatistics, Square
 from mura_core.training import build_model
-from mura_core.training.callback import save_model
+from mura_core.training.checkpoint import save_model
 from mura_models.conv import conv4
 
 SIDE = 32

@@ -16,7 +16,15 @@ from mura_core.data import prepare, read_manifest
 from mura_core.evaluation import SAME_ANSWER, is_constant
 from mura_core.imaging import Square
 from mura_core.inference import strategy_on
-from mura_core.training import Recipe, TrainingCollapsed, build_model, fit_model, read_history
+from mura_core.training import (
+    Job,
+    Recipe,
+    TrainingCollapsed,
+    TrainingData,
+    build_model,
+    fit_model,
+    read_history,
+)
 from mura_core.training.collapse import collapse_reason, least_active_layer
 
 layers = keras.layers
@@ -174,13 +182,9 @@ def test_a_huge_learning_rate_is_noticed(mura: Path, tmp_path):
     with pytest.raises(TrainingCollapsed, match=r"epoch \d: (the training diverged|the network)"):
         fit_model(
             lambda: build_model(conv2, {}, prepared.statistics(), Square(32)),
-            prepared.images,
-            prepared.table,
+            TrainingData(prepared.images, prepared.table),
             Recipe(epochs=3, learning_rate=1e12, jit="off"),
-            class_weights=None,
-            seed=0,
-            strategy=strategy_on("cpu"),
-            folder=tmp_path,
+            Job(tmp_path, seed=0, strategy=strategy_on("cpu")),
         )
     assert not (tmp_path / "checkpoint.npz").exists()
     assert read_history(tmp_path)[-1]["collapse"]

@@ -17,7 +17,9 @@ from mura_core.errors import DataError, UsageError
 from mura_core.imaging import PixelStatistics, Square, has_avx512, standardise
 from mura_core.inference import load_model, predict_logits, probability, strategy_on
 from mura_core.training import (
+    Job,
     Recipe,
+    TrainingData,
     build_model,
     compiled,
     fit_model,
@@ -129,14 +131,10 @@ def trained(mura, tmp_path_factory):
     statistics = prepared.statistics()
     model = fit_model(
         lambda: build_model(conv4, {}, statistics, Square(32)),
-        prepared.images,
-        prepared.table,
+        TrainingData(prepared.images, prepared.table, {0: 1.0, 1: 1.0}),
         # Batch normalisation's moving statistics take a few hundred steps to settle.
         Recipe(epochs=20, batch_size=4, learning_rate=3e-3, jit="off"),
-        class_weights={0: 1.0, 1: 1.0},
-        seed=1,
-        strategy=strategy_on("cpu"),
-        folder=folder,
+        Job(folder, seed=1, strategy=strategy_on("cpu")),
     )
     return folder, prepared, model
 
@@ -191,14 +189,10 @@ from types import SimpleNamespace
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from mura_core.data import read_manifest
-from mura_core.inference import predict_logits
-from mura_core.data import prepare
-from mura_core.training import Recipe
-from mura_core.imaging import Square
+from mura_core import Square, prepare, read_manifest
 from mura_core.data.splits import with_tuning
-from mura_core.training.fit import fit
-from mura_core.training import build_model
+from mura_core.inference import predict_logits
+from mura_core.training import Job, Recipe, TrainingData, build_model, fit_model
 layers = keras.layers
 def network(shape):
     # No bias before the normalisation: it has no effect there but its gradient, which is rounding
@@ -222,10 +216,9 @@ for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
         keras.utils.set_random_seed(3)
         # A cosine over one epoch isn't the first half of one over two.
         recipe = Recipe(epochs=epochs, schedule="constant", **options)
-        model = fit(lambda: build_model(network, {}, statistics, Square(32)),
-                    prepared.images, table, recipe,
-                    class_weights={0: 1.3, 1: 3.0}, seed=3,
-                    strategy=tf.distribute.MirroredStrategy(devices), folder=run)
+        model = fit_model(lambda: build_model(network, {}, statistics, Square(32)),
+                          TrainingData(prepared.images, table, {0: 1.3, 1: 3.0}), recipe,
+                          Job(run, seed=3, strategy=tf.distribute.MirroredStrategy(devices)))
     logits.append(predict_logits(model, prepared.images, np.arange(len(table))))
 print(float(np.abs(logits[0] - logits[1]).max()), float(np.ptp(logits[0])))
 """

@@ -19,7 +19,15 @@ from mura_core.data.splits import with_tuning
 from mura_core.errors import DataError, UsageError
 from mura_core.imaging import Square
 from mura_core.inference import load_model, predict_logits, strategy_on
-from mura_core.training import Augmentation, Recipe, build_model, fit_model, write_contact_sheet
+from mura_core.training import (
+    Augmentation,
+    Job,
+    Recipe,
+    TrainingData,
+    build_model,
+    fit_model,
+    write_contact_sheet,
+)
 from mura_core.training.augmentation import draw_numbers
 from mura_models.conv import conv4
 
@@ -61,13 +69,9 @@ def trained(data, folder: Path, recipe: Recipe, build=network, class_weights=Non
     keras.utils.set_random_seed(7)
     return fit_model(
         lambda: build_model(build, {}, None, Square(SIDE)),
-        images,
-        with_tuning(table, seed=7, tunes=recipe.watches),
+        TrainingData(images, with_tuning(table, seed=7, tunes=recipe.watches), class_weights),
         recipe,
-        class_weights=class_weights,
-        seed=7,
-        strategy=strategy_on("cpu"),
-        folder=folder,
+        Job(folder, seed=7, strategy=strategy_on("cpu")),
     )
 
 
