@@ -98,7 +98,7 @@ def template(name: str) -> Template:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
-        loader=PackageLoader("mura_core.report.page", "."), autoescape=True, trim_blocks=True
+        loader=PackageLoader("mura_core.report", "."), autoescape=True, trim_blocks=True
     )
     environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
     return environment.get_template(name)
