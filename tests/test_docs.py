@@ -66,7 +66,7 @@ def test_metrics_keys_are_documented():
     from mura_core.data import LEVELS
     from mura_core.evaluation import BASELINES, FIGURES
     from mura_core.evaluation.figures import counts_of
-    from mura_core.evaluation.metrics import Sample
+    from mura_core.evaluation.sample import Sample
 
     two = np.array([True, False])
     keys = (*counts_of(Sample(two, two.astype(float), two)), *FIGURES, *LEVELS, *BASELINES)

@@ -17,11 +17,11 @@ from .figures import spread_over as spread_over
 from .judgement import Judgement as Judgement
 from .judgement import judge as judge
 from .metrics import FIGURES as FIGURES
-from .metrics import LEAST_PATIENTS as LEAST_PATIENTS
 from .operating_point import OperatingPoint as OperatingPoint
 from .operating_point import OperatingPoints as OperatingPoints
 from .operating_point import limits_of as limits_of
 from .operating_point import parse_rule as parse_rule
+from .sample import LEAST_PATIENTS as LEAST_PATIENTS
 from .study_scores import COMPARED as COMPARED
 from .study_scores import compare_study_scores as compare_study_scores
 from .units import MEAN as MEAN

@@ -15,7 +15,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mura_core.cores import usable_cores
-from mura_core.evaluation.metrics import FIGURES, Sample
+from mura_core.evaluation.metrics import FIGURES
+from mura_core.evaluation.sample import Sample
 from mura_core.evaluation.units import Floats
 
 DRAWS = 2000
@@ -24,7 +25,9 @@ _LEAST_DEFINED = 0.95  # of the draws must define a figure; else neither it nor 
 _NUMBERS_AT_ONCE = 2**17  # so that they stay in a processor's cache
 
 
-def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> list[Floats]:
+def bootstrap(
+    samples: Sequence[Sample], *, seed: int, draws: int = DRAWS
+) -> list[dict[str, Floats]]:
     """Return every figure of some samples in the same draws of patients.
 
     Parameters
@@ -37,10 +40,10 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> li
 
     Returns
     -------
-    list of ndarray of shape (len(FIGURES), draws), float64
-        NaN where a draw doesn't define a figure.
+    list of dict from each name of `FIGURES` to an ndarray of shape (draws,), float64
+        NaN where a draw doesn't define the figure.
     """
-    results = [np.empty((len(FIGURES), draws)) for _ in samples]
+    results = [{name: np.empty(draws) for name in FIGURES} for _ in samples]
     patients = samples[0].patient_count
     largest = max(len(sample.labels) for sample in samples)
     at_once = max(1, min(draws, _NUMBERS_AT_ONCE // largest))
@@ -49,8 +52,8 @@ def bootstrap(samples: Sequence[Sample], *, seed: int, draws: int = DRAWS) -> li
         some = slice(first, min(first + at_once, draws))
         weights = draw_patients(patients, some.stop - first, (seed, first))
         for sample, result in zip(samples, results, strict=True):
-            figures = sample.figures(weights)
-            result[:, some] = [figures[name] for name in FIGURES]
+            for name, figure in sample.figures(weights).items():
+                result[name][some] = figure
 
     # The threads are ours: a matrix product that starts its own would wait for cores that are busy.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as threads:

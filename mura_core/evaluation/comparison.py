@@ -12,7 +12,8 @@ from mura_core.errors import DataError
 from mura_core.evaluation.bootstrap import DRAWS, bootstrap, interval
 from mura_core.evaluation.constant import constant_output
 from mura_core.evaluation.judgement import Judgement
-from mura_core.evaluation.metrics import FIGURES, Sample, sample_of
+from mura_core.evaluation.metrics import FIGURES
+from mura_core.evaluation.sample import Sample, sample_of
 from mura_core.evaluation.significance import delong, mcnemar
 from mura_core.evaluation.units import at_level, selections
 
@@ -75,9 +76,9 @@ def _difference(
     numbers = [{name: row[0] for name, row in s.figures().items()} for s in (first, second)]
     drawn = bootstrap([first, second], seed=seed, draws=draws)
     figures = {}
-    for row, name in enumerate(FIGURES):
+    for name in FIGURES:
         one, other = (float(figure[name]) for figure in numbers)
-        bounds = interval(drawn[1][row] - drawn[0][row])
+        bounds = interval(drawn[1][name] - drawn[0][name])
         figures[name] = (
             {
                 "first": one,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pandas as pd
 from mura_core.data import LEVELS
 from mura_core.evaluation.bootstrap import DRAWS, bootstrap, interval, is_defined
 from mura_core.evaluation.constant import constant_output
-from mura_core.evaluation.metrics import FIGURES, Sample, sample_of
+from mura_core.evaluation.metrics import FIGURES
 from mura_core.evaluation.operating_point import OperatingPoints
+from mura_core.evaluation.sample import Sample, sample_of
 from mura_core.evaluation.units import MEAN, Floats, at_level, selections
 
 # A network that doesn't beat these has learned nothing of use.
@@ -130,7 +132,7 @@ def counts_of(sample: Sample) -> dict[str, int]:
         "abnormal": abnormal,
         "normal": len(sample.labels) - abnormal,
         "patients": sample.patient_count,
-        **sample.confusion(),
+        **asdict(sample.confusion()),
         "uncertain": int((~sample.decided).sum()),
     }
 
@@ -159,12 +161,11 @@ def _figures(
         return dict.fromkeys(FIGURES) | nothing | {"not_given": not_given}
     drawn, *baselines_drawn = bootstrap([sample, *baselines.values()], seed=seed, draws=draws)
     figures = {
-        name: number if is_defined(drawn[row]) else None
-        for row, (name, number) in enumerate(_numbers(sample.figures()).items())
+        name: number if is_defined(drawn[name]) else None
+        for name, number in _numbers(sample.figures()).items()
     }
     intervals = {
-        name: _interval_of(name, estimate, drawn[row])
-        for row, (name, estimate) in enumerate(figures.items())
+        name: _interval_of(name, estimate, drawn[name]) for name, estimate in figures.items()
     }
     against = {
         name: _against(figures, drawn, _numbers(baseline.figures()), baseline_drawn)
@@ -175,15 +176,14 @@ def _figures(
 
 def _against(
     figures: dict[str, float | None],
-    drawn: Floats,
+    drawn: dict[str, Floats],
     baseline: dict[str, float | None],
-    baseline_drawn: Floats,
+    baseline_drawn: dict[str, Floats],
 ) -> dict[str, Any]:
     """Return a baseline's figures, and by how much they are beaten in the same draws."""
     beaten: dict[str, Any] = {}
     for name in BEATEN_BY:
-        row = FIGURES.index(name)
-        bounds = interval(drawn[row] - baseline_drawn[row])
+        bounds = interval(drawn[name] - baseline_drawn[name])
         ours, theirs = figures[name], baseline[name]
         beaten[name] = {
             # No accuracy where no unit is decided.

@@ -10,7 +10,7 @@ import numpy as np
 from mura_core.evaluation.bootstrap import DRAWS, bootstrap, interval
 from mura_core.evaluation.constant import constant_output
 from mura_core.evaluation.judgement import Judgement
-from mura_core.evaluation.metrics import FIGURES, sample_of
+from mura_core.evaluation.sample import sample_of
 from mura_core.evaluation.units import MEAN, STUDY_SCORES, at_level
 
 COMPARED = ("auroc", "kappa", "accuracy")
@@ -55,7 +55,7 @@ def compare_study_scores(
         if drawn is not None:
             figures = sample.figures()
             for name in _GIVEN:
-                bounds = interval(drawn[number][FIGURES.index(name)])
+                bounds = interval(drawn[number][name])
                 if bounds is None or not np.isfinite(figures[name][0]):
                     continue
                 row[name] = float(figures[name][0])

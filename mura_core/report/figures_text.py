@@ -9,18 +9,6 @@ import pandas as pd
 
 from mura_core.evaluation import BASELINES, BEATEN_BY, COMPARED, FIGURES
 
-# First; the page has the others below.
-SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "kappa")
-
-NAMES = {name: name.replace("_", " ") for name in FIGURES} | {
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "auroc": "AUROC",
-    "brier": "Brier score",
-}
-
-
 # Of a study's images.
 SCORE_NAMES = {"mean": "their mean", "max": "the highest", "noisy-or": "noisy-or"}
 
@@ -32,7 +20,7 @@ def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     table = pd.DataFrame(
         {"part": row["body_part"], "n": row["count"], "abnormal": row["abnormal"]}
         | {
-            NAMES[name]: with_interval(row[name], row["intervals"][name])
+            FIGURES[name].title: with_interval(row[name], row["intervals"][name])
             for name in shown_figures(rows)
         }
         | {
@@ -67,7 +55,7 @@ def verdicts(row: Mapping[str, Any]) -> list[str]:
             numbers = f"{row[figure]:.3f} against {baseline[figure]:.3f}"
             if bounds := beaten["interval"]:
                 numbers += f"; difference {bounds[0]:+.3f} to {bounds[1]:+.3f}"
-            clauses.append(f"{verb} it by {NAMES[figure]} ({numbers})")
+            clauses.append(f"{verb} it by {FIGURES[figure].title} ({numbers})")
         joined = " and ".join(clauses)
         sentences.append(f"{BASELINES[name].capitalize()}: the network {joined}.")
     return sentences
@@ -93,7 +81,7 @@ def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:
     table = pd.DataFrame(
         {"a study's probability": SCORE_NAMES[row["study_score"]]}
         | {
-            NAMES[name]: with_interval(row[name], row["intervals"][name])
+            FIGURES[name].title: with_interval(row[name], row["intervals"][name])
             for name in shown_figures(rows, COMPARED)
         }
         | {"": "used above" if row["study_score"] == used else ""}
@@ -106,7 +94,7 @@ def seeds_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures of one level by each of several seeds as a table."""
     table = pd.DataFrame(
         {"seed": row["seed"]}
-        | {NAMES[name]: with_interval(row[name], None) for name in shown_figures(rows)}
+        | {FIGURES[name].title: with_interval(row[name], None) for name in shown_figures(rows)}
         | {"": f"not given: {row['not_given']}" if row["not_given"] else ""}
         for row in rows
     )
@@ -116,8 +104,8 @@ def seeds_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
 def spread_as_text(summary: Mapping[str, Any]) -> str:
     """Return the mean and the standard deviation of a level's figures over folds or seeds."""
     return ", ".join(
-        f"{NAMES[name]} {spread['mean']:.3f} ± {spread['deviation']:.3f}"
-        for name in SHOWN
+        f"{FIGURES[name].title} {spread['mean']:.3f} ± {spread['deviation']:.3f}"
+        for name in headline_figures()
         if (spread := summary[name])
     )
 
@@ -145,10 +133,16 @@ def _range(values: Sequence[float]) -> str:
     return " to ".join(dict.fromkeys(ends))
 
 
+def headline_figures() -> tuple[str, ...]:
+    """Return the figures of the first table; the page has the others below."""
+    return tuple(name for name, figure in FIGURES.items() if figure.is_headline)
+
+
 def shown_figures(
-    rows: Sequence[Mapping[str, Any]], names: tuple[str, ...] = SHOWN
+    rows: Sequence[Mapping[str, Any]], names: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
     """Return the figures to show: with two operating points also the uncertain share."""
+    names = headline_figures() if names is None else names
     two_points = any(row.get("uncertain_share") is not None for row in rows)
     return (*names, "uncertain_share") if two_points else names
 
@@ -159,7 +153,7 @@ def comparison_as_text(row: Mapping[str, Any]) -> str:
         return f"not given: {row['not_given']}"
     table = pd.DataFrame(
         {
-            "": NAMES[name],
+            "": FIGURES[name].title,
             "first": f"{numbers['first']:.3f}",
             "second": f"{numbers['second']:.3f}",
             "difference": f"{numbers['difference']:+.3f}",

@@ -16,9 +16,8 @@ from mura_core.evaluation import BASELINES, COMPARED, FIGURES, Judgement, at_lev
 from mura_core.heatmaps import BASELINE_NAMES
 from mura_core.report.contact_sheets import sheet_of
 from mura_core.report.figures_text import (
-    NAMES,
     SCORE_NAMES,
-    SHOWN,
+    headline_figures,
     how_called,
     restarts_in_words,
     shown_figures,
@@ -74,10 +73,10 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         rows_of=lambda level: _rows(metrics, level),
         how_called=lambda level: how_called(metrics, level),
         verdicts=verdicts,
-        names=NAMES,
+        names={name: figure.title for name, figure in FIGURES.items()},
         shown=shown_figures(metrics["figures"]),
-        others=[name for name in FIGURES if name not in (*SHOWN, "uncertain_share")],
-        two_points=shown_figures(metrics["figures"]) != SHOWN,
+        others=[name for name in FIGURES if name not in (*headline_figures(), "uncertain_share")],
+        two_points=shown_figures(metrics["figures"]) != headline_figures(),
         baselines=BASELINES,
         mistakes=_by_part(mistakes, folder),
         mistake_count=len(mistakes),

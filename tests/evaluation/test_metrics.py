@@ -16,11 +16,12 @@ from mura_core.evaluation import (
     at_level,
     compute_figures,
     figures_of_folds,
-    metrics,
+    sample,
     spread_over,
 )
-from mura_core.evaluation.metrics import Sample, from_confusion
-from mura_core.report import verdicts
+from mura_core.evaluation.metrics import Confusion, Figure
+from mura_core.evaluation.sample import Sample
+from mura_core.report import figures_as_text, verdicts
 
 # (TP, FP, TN, FN, accuracy as printed) of the report's tables.
 REPORT_PER_IMAGE = {
@@ -72,7 +73,7 @@ def random_predictions(seed: int, images: int = 200) -> pd.DataFrame:
 @pytest.mark.parametrize("row", REPORT, ids=str)
 def test_the_reports_counts_give_its_accuracies(row):
     *counts, printed = row
-    assert round(100 * from_confusion(*counts)["accuracy"], 1) == pytest.approx(printed, abs=0.05)
+    assert round(100 * Confusion(*counts).accuracy, 1) == pytest.approx(printed, abs=0.05)
 
 
 @pytest.mark.parametrize("row", REPORT, ids=str)
@@ -154,7 +155,7 @@ def test_calibration_error_is_the_gap_of_scikit_learns_curve(rows):
 def test_calibration_error_of_a_published_example(monkeypatch):
     # Pavlovic, "Understanding model calibration", arXiv 2501.19047: nine confidences, whether each
     # was right, five bins; the result is printed there as 0.10444.
-    monkeypatch.setattr(metrics, "CALIBRATION_BINS", 5)
+    monkeypatch.setattr(sample, "CALIBRATION_BINS", 5)
     confidence = np.array([0.78, 0.64, 0.92, 0.58, 0.51, 0.85, 0.70, 0.63, 0.83])
     right = np.array([1, 1, 0, 1, 0, 1, 1, 0, 1]) == 1
     figures = Sample(right, confidence, confidence >= 0.5).figures()
@@ -255,6 +256,21 @@ def test_every_figure_has_an_interval_or_five_patients_are_missing(abnormal, nor
         else:
             # Where all draws agree, such as on a sensitivity of 1, there's none.
             assert all(row["intervals"][name] for name in given if 0 < row[name] < 1)
+
+
+def test_a_figure_is_added_by_itself(monkeypatch):
+    """A further figure's number, interval and column come from its declaration alone."""
+    youden = Figure(
+        "Youden's index",
+        lambda t: t.confusion.sensitivity + t.confusion.specificity - 1,
+        is_headline=True,
+    )
+    monkeypatch.setitem(FIGURES, "youden", youden)
+    [row, *_] = evaluated = compute_figures(with_logits(random_predictions(3)), AT_HALF, **FEW)
+    assert row["youden"] == pytest.approx(row["sensitivity"] + row["specificity"] - 1)
+    low, high = row["intervals"]["youden"]
+    assert low < row["youden"] < high
+    assert "Youden's index" in figures_as_text(evaluated)
 
 
 def test_a_predictive_value_of_two_verdicts_is_not_given():
