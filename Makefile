@@ -7,7 +7,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := pyproject.toml setup.py $(wildcard mura_core/imaging/*.pyx mura_core/imaging/*.h \
+SOURCES := pyproject.toml setup.py $(wildcard mura_core/imaging/*.pyx mura_core/imaging/*.pxd mura_core/imaging/*.h \
 	mura_core/imaging/png/*.pyx mura_core/imaging/png/*.h)
 
 .PHONY: run test lint gpu-check seeds fuzz clean

@@ -1,12 +1,16 @@
 # cython: language_level=3
 """Sums over images, pixel by pixel: exact for integers, in pairs for real numbers.
 
-Python callers use `mura_core.imaging.statistics`, which checks shapes and dtypes; here they are taken on
-trust. The sums in pairs only work as written: no `-ffast-math`, no contraction (see setup.py).
+Python callers use `mura_core.imaging.statistics`. The extension is compiled without bounds checks, so
+each function checks the lengths of its arrays first and raises ValueError; their dtypes, ranks and
+contiguity are checked by the typed memoryviews. The sums in pairs only work as written: no
+`-ffast-math`, no contraction (see setup.py).
 """
 
 from libc.math cimport isfinite
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
+
+from mura_core.imaging._processor cimport refuse_unknown_instructions
 
 ctypedef fused integer_pixel:
     uint8_t
@@ -35,16 +39,33 @@ cdef extern from "_pixel_sums.h" nogil:
     void add_by_kahan_c "add_by_kahan"(double term, double *sum, double *compensation)
 
 
+cdef int refuse_other_length(str name, Py_ssize_t length, Py_ssize_t pixels) except -1:
+    if length != pixels:
+        raise ValueError(f"{name}: expected length {pixels}, got {length}")
+    return 0
+
+
+cdef int refuse_other_pairs(str name, double[:, ::1] pairs, Py_ssize_t pixels) except -1:
+    if pairs.shape[0] != 2 or pairs.shape[1] != pixels:
+        raise ValueError(
+            f"{name}: expected shape (2, {pixels}), got ({pairs.shape[0]}, {pairs.shape[1]})"
+        )
+    return 0
+
+
 def add_integers(
-    const integer_pixel[:, ::1] images,
-    uint64_t[::1] total,
-    uint64_t[::1] total_of_squares,
+    const integer_pixel[:, ::1] images not None,
+    uint64_t[::1] total not None,
+    uint64_t[::1] total_of_squares not None,
     int instructions,
 ):
-    """Add images (N, pixels), and their squares, to the exact totals."""
+    """Add images (N, pixels), and their squares, to the exact totals (pixels,)."""
     cdef Py_ssize_t n, i
     cdef uint64_t pixel
-    if images.shape[0] == 0:
+    refuse_other_length("total", total.shape[0], images.shape[1])
+    refuse_other_length("total_of_squares", total_of_squares.shape[0], images.shape[1])
+    refuse_unknown_instructions(instructions)
+    if images.shape[0] == 0 or images.shape[1] == 0:
         return
     with nogil:
         if integer_pixel is uint8_t:
@@ -61,10 +82,10 @@ def add_integers(
 
 
 def add_reals(
-    const float[::1] pixels,
-    double[:, ::1] total,
-    double[:, ::1] total_of_squares,
-    double[:, ::1] beyond,
+    const float[::1] pixels not None,
+    double[:, ::1] total not None,
+    double[:, ::1] total_of_squares not None,
+    double[:, ::1] beyond not None,
     int instructions,
 ):
     """Add one image, and its squares, to totals in pairs; return whether `beyond` isn't all 0.
@@ -73,6 +94,12 @@ def add_reals(
     them; `beyond` (2, pixels) receives what these pairs can't hold of the pixels and the squares.
     """
     cdef bint any_beyond
+    refuse_other_pairs("total", total, pixels.shape[0])
+    refuse_other_pairs("total_of_squares", total_of_squares, pixels.shape[0])
+    refuse_other_pairs("beyond", beyond, pixels.shape[0])
+    refuse_unknown_instructions(instructions)
+    if pixels.shape[0] == 0:
+        return False
     with nogil:
         any_beyond = add_reals_c(
             &pixels[0], pixels.shape[0], &total[0, 0], &total[1, 0], &beyond[0, 0],
@@ -81,9 +108,15 @@ def add_reals(
     return any_beyond
 
 
-def add_to_pairs(const double[::1] terms, double[:, ::1] total, double[::1] beyond):
-    """Add terms to totals in pairs; return whether `beyond` isn't all 0."""
+def add_to_pairs(
+    const double[::1] terms not None, double[:, ::1] total not None, double[::1] beyond not None
+):
+    """Add terms (pixels,) to totals in pairs (2, pixels); return whether `beyond` isn't all 0."""
     cdef bint any_beyond
+    refuse_other_pairs("total", total, terms.shape[0])
+    refuse_other_length("beyond", beyond.shape[0], terms.shape[0])
+    if terms.shape[0] == 0:
+        return False
     with nogil:
         any_beyond = add_to_pairs_c(
             &terms[0], terms.shape[0], &total[0, 0], &total[1, 0], &beyond[0]
@@ -94,41 +127,54 @@ def add_to_pairs(const double[::1] terms, double[:, ::1] total, double[::1] beyo
 def nearest_deviations(
     uint64_t count,
     uint64_t divisor,
-    const uint64_t[::1] total,
-    const uint64_t[::1] total_of_squares,
-    double[::1] out,
+    const uint64_t[::1] total not None,
+    const uint64_t[::1] total_of_squares not None,
+    double[::1] out not None,
 ):
     """Write the correctly rounded deviations of integer totals; -1 where it is too close to call."""
     cdef Py_ssize_t i
+    refuse_other_length("total", total.shape[0], out.shape[0])
+    refuse_other_length("total_of_squares", total_of_squares.shape[0], out.shape[0])
+    if count == 0 or divisor == 0:
+        raise ValueError(f"count and divisor must be above 0, got {count} and {divisor}")
     with nogil:
         for i in range(out.shape[0]):
             out[i] = nearest_deviation(count, divisor, total[i], total_of_squares[i])
 
 
-def add_by_kahan(const any_pixel[::1] pixels, double[::1] sums, double[::1] compensations):
+def add_by_kahan(
+    const any_pixel[::1] pixels not None,
+    double[::1] sums not None,
+    double[::1] compensations not None,
+):
     """Add one image to sums, each with its compensation."""
     cdef Py_ssize_t i
+    refuse_other_length("sums", sums.shape[0], pixels.shape[0])
+    refuse_other_length("compensations", compensations.shape[0], pixels.shape[0])
     with nogil:
         for i in range(pixels.shape[0]):
             add_by_kahan_c(pixels[i], &sums[i], &compensations[i])
 
 
 def add_squares_by_kahan(
-    const any_pixel[::1] pixels,
-    const double[::1] mean,
-    double[::1] sums,
-    double[::1] compensations,
+    const any_pixel[::1] pixels not None,
+    const double[::1] mean not None,
+    double[::1] sums not None,
+    double[::1] compensations not None,
 ):
     """Add one image's squared differences from the mean to sums, each with its compensation."""
     cdef Py_ssize_t i
     cdef double difference
+    refuse_other_length("mean", mean.shape[0], pixels.shape[0])
+    refuse_other_length("sums", sums.shape[0], pixels.shape[0])
+    refuse_other_length("compensations", compensations.shape[0], pixels.shape[0])
     with nogil:
         for i in range(pixels.shape[0]):
             difference = pixels[i] - mean[i]
             add_by_kahan_c(difference * difference, &sums[i], &compensations[i])
 
 
-def first_not_finite(const float[::1] pixels):
+def first_not_finite(const float[::1] pixels not None):
     """Return the index of the first NaN or infinity, or -1."""
     cdef Py_ssize_t i, found = -1
     with nogil:

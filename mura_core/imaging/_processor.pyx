@@ -2,7 +2,6 @@
 """What the processor can do. Python callers use `mura_core.imaging.cpu`."""
 
 cdef extern from "_processor.h":
-    int best_instructions_c "best_instructions"()
     bint processor_has_avx512()
 
 

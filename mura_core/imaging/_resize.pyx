@@ -1,7 +1,12 @@
 # cython: language_level=3
-"""Weighted sums of pixels, down and then across. `mura_core.imaging.resizing` documents and checks it."""
+"""Weighted sums of pixels, down and then across. Python callers use `mura_core.imaging.resizing`.
+
+The extension is compiled without bounds checks, so `weighted` checks its arguments first.
+"""
 
 from libc.stdint cimport uint8_t, uint16_t
+
+from mura_core.imaging._processor cimport refuse_unknown_instructions
 
 ctypedef fused grey_pixel:
     uint8_t
@@ -28,24 +33,56 @@ ctypedef fused new_pixel:
     float
 
 
+cdef int refuse_outside(
+    str axis,
+    const Py_ssize_t[::1] first,
+    const float[:, ::1] weights,
+    Py_ssize_t length,
+    Py_ssize_t size,
+) except -1:
+    """Raise a ValueError unless `size` sums of pixels stay within an axis of `length` pixels."""
+    cdef Py_ssize_t i, taps = weights.shape[1]
+    if first.shape[0] != size or weights.shape[0] != size:
+        raise ValueError(
+            f"{axis}: expected {size} first pixels and {size} sets of weights, got"
+            f" {first.shape[0]} and {weights.shape[0]}"
+        )
+    if size == 0 or not 1 <= taps <= length:
+        raise ValueError(f"{axis}: {taps} weights for each of {size} sums over {length} pixels")
+    for i in range(size):
+        if not 0 <= first[i] <= length - taps:
+            raise ValueError(
+                f"{axis}: {taps} pixels from {first[i]} on are not within {length} pixels"
+            )
+    return 0
+
+
 def weighted(
-    const grey_pixel[:, ::1] image,
-    const Py_ssize_t[::1] first_row,
-    const float[:, ::1] row_weights,
-    const Py_ssize_t[::1] first_column,
-    const float[:, ::1] column_weights,
-    new_pixel[:, ::1] out,
+    const grey_pixel[:, ::1] image not None,
+    const Py_ssize_t[::1] first_row not None,
+    const float[:, ::1] row_weights not None,
+    const Py_ssize_t[::1] first_column not None,
+    const float[:, ::1] column_weights not None,
+    new_pixel[:, ::1] out not None,
     int instructions,
 ):
     """Write to `out` the image's rows and columns, weighted, and rounded if it holds bytes.
 
-    Row i is made of the rows from `first_row[i]` on, with `row_weights[i]`; columns likewise.
-    Weights beyond the image are 0; levels are 0 to 255.
+    Row i is made of the rows from `first_row[i]` on, with `row_weights[i]`; columns likewise. All
+    of them lie in the image, and the sums are levels from 0 to 255.
+
+    Raises
+    ------
+    ValueError
+        The arrays' lengths contradict each other, or a sum takes in pixels outside the image.
     """
     cdef weights down, across
     cdef int failed
     cdef float *levels = NULL
     cdef uint8_t *rounded = NULL
+    refuse_outside("rows", first_row, row_weights, image.shape[0], out.shape[0])
+    refuse_outside("columns", first_column, column_weights, image.shape[1], out.shape[1])
+    refuse_unknown_instructions(instructions)
     if new_pixel is uint8_t:
         rounded = &out[0, 0]
     else:

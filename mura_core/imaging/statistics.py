@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -193,16 +194,34 @@ class ImageStatistics:
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[Any]]) -> ImageStatistics:
-        """Return the sums whose `state` this is."""
+        """Return the sums whose `state` this is.
+
+        Parameters
+        ----------
+        state : mapping
+            As `state` returns it. It may come from a file, so nothing in it is taken on trust.
+
+        Raises
+        ------
+        ValueError
+            Something is missing, or has another shape or type than `state` gives it.
+        """
         statistics = cls()
-        if int(state["count"]) > 0:
-            sums = {name: state[name].copy() for name in _UNIT_BITS}
-            shape = tuple(int(length) for length in state["shape"])
-            statistics._start(shape, sums["total"].dtype == np.uint64)
-            statistics._sums = sums
-            statistics.count = int(state["count"])
+        try:
+            count = operator.index(state["count"].item())
+            if count == 0:
+                return statistics
+            shape = tuple(operator.index(length) for length in state["shape"].tolist())
+            if not 0 < count <= _MOST_IMAGES or math.prod(shape) < 1 or min(shape, default=1) < 1:
+                raise ValueError(f"there are no sums of {count} images of shape {shape}")
+            integers, pixels = bool(state["total"].dtype == np.uint64), math.prod(shape)
             beyond = json.loads(str(state["beyond"]))
-            statistics._beyond = {name: dict(beyond[name]) for name in _UNIT_BITS}
+            for name in _UNIT_BITS:
+                statistics._sums[name] = _checked_sums(name, state[name], integers, pixels)
+                statistics._beyond[name] = _checked_amounts(beyond[name], pixels)
+            statistics.count, statistics.shape, statistics._integers = count, shape, integers
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"these are no sums of images ({error!r})") from None
         return statistics
 
     @property
@@ -244,6 +263,25 @@ class ImageStatistics:
     def _image(self, pixels: Iterable[float]) -> NDArray[np.float64]:
         assert self.shape is not None
         return np.fromiter(pixels, np.float64, math.prod(self.shape)).reshape(self.shape)
+
+
+def _checked_sums(name: str, sums: NDArray[Any], integers: bool, pixels: int) -> NDArray[Any]:
+    dtype, shape = (np.uint64, (pixels,)) if integers else (np.float64, (2, pixels))
+    if sums.dtype != dtype or sums.shape != shape:
+        raise ValueError(
+            f"{name}: expected {np.dtype(dtype)} of shape {shape}, got {sums.dtype} of shape"
+            f" {sums.shape}"
+        )
+    if not np.isfinite(sums).all():
+        raise ValueError(f"{name}: holds NaN or infinity")
+    return sums.copy()
+
+
+def _checked_amounts(pairs: list[list[int]], pixels: int) -> dict[int, int]:
+    amounts = {operator.index(pixel): operator.index(amount) for pixel, amount in pairs}
+    if not all(0 <= pixel < pixels for pixel in amounts):
+        raise ValueError(f"beyond: there are only {pixels} pixels")
+    return amounts
 
 
 def refuse_what_is_no_number(

@@ -12,6 +12,8 @@ from mura_core.imaging import _pixel_sums
 from mura_core.imaging.pixel_statistics import PixelStatistics
 from mura_core.imaging.statistics import refuse_what_is_no_number
 
+_DTYPES = (np.uint8, np.uint16, np.float32)
+
 
 def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> PixelStatistics:
     """Return the statistics by the 2019 report's method, kept for comparison.
@@ -32,20 +34,18 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
     ------
     DataError
         A pixel is NaN or infinite, or there are not more than `ddof` images.
+    ValueError
+        An image's dtype is another one, its shape isn't that of the first image of the first pass,
+        or the second pass gives another number of images.
     """
     count = 0
-    mean = sums = compensations = np.empty(0)
+    sums = compensations = np.empty(0)
     shape: tuple[int, ...] = ()
     for image in images:
         if count == 0:
             shape = image.shape
             sums, compensations = np.zeros(image.size), np.zeros(image.size)
-        if image.shape != shape:
-            raise ValueError(f"image {count}: shape {image.shape} is not {shape}")
-        pixels = np.ascontiguousarray(image).reshape(-1)
-        if pixels.dtype == np.float32:
-            refuse_what_is_no_number(pixels, (1, *shape), f"image {count}".format)
-        _pixel_sums.add_by_kahan(pixels, sums, compensations)
+        _pixel_sums.add_by_kahan(_checked_pixels(image, shape, count), sums, compensations)
         count += 1
     if count <= ddof:
         raise DataError(f"statistics need at least {ddof + 1} images; there are {count}")
@@ -53,10 +53,24 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
     sums, compensations = np.zeros_like(mean), np.zeros_like(mean)
     again = 0
     for image in images:
-        pixels = np.ascontiguousarray(image).reshape(-1)
+        pixels = _checked_pixels(image, shape, again)
         _pixel_sums.add_squares_by_kahan(pixels, mean, sums, compensations)
         again += 1
     if again != count:
         raise ValueError(f"{count} images came first, and {again} the second time")
     deviation = np.sqrt(sums / (count - ddof))
     return PixelStatistics(mean.reshape(shape), deviation.reshape(shape), count)
+
+
+def _checked_pixels(
+    image: NDArray[np.generic], shape: tuple[int, ...], number: int
+) -> NDArray[np.generic]:
+    """Return an image's pixels in one row, or raise an error that names the image."""
+    if image.dtype not in _DTYPES:
+        raise ValueError(f"image {number}: dtype {image.dtype} is not uint8, uint16 or float32")
+    if image.shape != shape:
+        raise ValueError(f"image {number}: shape {image.shape} is not {shape}")
+    pixels = np.ascontiguousarray(image).reshape(-1)
+    if pixels.dtype == np.float32:
+        refuse_what_is_no_number(pixels, (1, *shape), lambda _: f"image {number}")
+    return pixels

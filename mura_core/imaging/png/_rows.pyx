@@ -1,11 +1,14 @@
 # cython: language_level=3
 """The byte work of reading PNG files: rows of filtered bytes become planes of pixels.
 
-`mura_core.imaging.png.reader`, the only caller, has checked that `rows` holds `height` rows, each a filter byte
-followed by `width * pixel_bytes` bytes. `instructions` is one of `mura_core.imaging.cpu`.
+`rows` holds rows of a filter byte followed by `width * pixel_bytes` bytes; `instructions` is one of
+`mura_core.imaging.cpu`. The extension is compiled without bounds checks, so each function checks its
+arguments first and raises ValueError.
 """
 
 from libc.stdint cimport uint8_t
+
+from mura_core.imaging._processor cimport refuse_unknown_instructions
 
 cdef extern from "_unfilter.h" nogil:
     int channels_are_equal_c "channels_are_equal"(
@@ -17,43 +20,87 @@ cdef extern from "_unfilter.h" nogil:
     )
 
 
+cdef int refuse_other_size(
+    Py_ssize_t held, Py_ssize_t height, Py_ssize_t width, Py_ssize_t pixel_bytes
+) except -1:
+    """Raise a ValueError unless so many bytes are `height` rows of `width` pixels."""
+    # By division: the product could overflow.
+    if (
+        height < 1
+        or width < 1
+        or held % height
+        or (held // height - 1) % pixel_bytes
+        or (held // height - 1) // pixel_bytes != width
+    ):
+        raise ValueError(
+            f"{held} bytes are not {height} rows of a filter and {width} pixels of {pixel_bytes}"
+            " bytes"
+        )
+    return 0
+
+
+cdef Py_ssize_t find_bad_filter(
+    const uint8_t *rows, Py_ssize_t count, Py_ssize_t row_bytes
+) noexcept nogil:
+    cdef Py_ssize_t y
+    for y in range(count):
+        if rows[y * row_bytes] > 4:
+            return y
+    return -1
+
+
 def first_bad_filter(
-    const uint8_t[::1] rows, Py_ssize_t start, Py_ssize_t count, Py_ssize_t row_bytes
+    const uint8_t[::1] rows not None, Py_ssize_t start, Py_ssize_t count, Py_ssize_t row_bytes
 ):
     """Return the first of `count` rows, from byte `start` on, whose filter isn't 0 to 4, or -1."""
-    cdef Py_ssize_t y, found = -1
-    with nogil:
-        for y in range(count):
-            if rows[start + y * row_bytes] > 4:
-                found = y
-                break
-    return found
+    if (
+        start < 0
+        or count < 0
+        or row_bytes < 1
+        or start > rows.shape[0]
+        or (rows.shape[0] - start) // row_bytes < count
+    ):
+        raise ValueError(
+            f"{count} rows of {row_bytes} bytes from byte {start} on are not within"
+            f" {rows.shape[0]} bytes"
+        )
+    return find_bad_filter(&rows[0] + start, count, row_bytes)
 
 
 def channels_are_equal(
-    const uint8_t[::1] rows,
+    const uint8_t[::1] rows not None,
     Py_ssize_t height,
     Py_ssize_t width,
     Py_ssize_t pixel_bytes,
     int instructions,
 ):
-    """Return whether the first three bytes of every pixel are the same, as they lie."""
+    """Return whether the first three bytes of every pixel of 3 or 4 are the same, as they lie."""
     cdef bint equal
+    if pixel_bytes not in (3, 4):
+        raise ValueError(f"pixel_bytes must be 3 or 4, got {pixel_bytes}")
+    refuse_other_size(rows.shape[0], height, width, pixel_bytes)
+    refuse_unknown_instructions(instructions)
     with nogil:
         equal = channels_are_equal_c(&rows[0], height, width, pixel_bytes, instructions)
     return equal
 
 
 def undo_filters(
-    const uint8_t[::1] rows,
+    const uint8_t[::1] rows not None,
     Py_ssize_t pixel_bytes,
     Py_ssize_t channel,
-    uint8_t[:, ::1] plane,
+    uint8_t[:, ::1] plane not None,
     int instructions,
 ):
-    """Write one channel's pixels to `plane`; the filter bytes have been checked."""
+    """Write one channel's pixels to `plane` (height, width); a pixel has 1 to 4 bytes."""
     cdef Py_ssize_t height = plane.shape[0], width = plane.shape[1]
     cdef int failed
+    if not 1 <= pixel_bytes <= 4 or not 0 <= channel < pixel_bytes:
+        raise ValueError(f"pixels of {pixel_bytes} bytes have no channel {channel}")
+    refuse_other_size(rows.shape[0], height, width, pixel_bytes)
+    refuse_unknown_instructions(instructions)
+    if find_bad_filter(&rows[0], height, 1 + width * pixel_bytes) >= 0:
+        raise ValueError("a row has a filter that doesn't exist")
     with nogil:
         failed = undo_filters_c(
             &rows[0], height, width, pixel_bytes, channel, &plane[0, 0], instructions
@@ -62,11 +109,20 @@ def undo_filters(
         raise MemoryError
 
 
+cdef int refuse_other_shape(str name, const uint8_t[:, ::1] plane, uint8_t[:, ::1] grey) except -1:
+    if plane.shape[0] != grey.shape[0] or plane.shape[1] != grey.shape[1]:
+        raise ValueError(
+            f"{name}: expected shape ({grey.shape[0]}, {grey.shape[1]}), got"
+            f" ({plane.shape[0]}, {plane.shape[1]})"
+        )
+    return 0
+
+
 def add_luma(
-    const uint8_t[:, ::1] red,
-    const uint8_t[:, ::1] green,
-    const uint8_t[:, ::1] blue,
-    uint8_t[:, ::1] grey,
+    const uint8_t[:, ::1] red not None,
+    const uint8_t[:, ::1] green not None,
+    const uint8_t[:, ::1] blue not None,
+    uint8_t[:, ::1] grey not None,
 ):
     """Write the luma of red, green and blue planes to `grey`.
 
@@ -74,6 +130,11 @@ def add_luma(
     """
     cdef Py_ssize_t i
     cdef Py_ssize_t count = grey.shape[0] * grey.shape[1]
+    refuse_other_shape("red", red, grey)
+    refuse_other_shape("green", green, grey)
+    refuse_other_shape("blue", blue, grey)
+    if count == 0:
+        return
     cdef const uint8_t *r = &red[0, 0]
     cdef const uint8_t *g = &green[0, 0]
     cdef const uint8_t *b = &blue[0, 0]
