@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 
-
-class MuraError(Exception):
-    """A failure to be shown to the user as one line, without a traceback."""
-
-    exit_status = 1
+# The plugins' errors have the same base, and the contracts with plugins don't know the core.
+from mura_plugins import MuraError as MuraError
 
 
 class DataError(MuraError):

@@ -7,7 +7,7 @@ from keras import layers
 from keras.src.applications.densenet import DenseNet
 
 from mura_models.sizes import refuse_smaller
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 
 def densenet121(input_shape: tuple[int, int, int]) -> keras.Model:

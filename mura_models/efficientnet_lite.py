@@ -21,7 +21,7 @@ from mura_models.applications import IMAGENET_DEVIATION, IMAGENET_MEAN
 from mura_models.cells import logit_with_cells
 from mura_models.efficientnet_weights import load_weights
 from mura_models.sizes import refuse_smaller
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 # Kernel, blocks, stride, expansion and filters of each stage (table 1 of the paper, stages 2 to 8).
 _STAGES = (

@@ -13,7 +13,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from mura_models.torch_file import read_tensors
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 _NORM_NAMES = ("weight", "bias", "running_mean", "running_var")
 

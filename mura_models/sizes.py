@@ -1,6 +1,6 @@
 """The smallest images that a network takes."""
 
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 
 def refuse_smaller(input_shape: tuple[int, int, int], side: int, name: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 # The classes of storages, and the NumPy type of their items, in the file's byte order.
 _STORAGES = {

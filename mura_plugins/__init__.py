@@ -7,8 +7,18 @@ plugin's module, imports no Keras: records name their functions by string.
 
 import pluggy
 
-from mura_plugins.records import Architecture, Explainer, NotApplicable, Reader, RunSummary
+from mura_plugins.errors import MuraError, NotApplicable, PluginError
+from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
 
 hookimpl = pluggy.HookimplMarker("mura")
 
-__all__ = ["Architecture", "Explainer", "NotApplicable", "Reader", "RunSummary", "hookimpl"]
+__all__ = [
+    "Architecture",
+    "Explainer",
+    "MuraError",
+    "NotApplicable",
+    "PluginError",
+    "Reader",
+    "RunSummary",
+    "hookimpl",
+]

@@ -18,15 +18,12 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from mura_plugins import hookspecs
+from mura_plugins.errors import PluginError
 from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
 
 _BUILT_IN = "mura-run"
 
 Record = TypeVar("Record", Architecture, Explainer, Reader)
-
-
-class PluginError(ValueError):
-    """A plugin, a name that should be a plugin's, or its options can't be used as asked."""
 
 
 @dataclass(frozen=True)

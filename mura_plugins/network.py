@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mura_plugins.records import NotApplicable
+from mura_plugins.errors import NotApplicable
 
 if TYPE_CHECKING:
     import keras

@@ -104,20 +104,3 @@ class RunSummary:
     folder: Path
     model: str
     metrics: Mapping[str, object] = field(default_factory=dict)
-
-
-class NotApplicable(Exception):
-    """A method can't explain this network.
-
-    Parameters
-    ----------
-    reason : str
-        Why, as a clause: "it has no convolution".
-    remedy : str
-        What to do instead, as a sentence.
-    """
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(f"{reason}. {remedy}")
-        self.reason = reason
-        self.remedy = remedy

@@ -58,12 +58,6 @@ def command(*some: Callable[[Any], Any]) -> Callable[[Any], click.Command]:
             except OSError as error:
                 where = f"{error.filename}: " if error.filename else ""
                 _stop("Error", f"{where}{error.strerror or error}", 1)
-            except Exception as error:
-                from mura_plugins.manager import PluginError
-
-                if not isinstance(error, PluginError):
-                    raise
-                _stop("Error", str(error), 2)
 
         for option in reversed((*some, verbosity_options)):
             guarded = option(guarded)

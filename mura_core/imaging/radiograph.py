@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mura_core.errors import DataError, PngError, RadiographError
+from mura_core.errors import DataError, MuraError, PngError, RadiographError
 from mura_core.imaging.png._chunks import SIGNATURE
 from mura_core.imaging.png.reader import read_png
 
@@ -100,6 +100,8 @@ def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[
 def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path, name: str) -> GreyImage:
     try:
         image = reader(path)
+    except MuraError as error:
+        raise RadiographError(name, f"can't be read ({error})") from error
     except Exception as error:
         raise RadiographError(name, f"can't be read ({type(error).__name__}: {error})") from error
     if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):

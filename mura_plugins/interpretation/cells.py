@@ -7,8 +7,8 @@ highest cells make up the image's logit. It is defined for networks with a layer
 import numpy as np
 from numpy.typing import NDArray
 
+from mura_plugins.errors import NotApplicable
 from mura_plugins.network import Network
-from mura_plugins.records import NotApplicable
 
 
 def explain(

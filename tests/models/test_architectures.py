@@ -19,7 +19,8 @@ from mura_core.pipeline import cache_folder, open_data
 from mura_models import applications
 from mura_models.efficientnet_lite import efficientnet_lite
 from mura_models.resnet import residual_network
-from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
+from mura_plugins import PluginError
+from mura_plugins.manager import load_plugins, parse_options, resolve
 from mura_plugins.testing import check_architecture
 
 RECORDS = {record.name: record for record in mura_models.mura_architectures()}

@@ -14,7 +14,7 @@ from lite_inputs import CASES
 
 from mura_models.applications import IMAGENET_DEVIATION, IMAGENET_MEAN
 from mura_models.efficientnet_lite import backbone, efficientnet_lite, efficientnet_lite0
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 VARIANTS = ("lite0", "lite1", "lite2")
 PEER_LOGITS = np.load(Path(__file__).parents[1] / "peers" / "efficientnet_lite.npz")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mura_models.torch_file import read_tensors
-from mura_plugins.manager import PluginError
+from mura_plugins import PluginError
 
 PEERS = Path(__file__).parents[1] / "peers"  # written by PyTorch: peers/torch_files.py
 FORMATS = ("zip", "legacy")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 from command_line import mura_run
 
+import mura_plugins
 from mura_models.conv import conv4
 from mura_models.resnet import resnet18
-from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
+from mura_plugins import PluginError
+from mura_plugins.manager import load_plugins, parse_options, resolve
 from mura_plugins.records import Architecture, Explainer, RunSummary
 from mura_plugins.testing import check_architecture, check_explainer
 
@@ -88,6 +91,65 @@ def test_a_broken_plugin_is_named_and_harms_no_other(install, source, reason):
     result = mura_run("plugins")
     assert result.exit_code == 0
     assert "mura-broken" in result.output
+
+
+RAISING = """
+import mura_plugins as mura
+
+@mura.hookimpl
+def mura_architectures():
+    yield mura.Architecture("raising-net", "{module}:build", "Raises.", "A paper")
+
+@mura.hookimpl
+def mura_explainers():
+    yield mura.Explainer("raising-map", "{module}:explain", "Raises.", "A paper")
+
+def build(input_shape):
+    raise mura.{error}
+
+explain = build
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        ("PluginError('install their-weights')", 2, "Error: install their-weights"),
+        ("MuraError('their.bin: is damaged')", 1, "Error: their.bin: is damaged"),
+        ("NotApplicable('it is flat', 'Use another.')", 1, "Error: it is flat. Use another."),
+    ],
+)
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_what_a_plugin_raises_is_one_line(install, mura, tmp_path, command, error, status, line):
+    install("mura-raising", RAISING.format(module="mura_raising", error=error))
+    data = ["--data", mura, "--out", tmp_path / "run"] if command == "train" else []
+    result = mura_run(command, "--model", "raising-net", "--size", 32, *data)
+    assert result.exit_code == status
+    assert result.stderr.strip().splitlines()[-1] == line
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_error_of_ours_is_shown_in_one_line_or_handled_inside():
+    root = Path(__file__).parents[2]
+    modules = [
+        ".".join(path.relative_to(root).with_suffix("").parts)
+        for package in ("mura_core", "mura_models", "mura_plugins")
+        for path in (root / package).rglob("*.py")
+        if "class " in (text := path.read_text()) and ("Error(" in text or "Exception)" in text)
+    ]
+    errors = {
+        found
+        for module in modules
+        for found in vars(import_module(module)).values()
+        if isinstance(found, type)
+        and issubclass(found, Exception)
+        and found.__module__.startswith("mura_")
+    }
+    others = {error.__name__ for error in errors if not issubclass(error, mura_plugins.MuraError)}
+    # The PNG reader's own, of which `read_radiograph` makes a RadiographError.
+    assert others == {"PngError", "InflateError"}
+    named = {getattr(mura_plugins, name) for name in mura_plugins.__all__}
+    assert {mura_plugins.PluginError, mura_plugins.NotApplicable} <= errors & named
 
 
 def test_two_providers_of_one_name_are_both_named(install):

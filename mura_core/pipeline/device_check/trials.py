@@ -40,8 +40,8 @@ from mura_core.training import (
     feed_speed,
     training_batches,
 )
-from mura_plugins import NotApplicable
-from mura_plugins.manager import PluginError, load_plugins, parse_options, resolve
+from mura_plugins import NotApplicable, PluginError
+from mura_plugins.manager import load_plugins, parse_options, resolve
 
 _SEED = 2019
 _RATE = 1e-3
