@@ -44,10 +44,10 @@ def test_mura_layout_is_read_from_above_and_from_within(mura: Path):
 def test_one_person_under_two_parts_is_counted_once(mura: Path):
     counts = count(read_manifest(mura).table)
     whole = counts[counts["body_part"] == "ALL"]
-    # 24 patients with an elbow study of two images; the 8 of every third have a wrist study too.
-    assert whole[["images", "studies", "patients"]].sum().tolist() == [64, 32, 24]
+    # 40 patients with an elbow study of two images; the 14 of every third have a wrist study too.
+    assert whole[["images", "studies", "patients"]].sum().tolist() == [108, 54, 40]
     elbows = counts[counts["body_part"] == "XR_ELBOW"]
-    assert elbows[["images", "studies", "patients"]].sum().tolist() == [48, 24, 24]
+    assert elbows[["images", "studies", "patients"]].sum().tolist() == [80, 40, 40]
 
 
 def test_a_header_row_and_a_renamed_folder_change_nothing(own_mura: Path):

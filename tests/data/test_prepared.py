@@ -22,7 +22,7 @@ from mura_core.imaging import Square, read_radiograph, resize
 def test_rows_are_the_images_and_statistics_are_of_training_images_alone(mura: Path, tmp_path):
     manifest = read_manifest(mura)
     prepared = prepare(manifest, tmp_path, square=Square(32))
-    assert len(prepared.table) == len(manifest.table) == 64
+    assert len(prepared.table) == len(manifest.table) == 108
     for row, path in enumerate(prepared.table["path"]):
         expected = resize(read_radiograph(manifest.folder / path), Square(32))
         np.testing.assert_array_equal(prepared.images[row], expected)
@@ -133,7 +133,7 @@ def test_two_programs_preparing_at_once_do_the_work_once(mura: Path, tmp_path):
     ]
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
-    assert sorted(len(out.split()) for out, _ in outputs) == [0, 64 // 8]
+    assert sorted(len(out.split()) for out, _ in outputs) == [0, -(-108 // 8)]
 
 
 PEAK_MEMORY = (
