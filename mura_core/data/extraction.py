@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mura_core.data.levels import LEVELS
 from mura_core.data.manifest import read_manifest
 from mura_core.data.prepared import prepare, statistics_of
+from mura_core.data.seed import DEFAULT_SEED
 from mura_core.errors import UsageError
 from mura_core.imaging import STANDARD_SQUARE, Square
 from mura_core.imaging import standardise as standardise_images
@@ -75,6 +76,7 @@ def extract(
     *,
     body_part: str | None = None,
     split: str = "train",
+    seed: int = DEFAULT_SEED,
     square: Square = STANDARD_SQUARE,
     standardise: bool = True,
     shuffle_seed: int | None = None,
@@ -91,6 +93,8 @@ def extract(
     body_part : str, optional
         By default all.
     split : {"train", "valid"}
+    seed : int
+        By which data without a split is split: a run's `--seed` gives the split of that run.
     square : Square
         What each image becomes.
     standardise : bool
@@ -108,7 +112,7 @@ def extract(
     """
     if by not in LEVELS:
         raise UsageError(f"by={by!r} is not one of {', '.join(LEVELS)}")
-    manifest = read_manifest(Path(data))
+    manifest = read_manifest(Path(data), seed)
     # Prepared whole: the parts of a data set share one memory map.
     prepared = prepare(manifest, Path(cache_folder), square)
     of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from mura_core.data.seed import DEFAULT_SEED
 from mura_core.data.splits import hold_out
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
@@ -57,7 +58,7 @@ class Manifest:
         return Manifest(self.folder, table.reset_index(drop=True))
 
 
-def read_manifest(data: Path, seed: int = 0, *, split: bool = True) -> Manifest:
+def read_manifest(data: Path, seed: int = DEFAULT_SEED, *, split: bool = True) -> Manifest:
     """Return the manifest of a data set.
 
     Three layouts are read:
