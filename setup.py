@@ -26,6 +26,8 @@ setup(
                 include_dirs=[IMAGING, f"{IMAGING}/png"],
                 depends=[f"{IMAGING}/{header}" for header in headers],
                 extra_compile_args=FLAGS,
+                # Without a compiler modules named `pure_...` do the same, slower.
+                optional=True,
             )
             for name, headers in EXTENSIONS.items()
         ],

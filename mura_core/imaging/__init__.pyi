@@ -1,4 +1,5 @@
-from ._processor import has_avx512 as has_avx512
+from .extensions import IS_PURE as IS_PURE
+from .extensions import has_avx512 as has_avx512
 from .pixel_statistics import PixelStatistics as PixelStatistics
 from .pixel_statistics import load_statistics as load_statistics
 from .pixel_statistics import standardise as standardise

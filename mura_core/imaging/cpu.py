@@ -10,7 +10,7 @@ import os
 from functools import cache
 
 from mura_core.errors import UsageError
-from mura_core.imaging._processor import best_instructions
+from mura_core.imaging.extensions import best_instructions
 
 NAMES = ("scalar", "sse2", "avx2")  # as numbered in _processor.h
 

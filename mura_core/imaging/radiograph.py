@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mura_core.errors import DataError, MuraError, PngError, RadiographError
-from mura_core.imaging.png._chunks import SIGNATURE
+from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
@@ -67,7 +67,7 @@ def read_radiograph(
         source = _content(source, name)
     if not source:
         raise RadiographError(name, "is empty (0 bytes)")
-    if source.startswith(SIGNATURE):
+    if source.startswith(chunks.SIGNATURE):
         try:
             pixels = read_png(source, MAX_PIXELS)
         except PngError as error:

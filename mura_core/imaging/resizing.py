@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mura_core.imaging import _resize
+from mura_core.imaging import extensions
 from mura_core.imaging.cpu import instructions
 from mura_core.imaging.radiograph import GreyImage
 
@@ -118,7 +118,7 @@ def _resized(image: GreyImage, square: Square, dtype: type[Level]) -> NDArray[Le
 
 def _write_weighted(image: GreyImage, method: Method, out: NDArray[Level]) -> None:
     highest = 65535 if image.dtype == np.uint16 else 255
-    _resize.weighted(
+    extensions.resize.weighted(
         np.ascontiguousarray(image),  # type: ignore[arg-type]
         *_weights(image.shape[0], out.shape[0], method, highest),
         *_weights(image.shape[1], out.shape[1], method, 255),

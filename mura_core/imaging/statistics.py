@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError
-from mura_core.imaging import _pixel_sums
 from mura_core.imaging.cpu import instructions
+from mura_core.imaging.extensions import pixel_sums
 from mura_core.imaging.pixel_statistics import PixelStatistics
 
 # Every float32 is a whole multiple of 2**-149, its square of 2**-298.
@@ -106,7 +106,7 @@ class ImageStatistics:
             self._start(shape, integers)
         if integers:
             self._refuse_overflow(len(rows))
-            _pixel_sums.add_integers(
+            pixel_sums.add_integers(
                 rows,
                 self._sums["total"],
                 self._sums["total_of_squares"],
@@ -116,7 +116,7 @@ class ImageStatistics:
             beyond = np.empty((2, rows.shape[1]))
             sums = self._sums["total"], self._sums["total_of_squares"]
             for row in rows:
-                if _pixel_sums.add_reals(row, *sums, beyond, instructions()):
+                if pixel_sums.add_reals(row, *sums, beyond, instructions()):
                     self._keep_beyond("total", beyond[0])
                     self._keep_beyond("total_of_squares", beyond[1])
         self.count += len(rows)
@@ -137,7 +137,7 @@ class ImageStatistics:
                 continue
             beyond = np.empty(mine.shape[1])
             for terms in theirs.copy():  # a copy, as `other` may be `self`
-                if _pixel_sums.add_to_pairs(terms, mine, beyond):
+                if pixel_sums.add_to_pairs(terms, mine, beyond):
                     self._keep_beyond(name, beyond)
             for pixel, amount in list(other._beyond[name].items()):
                 self._beyond[name][pixel] = self._beyond[name].get(pixel, 0) + amount
@@ -173,7 +173,7 @@ class ImageStatistics:
             return self._image(_deviation(count, divisor * unit**2, *sums) for sums in pixels)
         total, squares = self._sums.values()
         deviation = np.empty(len(total))
-        _pixel_sums.nearest_deviations(count, divisor, total, squares, deviation)
+        pixel_sums.nearest_deviations(count, divisor, total, squares, deviation)
         for pixel in np.flatnonzero(deviation < 0):
             deviation[pixel] = _deviation(count, divisor, int(total[pixel]), int(squares[pixel]))
         return deviation.reshape(self.shape)
@@ -288,7 +288,7 @@ def refuse_what_is_no_number(
     pixels: NDArray[np.float32], shape: tuple[int, ...], name: Callable[[int], str]
 ) -> None:
     """Raise a DataError that names the first NaN or infinity among images of shape (N, H, W)."""
-    at = _pixel_sums.first_not_finite(pixels)
+    at = pixel_sums.first_not_finite(pixels)
     if at >= 0:
         image, *place = np.unravel_index(at, shape)
         where = ", ".join(

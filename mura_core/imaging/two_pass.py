@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError
-from mura_core.imaging import _pixel_sums
+from mura_core.imaging.extensions import pixel_sums
 from mura_core.imaging.pixel_statistics import PixelStatistics
 from mura_core.imaging.statistics import refuse_what_is_no_number
 
@@ -45,7 +45,7 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
         if count == 0:
             shape = image.shape
             sums, compensations = np.zeros(image.size), np.zeros(image.size)
-        _pixel_sums.add_by_kahan(_checked_pixels(image, shape, count), sums, compensations)
+        pixel_sums.add_by_kahan(_checked_pixels(image, shape, count), sums, compensations)
         count += 1
     if count <= ddof:
         raise DataError(f"statistics need at least {ddof + 1} images; there are {count}")
@@ -54,7 +54,7 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
     again = 0
     for image in images:
         pixels = _checked_pixels(image, shape, again)
-        _pixel_sums.add_squares_by_kahan(pixels, mean, sums, compensations)
+        pixel_sums.add_squares_by_kahan(pixels, mean, sums, compensations)
         again += 1
     if again != count:
         raise ValueError(f"{count} images came first, and {again} the second time")

@@ -19,7 +19,7 @@ from mura_core.data import (
     training_statistics,
 )
 from mura_core.errors import DataError
-from mura_core.imaging import Readers
+from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
 from mura_core.progress import progress
 from mura_core.runs import PHANTOMS, RunConfig
@@ -47,6 +47,11 @@ def open_data(data: str, body_parts: Sequence[str], seed: int, validate: str = "
 
 def say_counts(data: str, manifest: Manifest) -> None:
     """Print which data it is, and how many images, studies and patients."""
+    if IS_PURE:
+        log.warning(
+            "The compiled extensions are missing, so reading images takes longer: install a C"
+            " compiler, and mura-run again"
+        )
     name = (
         "phantoms, drawn by the computer: no patient, no radiograph" if data == PHANTOMS else data
     )

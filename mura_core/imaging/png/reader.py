@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from mura_core.errors import PngError
 from mura_core.imaging.cpu import instructions
-from mura_core.imaging.png import _rows
-from mura_core.imaging.png._chunks import parse
+from mura_core.imaging.png import extensions
 from mura_core.imaging.png.inflate import Buffer, InflateError, adler32, inflate
 
 # By colour type: grey, colour, palette, and the first two with opacity.
@@ -81,7 +80,7 @@ def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.
     PngError
         The file is damaged, truncated, too large, or goes on behind its end.
     """
-    fields, data, data_at, is_plain = parse(content)
+    fields, data, data_at, is_plain = extensions.chunks.parse(content)
     header = _Header(*fields)
     if header.width * header.height > max_pixels:
         raise PngError(
@@ -102,7 +101,7 @@ def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.
         raise PngError(data_at, "data follows the compressed pixels")
     start = 0
     for count, row_bytes in passes:
-        bad_row = _rows.first_bad_filter(rows, start, count, row_bytes)
+        bad_row = extensions.rows.first_bad_filter(rows, start, count, row_bytes)
         if bad_row >= 0:
             raise PngError(data_at, f"row {bad_row} has a filter that doesn't exist")
         start += count * row_bytes
@@ -115,14 +114,14 @@ def _grey(rows: Buffer, header: _Header) -> NDArray[np.uint8] | NDArray[np.uint1
 
     def plane(channel: int) -> NDArray[np.uint8]:
         undone = np.empty(shape, np.uint8)
-        _rows.undo_filters(rows, pixel_bytes, channel, undone, best)
+        extensions.rows.undo_filters(rows, pixel_bytes, channel, undone, best)
         return undone
 
     if header.depth == 16:
         return plane(0).astype(np.uint16) << np.uint16(8) | plane(1)
     is_colour = header.colour_type in (2, 6)
-    if not is_colour or _rows.channels_are_equal(rows, *shape, pixel_bytes, best):
+    if not is_colour or extensions.rows.channels_are_equal(rows, *shape, pixel_bytes, best):
         return plane(0)
     grey = np.empty(shape, np.uint8)
-    _rows.add_luma(plane(0), plane(1), plane(2), grey)
+    extensions.rows.add_luma(plane(0), plane(1), plane(2), grey)
     return grey
