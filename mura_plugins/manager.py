@@ -10,9 +10,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import pluggy
@@ -73,6 +74,32 @@ class Plugins:
     def explainer(self, name: str) -> Explainer:
         """Return the explainer of this name; raise as `architecture` does."""
         return self._only("--explain", name, self.explainers)
+
+    def readers_by_suffix(self, built_in: Collection[str]) -> dict[str, Callable[[Path], Any]]:
+        """Return the readers' functions, by the file name endings that they read.
+
+        Parameters
+        ----------
+        built_in : collection of str
+            The endings that the core reads itself, which no reader may take.
+
+        Raises
+        ------
+        PluginError
+            An ending has two readers, or a reader can't be imported.
+        """
+        providers = dict.fromkeys(built_in, _BUILT_IN)
+        functions = {}
+        for offer in self.readers:
+            for suffix in map(str.lower, offer.record.suffixes):
+                if suffix in providers:
+                    raise PluginError(
+                        f"{suffix} files: {providers[suffix]} and {offer.distribution} both read"
+                        f" them; uninstall {offer.distribution}"
+                    )
+                providers[suffix] = offer.distribution
+                functions[suffix] = resolve(offer.record.read)
+        return functions
 
     def tell_finished(self, run: RunSummary) -> list[Failure]:
         """Call every `mura_run_finished`, and return those that failed."""

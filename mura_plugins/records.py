@@ -82,7 +82,7 @@ class Reader:
     name : str
         As in `mura-run plugins`.
     suffixes : tuple of str
-        File name endings, lower case, such as `(".dcm",)`.
+        File name endings, such as `(".dcm",)`, that neither mura-run nor another plugin reads.
     read : str
         `"package.module:function"` of a function from a `pathlib.Path` to a grey image, an
         ndarray of shape (H, W), uint8 or uint16. What it raises is reported with the file, and

@@ -106,24 +106,22 @@ def prepare(
     csv_by_part: Path | None, statistics_only: bool, size: int | None, **settings: Any
 ) -> None:
     """Read every image once, and keep it in the cache for later runs."""
-    from mura_core.data import write_csv_by_part
+    from mura_core.data import installed_readers, write_csv_by_part
     from mura_core.pipeline import (
         open_data,
-        plugin_readers,
         prepare_images,
         prepare_statistics,
         say_counts,
     )
     from mura_core.runs import RunConfig
-    from mura_plugins.manager import load_plugins
 
     config = RunConfig(**settings) if size is None else RunConfig(size=size, **settings)
-    manifest = open_data(config.data, config.body_part, config.seed)
+    readers = installed_readers()
+    manifest = open_data(config.data, config.body_part, config.seed, readers=readers)
     say_counts(config.data, manifest)
     if csv_by_part is not None:
         written = write_csv_by_part(manifest, csv_by_part)
         click.echo(f"Wrote {len(written)} path files to {csv_by_part}")
-    readers = plugin_readers(load_plugins())
     if statistics_only:
         prepare_statistics(manifest, config, readers)
     else:

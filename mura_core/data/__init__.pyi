@@ -15,6 +15,7 @@ from .prepared import PreparedImages as PreparedImages
 from .prepared import prepare as prepare
 from .prepared import statistics_of as statistics_of
 from .prepared import training_statistics as training_statistics
+from .readers import installed_readers as installed_readers
 from .seed import DEFAULT_SEED as DEFAULT_SEED
 from .splits import Training as Training
 from .splits import trainings as trainings

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from mura_core.data.levels import LEVELS
 from mura_core.data.manifest import read_manifest
 from mura_core.data.prepared import prepare, statistics_of
+from mura_core.data.readers import installed_readers
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.errors import UsageError
-from mura_core.imaging import STANDARD_SQUARE, Square
+from mura_core.imaging import STANDARD_SQUARE, Readers, Square
 from mura_core.imaging import standardise as standardise_images
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def extract(
     standardise: bool = True,
     shuffle_seed: int | None = None,
     by: str = "image",
+    readers: Readers | None = None,
 ) -> Extraction:
     """Return the images of one body part or of all, as arrays.
 
@@ -103,6 +105,16 @@ def extract(
         Shuffles the units; by default they come in the manifest's order.
     by : {"image", "study", "patient_within_part"}
         What a unit is.
+    readers : mapping, optional
+        Functions for further file suffixes, such as ".dcm"; by default those of the installed
+        plugins.
+
+    Raises
+    ------
+    DataError
+        The data set is missing or contradicts itself, or no image can be read.
+    UsageError
+        `by` or `body_part` isn't known.
 
     Examples
     --------
@@ -112,9 +124,10 @@ def extract(
     """
     if by not in LEVELS:
         raise UsageError(f"by={by!r} is not one of {', '.join(LEVELS)}")
-    manifest = read_manifest(Path(data), seed)
+    readers = installed_readers() if readers is None else readers
+    manifest = read_manifest(Path(data), seed, readers=readers)
     # Prepared whole: the parts of a data set share one memory map.
-    prepared = prepare(manifest, Path(cache_folder), square)
+    prepared = prepare(manifest, Path(cache_folder), square, readers=readers)
     of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()
     table = prepared.table[prepared.table["body_part"].isin(of_part)]
     wanted = table[table["split"] == split]

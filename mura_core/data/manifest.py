@@ -14,17 +14,18 @@ patient, study and path, so that the images of one part of one split lie side by
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from mura_core.data.readers import installed_readers
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.data.splits import hold_out
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
-from mura_core.imaging import SUFFIXES
+from mura_core.imaging import SUFFIXES, Readers
 
 COLUMNS = ["path", "body_part", "patient", "study", "label", "split"]
 # What makes a study, and what makes the 2019 report's 'patient', who is counted once a part.
@@ -58,7 +59,9 @@ class Manifest:
         return Manifest(self.folder, table.reset_index(drop=True))
 
 
-def read_manifest(data: Path, seed: int = DEFAULT_SEED, *, split: bool = True) -> Manifest:
+def read_manifest(
+    data: Path, seed: int = DEFAULT_SEED, *, split: bool = True, readers: Readers | None = None
+) -> Manifest:
     """Return the manifest of a data set.
 
     Three layouts are read:
@@ -77,11 +80,16 @@ def read_manifest(data: Path, seed: int = DEFAULT_SEED, *, split: bool = True) -
         Of the hold-out, for data that names no split: a fifth of the patients, stratified.
     split : bool
         Whether to hold them out; otherwise all images of such data are `train`.
+    readers : mapping, optional
+        Functions for further file name endings, whose files a folder without CSVs may hold, too. By
+        default those of the installed plugins.
 
     Raises
     ------
     DataError
         The data set is missing, empty, or contradicts itself.
+    PluginError
+        Two plugins read the same kind of file.
     """
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. --data names a folder of radiographs.")
@@ -92,7 +100,8 @@ def read_manifest(data: Path, seed: int = DEFAULT_SEED, *, split: bool = True) -
     elif (mura := _folder_with_csvs(data)) is not None:
         folder, rows = mura, list(_mura_rows(mura))
     else:
-        folder, rows = data, list(_folder_rows(data))
+        readers = installed_readers() if readers is None else readers
+        folder, rows = data, list(_folder_rows(data, {*SUFFIXES, *readers}))
     if not rows:
         raise DataError(
             f"{data}: no radiographs found. Expected MURA's CSVs, a {MANIFEST_NAME}, or "
@@ -225,9 +234,9 @@ def _mura_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, values
 
 
-def _folder_rows(folder: Path) -> Iterator[Row]:
+def _folder_rows(folder: Path, suffixes: Collection[str]) -> Iterator[Row]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if path.suffix.lower() not in suffixes or not path.is_file():
             continue
         relative = path.relative_to(folder)
         *above, body_part, patient, study, _ = ("", "", "", *relative.parts)

@@ -31,10 +31,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mura_core.data.manifest import STUDY, Manifest
+from mura_core.data.readers import installed_readers
 from mura_core.errors import DataError, RadiographError
 from mura_core.files import write_csv
 from mura_core.imaging import (
-    NO_READERS,
     STANDARD_SQUARE,
     ImageStatistics,
     PixelStatistics,
@@ -107,7 +107,7 @@ def prepare(
     cache_folder: Path,
     square: Square = STANDARD_SQUARE,
     *,
-    readers: Readers = NO_READERS,
+    readers: Readers | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> PreparedImages:
@@ -120,7 +120,8 @@ def prepare(
     square : Square
         What each image becomes.
     readers : mapping, optional
-        Functions for further file suffixes, such as ".dcm".
+        Functions for further file suffixes, such as ".dcm"; by default those of the installed
+        plugins.
     threads : int, optional
         By default as many as the cores this process may use. The result doesn't depend on it.
     progress : callable, optional
@@ -131,6 +132,7 @@ def prepare(
         No image can be read.
     """
     manifest = Manifest(manifest.folder, manifest.table.sort_values("path", ignore_index=True))
+    readers = installed_readers() if readers is None else readers
     folder = cache_folder / "prepared" / _digest(manifest, square, readers)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
@@ -147,7 +149,7 @@ def training_statistics(
     cache_folder: Path,
     square: Square = STANDARD_SQUARE,
     *,
-    readers: Readers = NO_READERS,
+    readers: Readers | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, PixelStatistics, pd.DataFrame]:
@@ -171,6 +173,7 @@ def training_statistics(
     folder = cache_folder / "statistics"
     folder.mkdir(parents=True, exist_ok=True)
     manifest = manifest.of(split="train")
+    readers = installed_readers() if readers is None else readers
     digest = _digest(manifest, square, readers)
     paths = manifest.table["path"]
     sources = [os.path.join(manifest.folder, path) for path in paths]  # noqa: PTH118

@@ -104,7 +104,9 @@ def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path, name: str) 
         raise RadiographError(name, f"can't be read ({error})") from error
     except Exception as error:
         raise RadiographError(name, f"can't be read ({type(error).__name__}: {error})") from error
-    if image.ndim != 2 or image.dtype not in (np.uint8, np.uint16):
+    if not isinstance(image, np.ndarray):
+        raise RadiographError(name, f"was read as a {type(image).__name__}, not as an array")
+    if image.ndim != 2 or image.size == 0 or image.dtype not in (np.uint8, np.uint16):
         raise RadiographError(
             name, f"was read as {image.dtype} of shape {image.shape}, not as 8 or 16 bits of grey"
         )

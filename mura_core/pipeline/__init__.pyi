@@ -1,6 +1,5 @@
 from .data import cache_folder as cache_folder
 from .data import open_data as open_data
-from .data import plugin_readers as plugin_readers
 from .data import prepare_images as prepare_images
 from .data import prepare_statistics as prepare_statistics
 from .data import say_counts as say_counts

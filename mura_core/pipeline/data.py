@@ -23,7 +23,7 @@ from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
 from mura_core.progress import progress
 from mura_core.runs import PHANTOMS, RunConfig
-from mura_plugins.manager import Plugins, resolve
+from mura_plugins.manager import Plugins
 
 log = logging.getLogger("mura")
 
@@ -33,7 +33,13 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("mura-run")
 
 
-def open_data(data: str, body_parts: Sequence[str], seed: int, validate: str = "split") -> Manifest:
+def open_data(
+    data: str,
+    body_parts: Sequence[str],
+    seed: int,
+    validate: str = "split",
+    readers: Readers | None = None,
+) -> Manifest:
     """Return the manifest of a folder of radiographs, or of the phantoms.
 
     Images whose split isn't named all train where the run holds patients out itself.
@@ -42,7 +48,8 @@ def open_data(data: str, body_parts: Sequence[str], seed: int, validate: str = "
     if data == PHANTOMS:
         with progress("Drawing phantoms", "images") as drawn:
             folder = phantom_folder(cache_folder(), progress=drawn)
-    return read_manifest(folder, seed, split=validate == "split").of(body_parts)
+    manifest = read_manifest(folder, seed, split=validate == "split", readers=readers)
+    return manifest.of(body_parts)
 
 
 def say_counts(data: str, manifest: Manifest) -> None:
@@ -95,15 +102,6 @@ def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) 
         "Mean and deviation of %d training images: %s\nMean level %.2f, deviation %.2f, of 255",
         statistics.count, path, statistics.mean.mean(), statistics.deviation.mean(),
     )  # fmt: skip
-
-
-def plugin_readers(plugins: Plugins) -> Readers:
-    """Return the plugins' functions for further file formats, by file name ending."""
-    return {
-        suffix: resolve(offer.record.read)
-        for offer in plugins.readers
-        for suffix in offer.record.suffixes
-    }
 
 
 def register_layers(plugins: Plugins) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mura_core.errors import DataError
+from mura_core.data import installed_readers
+from mura_core.errors import MuraError
 from mura_core.evaluation import (
     CONFIDENCE,
     DRAWS,
@@ -30,7 +31,7 @@ from mura_core.evaluation import (
 )
 from mura_core.files import write_csv
 from mura_core.heatmaps import distraction, with_verdicts
-from mura_core.pipeline.data import open_data, plugin_readers
+from mura_core.pipeline.data import open_data
 from mura_core.report import (
     comparison_as_text,
     distraction_in_words,
@@ -53,7 +54,6 @@ from mura_core.runs import (
     settings_of,
     write_metrics,
 )
-from mura_plugins.manager import load_plugins
 
 log = logging.getLogger("mura")
 
@@ -275,11 +275,11 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         log.warning("No errors are listed, since %s.", SAME_ANSWER)
         return
     try:
-        manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+        readers = installed_readers()
+        manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
         _warn_of_corrections(manifest.table, judgement.predictions)
-        readers = plugin_readers(load_plugins())
         sheets = list(draw_contact_sheets(mistakes, manifest.folder, folder, readers))
-    except DataError as error:
+    except MuraError as error:
         log.warning("The errors' contact sheets weren't drawn: %s", error)
         return
     low, high = limits_of(judged["fold"], "image", judgement.points)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.data import PreparedImages
+from mura_core.data import PreparedImages, installed_readers
 from mura_core.errors import DataError, UsageError
 from mura_core.evaluation import (
     SAME_ANSWER,
@@ -32,7 +32,7 @@ from mura_core.heatmaps import (
     write_heatmaps,
 )
 from mura_core.imaging import Readers
-from mura_core.pipeline.data import open_data, plugin_readers, prepare_images, register_layers
+from mura_core.pipeline.data import open_data, prepare_images, register_layers
 from mura_core.pipeline.evaluate import judge_letters
 from mura_core.progress import progress
 from mura_core.report import method_in_words
@@ -122,8 +122,8 @@ def explain_run(
 
     start_tensorflow(config.seed)
 
-    readers = plugin_readers(plugins)
-    manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+    readers = installed_readers(plugins)
+    manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     prepared = prepare_images(manifest, config, readers)
     refuse_other_pixels(folder, prepared.digest)
     rows = _rows_of(prepared, sample["path"])

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mura_core.data import installed_readers
 from mura_core.errors import DataError, RadiographError, UsageError
 from mura_core.evaluation import (
     MEAN,
@@ -21,7 +22,7 @@ from mura_core.evaluation import (
 )
 from mura_core.files import write_csv
 from mura_core.imaging import Readers, image_files
-from mura_core.pipeline.data import plugin_readers, register_layers, warn_of_failures
+from mura_core.pipeline.data import register_layers, warn_of_failures
 from mura_core.pipeline.explain import explainers_named
 from mura_core.pipeline.finished_run import FinishedRun, judgement_of
 from mura_core.pipeline.predict_heatmaps import explain_new_images, write_page
@@ -77,7 +78,7 @@ def predict_by_models(
             squares.append(square_of(model))
         except DataError as reason:
             raise DataError(f"{path}: {reason}") from None
-    readers = plugin_readers(plugins)
+    readers = installed_readers(plugins)
     read = {
         square: _read(sources, square, readers, warn=number == 0)
         for number, square in enumerate(dict.fromkeys(squares))
@@ -157,7 +158,7 @@ def predict_by_run(
         for fold in folds
     }
     run = FinishedRun(folder, config, judgement, models)
-    readers = plugin_readers(plugins)
+    readers = installed_readers(plugins)
     squares = _read(sources, square_of(run.networks[0]), readers)
     table = _predict(run, squares)
     if wanted and out is not None:

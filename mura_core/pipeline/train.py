@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mura_core.data import Manifest, count, trainings
+from mura_core.data import Manifest, count, installed_readers, trainings
 from mura_core.errors import DataError
 from mura_core.evaluation import parse_rule
 from mura_core.files import write_csv
 from mura_core.heatmaps import finding_boxes
 from mura_core.pipeline.data import (
     open_data,
-    plugin_readers,
     prepare_images,
     say_counts,
     warn_of_failures,
@@ -48,7 +47,8 @@ def train_run(
     architecture = plugins.architecture(config.model)
     rule = parse_rule(config.operating_point)
     parse_seeds(config.seeds, config.seed)
-    manifest = open_data(config.data, config.body_part, config.seed, config.validate)
+    readers = installed_readers(plugins)
+    manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest, config.validate)
 
@@ -86,7 +86,7 @@ def train_run(
     if not resume:
         make_run_folder(folder)
         write_config(folder / "config.yaml", config)
-    prepared = prepare_images(manifest, config, plugin_readers(plugins))
+    prepared = prepare_images(manifest, config, readers)
     pixels = prepared.digest
     if resume:
         refuse_other_pixels(folder, pixels)
@@ -112,7 +112,7 @@ def train_run(
         )
     boxes = None
     if config.cell_loss:
-        boxes = finding_boxes(manifest, prepared, config.square, plugin_readers(plugins))
+        boxes = finding_boxes(manifest, prepared, config.square, readers)
     context = RunContext(
         config,
         prepared,

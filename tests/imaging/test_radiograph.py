@@ -129,6 +129,10 @@ def test_a_plugins_reader_is_used_and_its_failure_reported(tmp_path):
         read_radiograph(path, readers={".dcm": lambda _: 1 / 0})
     with pytest.raises(RadiographError, match="float64"):
         read_radiograph(path, readers={".dcm": lambda _: np.ones((3, 4))})
+    with pytest.raises(RadiographError, match=r"was read as uint8 of shape \(0, 4\)"):
+        read_radiograph(path, readers={".dcm": lambda _: np.ones((0, 4), np.uint8)})
+    with pytest.raises(RadiographError, match="was read as a NoneType, not as an array"):
+        read_radiograph(path, readers={".dcm": lambda _: None})
 
 
 def test_image_files_are_found_below_folders(tmp_path):

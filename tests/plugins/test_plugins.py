@@ -30,23 +30,6 @@ def mura_architectures():
 """
 
 
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Install a distribution with a plugin, the way pip lays it out."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def install(name: str, source: str) -> None:
-        module = name.replace("-", "_")
-        (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{module}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[mura]\n{name} = {module}\n")
-        monkeypatch.delitem(sys.modules, module, raising=False)
-
-    return install
-
-
 def test_the_built_in_plugins_are_found_through_entry_points():
     plugins = load_plugins()
     assert {offer.distribution for offer in plugins.architectures} == {"mura-run"}
