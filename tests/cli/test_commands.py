@@ -194,7 +194,7 @@ def test_predict_gives_images_and_studies(finished: Path, mura: Path, tmp_path: 
 def test_prepare_counts_and_writes_path_files(mura: Path, tmp_path: Path):
     result = mura_run("prepare", "--data", mura, "--size", "32", "--csv-by-part", tmp_path / "by")
     assert result.exit_code == 0, result.output
-    assert "Prepared 64 images: " in result.output
+    assert "Prepared 108 images: " in result.output
     assert len(list((tmp_path / "by").iterdir())) == 4
 
 
@@ -207,11 +207,11 @@ def test_left_out_images_are_counted_named_and_listed(own_mura: Path, tmp_path: 
     (studies / "patient00000" / "study1_negative" / "image1.png").write_bytes(b"\x89PNG")
     result = mura_run("train", "--data", own_mura, "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 0, result.output
-    assert "Left out: 1 of 64 images can't be read" in result.output
+    assert "Left out: 1 of 108 images can't be read" in result.output
     left_out = pd.read_csv(tmp_path / "run" / "left_out.csv")
     assert left_out["path"].tolist() == ["train/XR_ELBOW/patient00000/study1_negative/image1.png"]
     refused(
-        1, "1 of 64 images can't be read", "train", "--data", own_mura, "--strict",
+        1, "1 of 108 images can't be read", "train", "--data", own_mura, "--strict",
         "--out", tmp_path / "strict", *SMALL,
     )  # fmt: skip
 

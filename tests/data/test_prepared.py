@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mura_core.data import Manifest, prepare, read_manifest, statistics_of
 from mura_core.errors import DataError
 from mura_core.imaging import Square, read_radiograph, resize
+from mura_core.pipeline import open_data
 
 
 def test_rows_are_the_images_and_statistics_are_of_training_images_alone(mura: Path, tmp_path):
@@ -245,3 +246,45 @@ def test_two_folders_alike_but_for_their_pixels_are_two_sets(tmp_path):
         os.utime(folder / "a.png", ns=(1, 1))
         prepared = prepare(Manifest(folder, table), tmp_path / "cache", square=Square(4))
         assert (prepared.images == level).all()
+
+
+def test_seeds_folds_and_hold_outs_share_one_set(tmp_path):
+    rows = []
+    for number in range(20):
+        write_image(tmp_path / f"{number}.png", np.full((5, 5), 10 * number, np.uint8))
+        rows.append((f"{number}.png", "HAND", f"p{number}", "s", number % 2))
+    table = pd.DataFrame(rows, columns=["path", "body_part", "patient", "study", "label"])
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    decoded, splits, sets = [], set(), set()
+    for seed in (2019, 7, 0):
+        for validate in ("split", "kfold", "holdout"):
+            manifest = open_data(str(tmp_path), (), seed, validate)
+            prepared = prepare(
+                manifest,
+                tmp_path / "cache",
+                square=Square(4),
+                progress=lambda done, _: decoded.append(done),
+            )
+            assert prepared.table["split"].tolist() == (
+                manifest.table.set_index("path")["split"].loc[prepared.table["path"]].tolist()
+            )
+            splits.add(tuple(prepared.table["split"]))
+            sets.add(prepared.folder)
+    assert len(splits) == 4  # one a seed, and all of them training
+    assert len(sets) == 1
+    assert decoded == [8, 16, 20]  # once
+    (folder,) = sets
+    assert {path.name for path in folder.iterdir()} == {
+        "images.npy", "images.csv", "left_out.csv", "digest.txt"
+    }  # fmt: skip
+    assert not list(folder.parent.glob("*.partial"))
+
+
+@pytest.mark.parametrize("name", ["images.npy", "images.csv", "left_out.csv", "digest.txt"])
+def test_a_prepared_set_keeps_nothing_that_is_not_read(own_mura: Path, tmp_path, name):
+    manifest = read_manifest(own_mura)
+    prepared = prepare(manifest, tmp_path, square=Square(8))
+    (prepared.folder / name).unlink()
+    with pytest.raises(FileNotFoundError):
+        again = prepare(manifest, tmp_path, square=Square(8))
+        _ = again.images, again.digest
