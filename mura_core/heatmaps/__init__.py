@@ -1,8 +1,8 @@
-"""Heatmaps: computed, drawn, and measured before anyone trusts them.
+"""Compute, draw and score heatmaps.
 
-An explainer, a plugin, returns raw maps; `maps` calls it on any number of images, `files` and
-`drawing` write what people look at. `bench` measures the maps by what is in `measures` against
-`baselines`, which don't look at the image.
+Explainers are plugins that return raw maps. `maps` runs an explainer on any number of images;
+`drawing` and `files` draw and write the maps. `bench` scores them with the measures in `measures`
+and compares the scores with the image-independent maps in `baselines`.
 """
 
 import lazy_loader

@@ -17,24 +17,28 @@ MapOf: TypeAlias = Callable[[int], Map]
 
 
 def baseline_maps(shape: tuple[int, ...], boxes: Masks, seed: int) -> dict[str, MapOf]:
-    """Return maps that don't look at the image: `random`, `centre`, and `average_box`.
+    """Return the image-independent baseline maps: `random`, `centre` and `average_box`.
 
     Parameters
     ----------
     shape : tuple of int
-        Of the method's maps, (h, w): a finer random map would hide other things.
+        Shape of the method's maps, (h, w). The random map needs the same resolution, since a finer
+        one would hide other pixels.
     boxes : sequence of ndarray of shape (H, W), bool
-        Regions of training images; where there are none, there is no average.
+        Region masks of training images. If empty, `average_box` is omitted.
     seed : int
+        Random seed of the random maps.
 
     Returns
     -------
-    dict of functions from an image's number to its map of shape (h, w), float32; the average has
-    the boxes' own size
+    dict
+        For each baseline, a function from the index of an image to its map, an ndarray of shape
+        (h, w), float32. `average_box` has the shape of the masks, (H, W).
     """
     height, width = shape
     rows, columns = np.ogrid[:height, :width]
-    from_centre = np.hypot((rows + 0.5) / height - 0.5, (columns + 0.5) / width - 0.5)  # in sides
+    # Distance from the centre, in side lengths.
+    from_centre = np.hypot((rows + 0.5) / height - 0.5, (columns + 0.5) / width - 0.5)
     centre = (1 - from_centre).astype(np.float32)
 
     def random(number: int) -> Map:
@@ -50,24 +54,26 @@ def baseline_maps(shape: tuple[int, ...], boxes: Masks, seed: int) -> dict[str, 
 def summarise(
     own: pd.DataFrame, baselines: Mapping[str, pd.DataFrame], patients: pd.Series, seed: int
 ) -> dict[str, Any]:
-    """Return the mean of each measure, and how it compares with the baselines.
+    """Return the mean of each measure and its comparison with the baselines.
 
     Parameters
     ----------
     own : DataFrame
-        A row an image, a column a measure.
+        Scores of the method's maps, one row per image and one column per measure.
     baselines : dict of DataFrame
-        What the baselines' maps get on the same images.
+        Scores of each baseline's maps on the same images.
     patients : Series
-        Of the images. Intervals are by bootstrap over them, since a patient's images are alike.
+        The patient of each image. The bootstrap draws patients, since images of the same patient
+        are correlated.
     seed : int
+        Random seed of the bootstrap.
 
     Returns
     -------
     dict
-        `count`, `patients`, and of each measure `mean`, `interval` (95 %), and `beside`: of each
-        baseline the `mean`, and the `interval` of the difference, own minus baseline. A measure
-        that is defined (not NaN) for fewer than 5 patients is None.
+        `count`, `patients`, and for each measure its `mean`, its 95 % `interval` and `beside`.
+        The latter has, for each baseline, its `mean` and the `interval` of the difference (method
+        minus baseline). A measure that is defined (not NaN) for fewer than 5 patients is None.
     """
     patient, _ = pd.factorize(patients)
     weights = draw_patients(int(patient.max()) + 1, DRAWS, seed)[:, patient]
@@ -75,7 +81,7 @@ def summarise(
     def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
         defined = np.isfinite(values)
         drawn = weights[:, defined]
-        with np.errstate(invalid="ignore"):  # a draw may hold no image that is defined
+        with np.errstate(invalid="ignore"):  # a draw may have no defined score
             return interval(drawn @ values[defined] / drawn.sum(axis=1))
 
     summary: dict[str, Any] = {"count": len(own), "patients": int(patient.max()) + 1}

@@ -1,4 +1,4 @@
-"""Every method's heatmaps, scored on the same images in the same ways."""
+"""Score the heatmaps of every method on the same images with the same measures."""
 
 from __future__ import annotations
 
@@ -37,26 +37,29 @@ from mura_core.heatmaps.regions import Region
 from mura_core.progress import Progress
 from mura_plugins.network import Network
 
-_FEWEST = 2  # images with a region, for a figure of it
+_FEWEST = 2  # minimum number of images with a region to score that region
 
 Maps: TypeAlias = NDArray[np.float32]
-# A row an image, a column a measure; by whose maps they are, `own` or a baseline's.
+# Scores with one row per image and one column per measure, for the method's maps (`own`) and for
+# each baseline's.
 Tables: TypeAlias = dict[str, pd.DataFrame]
 
 
 @dataclass(eq=False)
 class FurtherMaps:
-    """Further explanations by a method, which are needed to score its maps.
+    """Extra explanations that are needed to score a method's maps.
 
     Attributes
     ----------
     training : ndarray of shape (training images with findings, h, w), float32
+        Maps of training images with findings.
     others : dict of ndarray
         Maps of the first n images: `randomised` (n, h, w), of a network with random weights;
-        `noisy` (draws, n, h, w), of the images with a little noise; and `shuffled` (n, h, w), of a
-        network that was trained on shuffled labels, where there is one.
+        `noisy` (draws, n, h, w), of the images with slight noise; and, if such a network was
+        trained, `shuffled` (n, h, w), of a network trained on shuffled labels.
     stages : list of dict
-        Of replacing weights: the `share_of_layers` and the `mean` rank correlation to the maps.
+        For each stage of weight randomisation, the `share_of_layers` that is randomised and the
+        `mean` rank correlation with the original maps.
     """
 
     training: Maps
@@ -66,20 +69,24 @@ class FurtherMaps:
 
 @dataclass(eq=False)
 class Bench:
-    """The images and networks that every method is scored on.
+    """The images and networks on which every method is scored.
 
     Attributes
     ----------
     sample : DataFrame
-        The explained images' predictions: `path`, `patient`, `fold`.
+        Predictions of the explained images: `path`, `patient`, `fold`.
     images : ndarray of shape (len(sample), H, W), uint8
+        The explained images.
     networks : dict of Network
-        By the fold of the images that they judged.
+        For each fold, the network that predicted its images.
     seed : int
+        Random seed of explainers, measures and the bootstrap.
     findings, letters : Region
+        Known regions of findings and of burnt-in letters; empty by default.
     shuffled : dict of Network
-        Networks that were trained on shuffled labels, where there are such.
+        For each fold, a network trained on shuffled labels; empty if none was trained.
     measures : sequence of Measure
+        The measures to compute; by default `MEASURES`.
     """
 
     sample: pd.DataFrame
@@ -93,13 +100,27 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.sample = self.sample.reset_index(drop=True)
-        # The baselines' scores, which are the same for every method with maps of one shape.
+        # Baseline scores depend only on the group and the shape of the maps: share them between
+        # methods.
         self._baseline_scores: dict[tuple[str, tuple[int, ...]], Tables] = {}
 
     def explain(self, explain: Explain, so_far: Progress) -> tuple[Maps, str | None]:
-        """Return a method's maps, and the layer it looked at, None where it was pixels.
+        """Return a method's maps and the layer that they explain.
 
-        Each image is explained by the network of its fold.
+        Each image is explained with the network of its fold.
+
+        Parameters
+        ----------
+        explain : callable
+            The explainer's function, as described by `mura_plugins.Explainer`.
+        so_far : callable
+            Called with the number of explained images and their total.
+
+        Returns
+        -------
+        maps : ndarray of shape (len(sample), h, w), float32
+        layer : str or None
+            Name of the layer, or None for methods that explain pixels.
         """
         for network in self.networks.values():
             network.forget_what_was_looked_at()
@@ -109,17 +130,23 @@ class Bench:
     def explain_further(
         self, explain: Explain, maps: Maps, so_far: Progress | None = None
     ) -> FurtherMaps:
-        """Return the further explanations that scoring a method's maps needs.
+        """Return the extra explanations that are needed to score a method's maps.
 
-        These are of training images with findings; and of the first images, by networks with
-        random weights, by those trained on shuffled labels, and with a little noise on the image.
+        They explain training images with findings, and the first images again: with random
+        weights, with networks trained on shuffled labels, and with slight noise on the images.
 
         Parameters
         ----------
         explain : callable
-            The method's function.
+            The explainer's function, as described by `mura_plugins.Explainer`.
         maps : ndarray of shape (len(sample), h, w), float32
+            The method's maps, as returned by `explain`.
         so_far : callable, optional
+            Called with the number of finished explanations and their total.
+
+        Returns
+        -------
+        FurtherMaps
         """
         training = self.findings.training_images if len(self._rows(FINDING)) else []
         rows = self._rows(LEARNING)
@@ -153,23 +180,26 @@ class Bench:
     def score(
         self, maps: Maps, further: FurtherMaps, so_far: Progress | None = None
     ) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Return the scores of a method's maps, of each image and on average.
+        """Return the scores of a method's maps, per image and averaged.
 
         Parameters
         ----------
         maps : ndarray of shape (len(sample), h, w), float32
+            The method's maps, as returned by `explain`.
         further : FurtherMaps
-            As `explain_further` returns them.
+            Extra explanations, as returned by `explain_further`.
         so_far : callable, optional
+            Called with the number of scored images and their total.
 
         Returns
         -------
         table : DataFrame
-            A row an image, a column a measure (`Measure.column`), empty where it wasn't measured.
+            One row per image and one column per measure (`Measure.column`); NaN where an image
+            wasn't scored.
         summary : dict
-            For each group of measures what `summarise` returns, or None where there was nothing to
-            measure. `finding` also has the `marked_share` of an image at which its IoU is taken,
-            chosen on training images, and `learning` the `stages`.
+            For each group of measures the result of `summarise`, or None if no image was scored.
+            `finding` also has `marked_share`, the share of an image's pixels that counts as marked
+            for the IoU, chosen on training images. `learning` also has `stages`.
         """
         summary: dict[str, Any] = {}
         columns = []
@@ -189,7 +219,7 @@ class Bench:
         return pd.concat(columns, axis=1).reindex(self.sample.index), summary
 
     def _rows(self, group: Group) -> NDArray[np.intp]:
-        """Return which images a group is measured on; none where too few have its region."""
+        """Return the indices of a group's images; empty if too few have its region."""
         rows = np.arange(len(self.sample))[: group.most]
         if group.region is None:
             return rows
@@ -203,7 +233,7 @@ class Bench:
     def _score_group(
         self, group: Group, maps: Maps, further: FurtherMaps, so_far: Progress | None
     ) -> tuple[pd.DataFrame, Tables, float | None]:
-        """Return a method's scores, the baselines' scores, and the method's marked share."""
+        """Return the method's scores, the baselines' scores and the method's marked share."""
         region, shape = self._region(group), maps.shape[1:]
         known = (group.name, shape)
         kinds: dict[str, MapOf] = {"own": maps.__getitem__}
@@ -212,7 +242,7 @@ class Bench:
         training = further.training if group is FINDING else maps[:0]
         shares: dict[str, float] = {}
         if count := len(training):
-            # Chosen for each kind of map by itself, and on training images.
+            # Chosen separately for the method and each baseline, and only on training images.
             of_training = kinds | {"own": training.__getitem__}
             shares = {
                 kind: best_share(map(map_of, range(count)), region.training_masks[:count])
@@ -270,14 +300,14 @@ class Bench:
         images: NDArray[np.generic],
         so_far: Progress | None = None,
     ) -> Maps:
-        """Return maps of the sample's first images, as they are or changed."""
+        """Return maps of `images`, which are the first of the sample or altered copies of them."""
         folds = self.sample["fold"].to_numpy()[: len(images)]
         return evidence(explain, networks, images, folds, toward=1, seed=self.seed, progress=so_far)
 
     def _randomised(
         self, explain: Explain, maps: Maps, images: NDArray[np.uint8]
     ) -> tuple[Maps, list[dict[str, float]]]:
-        """Return maps of networks with random weights, and how alike maps stay at each stage."""
+        """Return the maps of fully randomised networks and `FurtherMaps.stages`."""
         folds = self.sample["fold"].to_numpy()[: len(images)]
         randomised = np.empty_like(maps)
         alike: dict[float, NDArray[np.float64]] = {}

@@ -1,4 +1,4 @@
-"""A map of evidence, drawn over the radiograph it belongs to."""
+"""Draw a heatmap over its radiograph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ _GREATEST_OPACITY = 0.7
 
 @dataclass(frozen=True)
 class Drawing:
-    """A heatmap as two pictures of the radiograph's own size, (H, W, 3) uint8."""
+    """A drawn heatmap at the size of the radiograph.
+
+    Attributes
+    ----------
+    heatmap : ndarray of shape (H, W, 3), uint8
+        The coloured map.
+    overlay : ndarray of shape (H, W, 3), uint8
+        The map blended with the radiograph.
+    """
 
     heatmap: NDArray[np.uint8]
     overlay: NDArray[np.uint8]
@@ -28,22 +36,28 @@ def draw(
     *,
     signed: bool = False,
 ) -> Drawing:
-    """Draw a map in inferno's colours, which read the same to colour-blind eyes and in grey.
+    """Draw a map over its radiograph, in inferno or, if signed, in coolwarm.
 
-    A signed map is drawn from blue, against, to red, for; colour-blind eyes tell them apart.
-    Opacity grows with the evidence, so where there is none the radiograph shows untinted.
+    Inferno is safe for colour-blind readers and in greyscale. Coolwarm runs from blue (evidence
+    against) to red (evidence for), which colour-blind readers can tell apart. Opacity is
+    proportional to the evidence, so the radiograph isn't tinted where there is none.
 
     Parameters
     ----------
     radiograph : ndarray of shape (H, W), uint8 or uint16
     evidence_map : ndarray of shape (h, w), float32
+        The raw map, in logits.
     scale : float
-        The evidence that gets the hottest colour; of a signed map, also the evidence against that
-        gets the coldest.
+        The evidence that gets the top colour of the colour map; in a signed map, its negative gets
+        the bottom colour.
     fit : {"stretch", "pad", "crop"}
-        How the radiograph was made a square, which the map covers.
+        How the radiograph was fitted to the square that the map covers.
     signed : bool
-        Whether values below 0 are evidence against.
+        Whether values below 0 are evidence against 'abnormal'.
+
+    Returns
+    -------
+    Drawing
     """
     heat = _spread(_fraction(evidence_map, scale), radiograph.shape, fit)
     heatmap = (
@@ -59,10 +73,22 @@ def draw(
 def draw_as_in_2019(
     radiograph: GreyImage, evidence_map: NDArray[np.float32], fit: Fit = "stretch"
 ) -> Drawing:
-    """Draw a map as the 2019 report did: jet, each image by its own maximum, half on top.
+    """Draw a map as in the 2019 report: jet at half strength, each image scaled by its maximum.
 
-    Jet runs light to dark at both ends and tints what has no evidence blue: for comparison with
-    the report, not for judging evidence.
+    Use it to compare with the report, not to judge evidence: jet's lightness isn't monotonic, and
+    it tints areas without evidence blue.
+
+    Parameters
+    ----------
+    radiograph : ndarray of shape (H, W), uint8 or uint16
+    evidence_map : ndarray of shape (h, w), float32
+        The raw map, in logits. Values below 0 count as 0.
+    fit : {"stretch", "pad", "crop"}
+        How the radiograph was fitted to the square that the map covers.
+
+    Returns
+    -------
+    Drawing
     """
     positive = evidence_map.clip(0)
     heat = _spread(_fraction(positive, float(positive.max())), radiograph.shape, fit)
@@ -72,7 +98,18 @@ def draw_as_in_2019(
 
 
 def colour_bar(style: str, *, signed: bool = False) -> NDArray[np.uint8]:
-    """Return a style's colours, the least evidence first, of shape (12, 256, 3), uint8."""
+    """Return the colour bar of a style, from the lowest to the highest evidence.
+
+    Parameters
+    ----------
+    style : {"inferno", "report2019"}
+    signed : bool
+        Whether the maps are signed; ignored for `report2019`.
+
+    Returns
+    -------
+    ndarray of shape (12, 256, 3), uint8
+    """
     ramp = np.tile(np.linspace(0, 1, 256, dtype=np.float32), (12, 1))
     if style == "report2019":
         return _colours("jet", ramp)
@@ -80,15 +117,15 @@ def colour_bar(style: str, *, signed: bool = False) -> NDArray[np.uint8]:
 
 
 def _fraction(evidence_map: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    # Without any evidence there is nothing to divide by: the map stays empty.
+    # A scale of 0 means that no map has any evidence: return an empty map, don't divide by 0.
     return np.clip(evidence_map / scale, -1, 1) if scale > 0 else np.zeros_like(evidence_map)
 
 
 def _spread(heat: NDArray[np.float32], shape: tuple[int, int], fit: Fit) -> NDArray[np.float32]:
-    """Return a map of the square as one of the radiograph, of `shape` (H, W)."""
+    """Resample a map of the square to the radiograph's `shape` (H, W)."""
     height, width = shape
     if fit == "crop":
-        # What was cut off has no evidence.
+        # The network never saw the cropped borders, so their evidence is 0.
         side = min(shape)
         top, left = (height - side) // 2, (width - side) // 2
         spread = np.zeros(shape, np.float32)

@@ -1,4 +1,4 @@
-"""Heatmaps: chosen images, one scale for all of them, drawn at each image's own size."""
+"""Write the heatmaps of a run: raw maps, drawings and their metadata."""
 
 from __future__ import annotations
 
@@ -21,16 +21,25 @@ from mura_plugins import Explainer
 _SCALE_QUANTILE = 0.99
 _SCALE_PIXELS = 10_000_000
 _OF_IMAGES = ("path", "label", "logit", "probability")
-_NAME_BYTES = 160  # of an image's path in the names of its heatmaps
+_NAME_BYTES = 160  # longest part of an image's path that its heatmaps' file names repeat
 
 
 def common_scale(maps: NDArray[np.float32]) -> float:
-    """Return the evidence drawn as the hottest colour, one for the whole set.
+    """Return the evidence that is drawn in the top colour, one value for all maps.
 
-    It is the 0.99 quantile of the maps' pixels, or of ten million of them evenly taken. A scale for
-    each image would paint an image without evidence as red as one full of it. Where next to
-    nothing is marked and the quantile is 0, it is the maximum; 0 means that every map is empty.
-    Evidence against, below 0, counts by its size.
+    It is the 0.99 quantile of the absolute pixel values, estimated from ten million evenly spaced
+    pixels if there are more. If that quantile is 0 because hardly any pixel is marked, it is the
+    largest absolute value. A scale per image would draw an image without evidence as red as one
+    full of it.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (N, h, w), float32
+
+    Returns
+    -------
+    float
+        0 if every map is empty.
     """
     every = -(-maps.size // _SCALE_PIXELS)
     sizes = np.abs(maps.reshape(-1)[::every])
@@ -50,28 +59,36 @@ def write_heatmaps(
     readers: Readers,
     scale: float | None = None,
 ) -> pd.DataFrame:
-    """Write each image's raw map, heatmap, overlay and a JSON, and return rows of `heatmaps.csv`.
+    """Write the raw map, heatmap, overlay and metadata of each image.
 
     Parameters
     ----------
     folder : Path
-        The run folder; the files go to `heatmaps/<explainer>/`.
+        The run folder. Files are written to `heatmaps/<explainer>/`.
     explainer : Explainer
+        The record of the method that computed the maps.
     layer : str or None
-        That was looked at; None where the method looks at pixels.
+        The explained layer; None for methods that explain pixels.
     data_folder : Path
-        The folder from which the images' paths start.
+        The folder that the images' paths are relative to.
     sample : DataFrame
-        The predictions of the images: `path`, `logit`, `probability` and, where it is known,
-        `label`.
+        Predictions of the images: `path`, `logit`, `probability` and, if known, `label`.
     maps : ndarray of shape (len(sample), h, w), float32
+        The raw maps, in logits.
     style : {"inferno", "report2019"}
+        Colours and scale of the drawings.
     fit : {"stretch", "pad", "crop"}
-        How the images were made squares, which the maps cover.
+        How the radiographs were fitted to the squares that the maps cover.
     readers : mapping
-        Functions for further file suffixes.
+        Image readers by file suffix, in addition to the built-in ones.
     scale : float, optional
-        The evidence that is drawn as the hottest colour; by default that of `common_scale`.
+        The evidence that is drawn in the top colour; by default `common_scale(maps)`. Ignored for
+        `report2019`.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `heatmaps.csv`, one per image.
     """
     scale = common_scale(maps) if scale is None else scale
     here = Path("heatmaps") / explainer.name
@@ -79,7 +96,7 @@ def write_heatmaps(
     versions = {name: version(name) for name in ("mura-run", "keras", "tensorflow")}
     rows = []
     for prediction, evidence_map in zip(sample.to_dict("records"), maps, strict=True):
-        # Drawing is at the radiograph's own size, which the memory map doesn't have.
+        # Decode again: the memory map only has the resized image.
         radiograph = read_radiograph(data_folder / prediction["path"], readers=readers)
         peak = float(evidence_map.max())
         if style == "report2019":
@@ -114,10 +131,10 @@ def write_heatmaps(
 
 
 def _stem(path: str) -> str:
-    """Return an image's part of its heatmaps' file names: readable, short and its own.
+    """Return a short, readable and unique stem for the file names of an image's heatmaps.
 
-    The digest of the whole path tells apart what the readable part doesn't: `a/hand.png`,
-    `a-hand.png` and `a/hand.jpg`, or paths that are cut.
+    The digest of the whole path keeps stems unique whose readable parts are equal, such as those
+    of `a/hand.png`, `a-hand.png` and `a/hand.jpg`, or of long paths that are cut.
     """
     readable = re.sub(r"[^\w.]+", "-", Path(path).with_suffix("").as_posix())
     end = readable.encode()[-_NAME_BYTES:].decode(errors="ignore").strip("-.")

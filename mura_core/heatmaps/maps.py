@@ -1,4 +1,4 @@
-"""The maps of an explainer for any number of images."""
+"""Run an explainer on any number of images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mura_plugins.network import Network
 Explain = Callable[..., NDArray[np.float32]]
 
 
-_BATCH = 8  # few, so that slow methods tell how far they are
+_BATCH = 8  # small, so that slow methods report progress often
 
 
 def evidence(
@@ -28,22 +28,29 @@ def evidence(
     seed: int,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return an explainer's raw maps of any number of images, a few at a time.
+    """Return an explainer's raw maps of any number of images, computed in small batches.
 
     Parameters
     ----------
     explain : callable
+        The explainer's function, as described by `mura_plugins.Explainer`.
     networks : dict of Network
-        By fold.
+        The network of each fold.
     images : ndarray of shape (N, H, W)
+        Grey levels, 0 to 255.
     folds : ndarray of shape (N,), int, optional
-        Whose network explains each image; by default 0.
+        The fold whose network explains each image; by default 0 for all.
     toward : {1, -1}
+        Explain evidence for 'abnormal' (1) or against it (-1).
     seed : int
+        Random seed, passed to the explainer.
+    progress : callable, optional
+        Called with the number of explained images and their total.
 
     Returns
     -------
     ndarray of shape (N, h, w), float32
+        A memory map of a temporary file.
     """
     folds = np.zeros(len(images), int) if folds is None else folds
     maps: NDArray[np.float32] | None = None
@@ -54,7 +61,7 @@ def evidence(
             batch = rows[start : start + _BATCH]
             found = explain(networks[fold], images[batch], toward=toward, seed=seed)
             if maps is None:
-                # On disk: those of thousands of images, pixel by pixel, are gigabytes.
+                # On disk, since full-resolution maps of thousands of images take gigabytes.
                 with TemporaryFile() as file:
                     shape = (len(images), *found.shape[1:])
                     maps = np.memmap(file, np.float32, "w+", shape=shape)
@@ -62,5 +69,5 @@ def evidence(
             done += len(batch)
             if progress:
                 progress(done, len(images))
-    assert maps is not None, "there is an image"
+    assert maps is not None, "no images to explain"
     return maps

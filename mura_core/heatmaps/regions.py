@@ -1,4 +1,4 @@
-"""Where findings and burnt-in letters are in the squares that a network sees."""
+"""Locate findings and burnt-in letters in the square images that the network sees."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from mura_core.heatmaps.text_detection import find_letters
 from mura_core.imaging import GreyImage, Readers, Square, read_radiograph
 from mura_core.progress import Progress
 
-_TUNING = 24  # training images, by which it is chosen how much of a map counts as marked
+_TUNING = 24  # training images on which the marked share of a map is chosen
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where something is known to be, as masks of shape (H, W), bool.
+    """Masks of findings or letters in the square images.
 
     Attributes
     ----------
-    masks : dict
-        By the paths of explained images.
-    training_masks : sequence
-        Of training images.
+    masks : dict of ndarray of shape (H, W), bool
+        Masks of explained images, by path.
+    training_masks : sequence of ndarray of shape (H, W), bool
+        Masks of training images.
     training_images : sequence of ndarray of shape (H, W), uint8
-        Those of the first training masks.
+        The images that the first training masks belong to.
     """
 
     masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -53,19 +53,33 @@ def findings_region(
     square: Square,
     readers: Readers,
 ) -> Region:
-    """Return where the data's `boxes.csv` says that findings are, in explained and training images.
+    """Return the findings of `boxes.csv` as masks of explained and of training images.
 
     Parameters
     ----------
+    manifest : Manifest
+        The data, whose folder or its parent has `boxes.csv`.
     explained : Series
-        Their paths; one that trains, as with folds, isn't taken for a training image.
+        Paths of the explained images. With folds these are training images too; they are left out
+        of `training_masks`.
+    prepared : PreparedImages
+        The resized images, from which training images are taken.
+    square : Square
+        How radiographs were resized to squares.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
+
+    Returns
+    -------
+    Region
+        Empty if no explained image has a finding inside its square.
     """
     boxes = read_boxes(manifest, FINDINGS)
     with_boxes = boxes.keys() & set(explained)
     masks = {}
     for path, radiograph in _readable(manifest, with_boxes, readers):
         masks[path] = box_mask(boxes[path], radiograph.shape, square)
-    masks = {path: mask for path, mask in masks.items() if mask.any()}  # not cut off
+    masks = {path: mask for path, mask in masks.items() if mask.any()}  # not cropped away
     if not masks:
         return Region()
     trains = manifest.table["path"][manifest.table["split"] == "train"]
@@ -87,11 +101,22 @@ def finding_boxes(
 ) -> NDArray[np.float32] | None:
     """Return the boxes of the findings in each prepared image.
 
+    Parameters
+    ----------
+    manifest : Manifest
+        The data, whose folder or its parent has `boxes.csv`.
+    prepared : PreparedImages
+        The resized images.
+    square : Square
+        How radiographs were resized to squares.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
+
     Returns
     -------
-    ndarray of shape (images, most boxes of an image, 4), float32
-        Left, top, right and bottom in pixels of the square, NaN where an image has fewer. None
-        where the data has no `boxes.csv`, or none of its boxes is in an image.
+    ndarray of shape (images, most boxes in an image, 4), float32, or None
+        Left, top, right and bottom in pixels of the square, padded with NaN. None if the data has
+        no `boxes.csv` or none of its boxes lies in an image.
     """
     boxes = read_boxes(manifest, FINDINGS)
     rows = pd.Series(np.arange(len(prepared.table)), index=prepared.table["path"])
@@ -115,9 +140,27 @@ def letters_region(
     readers: Readers,
     progress: Progress,
 ) -> tuple[Region, bool]:
-    """Return where burnt-in letters are in judged images, and whether the data says so.
+    """Return masks of burnt-in letters, from `letters.csv` or else by text detection.
 
-    Where it has no `letters.csv`, they are looked for.
+    Parameters
+    ----------
+    manifest : Manifest
+        The data, whose folder or its parent may have `letters.csv`.
+    judged : sequence of str
+        Paths of the judged images.
+    square : Square
+        How radiographs were resized to squares.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
+    progress : callable
+        Called with the number of searched images and their total.
+
+    Returns
+    -------
+    region : Region
+        Masks of the images that have letters.
+    known : bool
+        True if the masks are from `letters.csv`, False if the letters were detected.
     """
     boxes = read_boxes(manifest, LETTERS)
     known = bool(boxes)
@@ -139,4 +182,4 @@ def _readable(
         try:
             yield path, read_radiograph(manifest.folder / path, readers=readers)
         except RadiographError:
-            continue  # left out of the run, and said so, when it was prepared
+            continue  # reported when the images were prepared, and left out of the run

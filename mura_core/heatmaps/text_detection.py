@@ -1,7 +1,7 @@
-"""Burnt-in letters, found by what they are: thin, bright and sharp on a plain ground.
+"""Detect burnt-in letters: thin, bright and sharp strokes on a uniform background.
 
-Bones are not: their edges fade, and what is beside them is tissue. A text reader finds more
-letters, takes hundreds of times longer, and reads hands and spines, too (docs/heatmaps.md).
+Bones differ: their edges fade, and they are surrounded by tissue. OCR finds more letters, but takes
+hundreds of times longer and also reads text in hands and spines (docs/heatmaps.md).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from PIL import Image
 from mura_core.data import Box
 from mura_core.imaging import GreyImage
 
-_SIDE = 512  # pixels that the longest side is reduced to: a letter has 8 to 40 of them
-_BRUSH = 15  # pixels: a stroke is thinner
-_STROKE = 50  # levels above what is left when strokes are brushed away
-_WHITE = 220  # the level of a letter's brightest pixel; of all its pixels, half of it
-_HEIGHT = 6, 0.1  # pixels; of the longest side
-_RING = 4  # pixels around a letter in which the ground is looked at
-_STEP = 50  # levels between a letter and its ground
-_PLAIN = 20, 0.2  # levels; of that step: the ground's greatest standard deviation
+_SIDE = 512  # pixels: the longest side after downscaling, so that letters are 8 to 40 pixels high
+_BRUSH = 15  # pixels: size of the top-hat filter, larger than a stroke's width
+_STROKE = 50  # grey levels: minimum top-hat response of a stroke
+_WHITE = 220  # grey level: a letter's brightest pixel reaches it, all its pixels exceed half of it
+_HEIGHT = 6, 0.1  # minimum height in pixels; maximum height as a share of the longest side
+_RING = 4  # pixels: width of the ring around a letter in which the background is measured
+_STEP = 50  # grey levels: minimum contrast between a letter and its background
+_PLAIN = 20, 0.2  # maximum standard deviation of the background: grey levels; share of contrast
 
 
 def find_letters(radiograph: GreyImage) -> list[Box]:
-    """Return boxes around what looks like burnt-in letters and signs, one for each.
+    """Return one box per burnt-in letter or sign.
 
-    Bright ones on a dark ground are found. Letters that touch a bone or the border, or are darker
-    than their ground, are not.
+    Only bright letters on a dark background are found. Letters that touch a bone or the border, or
+    are darker than their background, are missed.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def find_letters(radiograph: GreyImage) -> list[Box]:
     Returns
     -------
     list of Box
-        In the radiograph's pixels.
+        Boxes in pixels of the radiograph.
     """
     from scipy.ndimage import find_objects, label, white_tophat
 
@@ -54,7 +54,7 @@ def find_letters(radiograph: GreyImage) -> list[Box]:
 
 
 def _reduced(radiograph: GreyImage) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return levels of 0 to 255, and how many of the radiograph's columns and rows a pixel is."""
+    """Return a downscaled image of levels 0 to 255, and its pixel's width and height."""
     levels = radiograph.astype(np.float32)
     if radiograph.dtype == np.uint16:
         levels /= 257
@@ -72,17 +72,17 @@ def _is_letter(
     shape: NDArray[np.bool_],
     place: tuple[slice, slice],
 ) -> bool:
-    """Whether a connected shape of strokes at a place is one."""
+    """Return whether a connected component of strokes looks like a letter."""
     from scipy.ndimage import binary_dilation, distance_transform_cdt
 
     height, width = shape.shape
     longest = _HEIGHT[1] * max(levels.shape)
     if not (_HEIGHT[0] <= height <= longest and 2 <= width <= longest and height * width >= 24):
         return False
-    if not 0.12 <= shape.mean() <= 0.95:  # a scratch; a full rectangle
+    if not 0.12 <= shape.mean() <= 0.95:  # a diagonal scratch; a filled rectangle
         return False
     if any(p.start == 0 or p.stop == side for p, side in zip(place, levels.shape, strict=True)):
-        return False  # the film's border
+        return False  # touches the border of the film
     thickness = 2 * distance_transform_cdt(np.pad(shape, 1), "chessboard").max() - 1
     if thickness > max(3, 0.35 * height):
         return False

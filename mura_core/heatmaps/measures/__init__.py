@@ -1,7 +1,7 @@
-"""How heatmaps are scored.
+"""Measures that score heatmaps.
 
-A `Measure` scores one map of one image; to add one, write it in a module of its own and name it in
-`MEASURES` below: the bench, `heatmaps.csv`, `metrics.json` and the report take it from there.
+A `Measure` scores one map of one image. To add one, write it in a new module and list it in
+`MEASURES`; the bench, `heatmaps.csv`, `metrics.json` and the report then include it.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,24 @@ def scores(
     offered: frozenset[str] = frozenset(),
     measures: Sequence[Measure] = MEASURES,
 ) -> dict[str, float]:
-    """Return what one map gets by the measures of a group.
+    """Return the scores of one map by the measures of a group.
 
     Parameters
     ----------
     case : Case
+        The map and its image.
     group : Group
+        Only measures of this group are computed.
     offered : frozenset of str
-        What the case has of what measures may need.
+        Optional inputs that are available (`Measure.needs`). Measures that need another one are
+        skipped.
     measures : sequence of Measure
+        The measures to choose from.
+
+    Returns
+    -------
+    dict of float
+        The score of each measure, by name.
     """
     return {
         measure.name: measure.score(case)

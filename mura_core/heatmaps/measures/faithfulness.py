@@ -1,7 +1,7 @@
-"""Whether a network uses what a heatmap marks, and not something else.
+"""Measure whether the network uses the pixels that a heatmap marks.
 
-What a map marks is hidden, or is all that is seen, and the logit tells. Everything is in logits: a
-probability hardly moves where the network is sure.
+Marked pixels are hidden, or only they are shown, and the change of the logit is measured. Logits
+are used because a probability hardly changes where the network is confident.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from mura_core.heatmaps.measures.measure import USE, Case, Measure
 from mura_core.heatmaps.measures.wording import baselines_in_words, comparison
 
 _STEPS = 20  # of 5 % of the pixels
-_FILLED = (0.05, 0.1, 0.2)  # shares of the pixels
-_FILLING_NOISE = 0.01 * 255  # its deviation, as in the paper, in grey levels
+_FILLED = (0.05, 0.1, 0.2)  # shares of the pixels that ROAD inpaints
+_FILLING_NOISE = 0.01 * 255  # standard deviation in grey levels, as in Rong et al. 2022
 
 
 def deletion(case: Case) -> float:
-    """Return the mean logit while pixels are hidden, the hottest first.
+    """Return the mean logit while pixels are hidden, hottest first.
 
-    Petsiuk et al. 2018, arXiv:1806.07421. A hidden pixel shows the mean training image.
+    Petsiuk et al. 2018, arXiv:1806.07421. Hidden pixels show the mean training image.
+
+    Parameters
+    ----------
+    case : Case
+        With `occluded`.
     """
     occluded = case.occluded
     assert occluded is not None, "the group has it"
@@ -32,16 +37,30 @@ def deletion(case: Case) -> float:
 
 
 def insertion(case: Case) -> float:
-    """Return the mean logit while pixels are shown, the hottest first (as `deletion`)."""
+    """Return the mean logit while pixels are shown, hottest first.
+
+    Petsiuk et al. 2018, arXiv:1806.07421. Hidden pixels show the mean training image.
+
+    Parameters
+    ----------
+    case : Case
+        With `occluded`.
+    """
     occluded = case.occluded
     assert occluded is not None, "the group has it"
     return _mean_of_curve(occluded.baseline_logit, _curve(case, hides=False), occluded.logit)
 
 
 def road(case: Case) -> float:
-    """Return the logit with the coldest pixels filled in minus that with the hottest.
+    """Return the logit with the coldest pixels inpainted minus that with the hottest inpainted.
 
-    The mean over 5, 10 and 20 % of the pixels (Rong et al. 2022, arXiv:2202.00449).
+    The difference is averaged over 5, 10 and 20 % of the pixels (Rong et al. 2022,
+    arXiv:2202.00449).
+
+    Parameters
+    ----------
+    case : Case
+        With `occluded`.
     """
     assert case.occluded is not None, "the group has it"
     random = np.random.default_rng((case.occluded.seed, 1))
@@ -56,10 +75,16 @@ def road(case: Case) -> float:
 
 
 def infidelity(case: Case) -> float:
-    """Return how badly the heat in squares predicts the logit's drop when they are hidden.
+    """Return the share of the logit drops that the heat in the hidden squares doesn't explain.
 
-    0 where it is proportional to it, 1 where it says nothing (Yeh et al. 2019, arXiv:1901.09392,
-    with the scale that suits the map best, as a share of what there is to predict).
+    It is 0 if the heat is proportional to the drops and 1 if it explains nothing. This is the
+    infidelity of Yeh et al. 2019, arXiv:1901.09392, with the map scaled to fit best and divided by
+    the mean squared drop.
+
+    Parameters
+    ----------
+    case : Case
+        With `occluded`.
     """
     occluded = case.occluded
     assert occluded is not None, "the group has it"
@@ -68,13 +93,17 @@ def infidelity(case: Case) -> float:
 
 
 def unexplained_share(predicted: NDArray[np.float64], drops: NDArray[np.float64]) -> float:
-    """Return the share of the logit's drops that isn't proportional to what was predicted.
+    """Return the share of the squared drops left after a least-squares fit of the predictions.
 
-    A map that predicts the opposite isn't right because a negative scale would suit it.
+    The fit has one non-negative scale and no intercept: with a negative scale, a map that predicts
+    the opposite would fit, too.
 
     Parameters
     ----------
-    predicted, drops : ndarrays of shape (n,), float64
+    predicted : ndarray of shape (n,), float64
+        Predicted drops, in any unit.
+    drops : ndarray of shape (n,), float64
+        Measured drops of the logit.
     """
     along = float(predicted @ drops)
     if along <= 0:
@@ -83,7 +112,7 @@ def unexplained_share(predicted: NDArray[np.float64], drops: NDArray[np.float64]
 
 
 def _curve(case: Case, *, hides: bool) -> NDArray[np.float64]:
-    """Return the logits while the hottest pixels are hidden, or shown alone, step by step."""
+    """Return the logits while more and more of the hottest pixels are hidden or shown."""
     counts = np.rint(np.arange(1, _STEPS) / _STEPS * case.rank.size)
     masks = ((case.rank < count) != hides for count in counts)
     seen = case.network.logits_through(case.image, [mask.astype(np.float32) for mask in masks])
@@ -98,7 +127,7 @@ def _mean_of_curve(first: float, logits: NDArray[np.float64], last: float) -> fl
 def _deletion_sentence(use: Mapping[str, Any]) -> str:
     measured = use["deletion"]
     return (
-        f"with what it marks hidden first the logit is {measured['mean']:.2f} on average"
+        f"with the hottest pixels hidden first, the mean logit is {measured['mean']:.2f}"
         f" ({baselines_in_words(measured, '.2f')}), {comparison(measured, -1)}"
     )
 
@@ -107,7 +136,7 @@ MEASURES = (
     Measure(
         "deletion",
         USE,
-        "Deletion: mean logit while the hottest is hidden first",
+        "Deletion: mean logit, hottest pixels hidden first",
         "less",
         deletion,
         sentence=_deletion_sentence,
@@ -115,17 +144,21 @@ MEASURES = (
     Measure(
         "insertion",
         USE,
-        "Insertion: mean logit while the hottest is shown first",
+        "Insertion: mean logit, hottest pixels shown first",
         "more",
         insertion,
     ),
     Measure(
-        "road", USE, "ROAD: logit without the coldest less that without the hottest", "more", road
+        "road",
+        USE,
+        "ROAD: logit without the coldest pixels minus that without the hottest",
+        "more",
+        road,
     ),
     Measure(
         "infidelity",
         USE,
-        "Infidelity: how badly heat predicts the drops of the logit",
+        "Infidelity: share of the logit drops that the heat doesn't explain",
         "less",
         infidelity,
     ),

@@ -1,4 +1,4 @@
-"""Pixels replaced by what their surroundings make likely, as if nothing had been there."""
+"""Inpaint hidden pixels from their surroundings."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-# Of a pixel's eight neighbours: across a side, and across a corner.
+# Weights of a pixel's eight neighbours: adjacent, and diagonal.
 _BESIDE, _ACROSS = 1 / 6, 1 / 12
 _STEPS = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
 
 
 def fill(image: NDArray[np.generic], hidden: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return an image whose hidden pixels are weighted means of their eight neighbours.
+    """Return an image whose hidden pixels are the weighted means of their eight neighbours.
 
-    All of them together, so that they pass smoothly from border to border: the linear imputation
-    of Rong et al. 2022 (ICML, arXiv:2202.00449), without its noise.
+    All hidden pixels are solved for at once, so that levels change smoothly across a hidden region.
+    This is the noisy linear imputation of Rong et al. 2022 (ICML, arXiv:2202.00449), without the
+    noise.
 
     Parameters
     ----------
     image : ndarray of shape (H, W)
+        Grey levels.
     hidden : ndarray of shape (H, W), bool
-        Not all of it.
+        The pixels to inpaint. At least one pixel must be False.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def fill(image: NDArray[np.generic], hidden: NDArray[np.bool_]) -> NDArray[np.fl
     count = int(hidden.sum())
     if count == 0:
         return filled
-    # A border all around, of which nothing is known.
+    # Pad with pixels that are neither known nor hidden, so that borders need no special case.
     number = np.full(np.add(image.shape, 2), -1)
     number[1:-1, 1:-1][hidden] = np.arange(count)
     known = np.zeros(number.shape, bool)
@@ -64,7 +66,7 @@ def fill(image: NDArray[np.generic], hidden: NDArray[np.bool_]) -> NDArray[np.fl
         ),
         shape=(count, count),
     )
-    # The matrix is symmetric, and its diagonal outweighs the rest: no pivoting is needed.
+    # The matrix is symmetric and diagonally dominant, so no pivoting is needed.
     solver = splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     filled[hidden] = solver.solve(right)
     return filled

@@ -1,10 +1,11 @@
-"""Whether a heatmap marks what is known to be there, such as a finding, or burnt-in letters.
+"""Measure whether a heatmap marks a known region, such as a finding or burnt-in letters.
 
-A map that has learned nothing can still hit: findings lie near the centre, or where other findings
-lay (Arun et al. 2021, Radiology: Artificial Intelligence 3, find the average of the training boxes
-as good as Grad-CAM). So each figure is compared with image-independent baselines.
+A map can hit a finding without having learned anything, since findings lie near the centre and
+where other findings were (Arun et al. 2021, Radiology: Artificial Intelligence 3, find the average
+of the training boxes as good as Grad-CAM). So each score is compared with image-independent
+baselines.
 
-A map that is the same everywhere, such as an empty one, marks nothing and gets what chance gives.
+A constant map, such as an empty one, marks nothing and gets the score expected by chance.
 """
 
 from __future__ import annotations
@@ -21,22 +22,33 @@ from mura_core.imaging import enlarge
 
 Masks = Sequence[NDArray[np.bool_]]
 
-# Of an image, called marked; the one that suits the training images is taken.
+# Shares of an image's pixels that may count as marked; the best on training images is used.
 _SHARES = np.geomspace(0.0025, 0.32, 22)
-_LEAST_FOR_PERCENTAGES = 20  # images; with fewer, their number is given
+_LEAST_FOR_PERCENTAGES = 20  # images; sentences on fewer give counts instead
 
 
 def pointing(case: Case) -> float:
-    """Return whether the hottest pixel lies in the region: the pointing game (Zhang et al. 2018).
+    """Return 1 if the hottest pixel is in the region, else 0: the pointing game.
 
-    Of several hottest pixels, the share of them in the region.
+    Zhang et al. 2018. If several pixels are equally hot, it is the share of them in the region.
+
+    Parameters
+    ----------
+    case : Case
+        With `region`.
     """
     region, large = _region(case), case.large
     return float(region[large == large.max()].mean())
 
 
 def heat_share(case: Case) -> float:
-    """Return the share of the positive evidence that lies in the region."""
+    """Return the share of the positive evidence that is in the region.
+
+    Parameters
+    ----------
+    case : Case
+        With `region`.
+    """
     region = _region(case)
     if np.ptp(case.large) == 0:
         return float(region.mean())
@@ -45,7 +57,13 @@ def heat_share(case: Case) -> float:
 
 
 def average_precision(case: Case) -> float:
-    """Return the average precision of the region's pixels, ranked by heat."""
+    """Return the average precision of the region's pixels, ranked by heat.
+
+    Parameters
+    ----------
+    case : Case
+        With `region`.
+    """
     from sklearn.metrics import average_precision_score
 
     region = _region(case)
@@ -55,27 +73,31 @@ def average_precision(case: Case) -> float:
 
 
 def iou(case: Case) -> float:
-    """Return intersection over union of the region and the hottest pixels.
+    """Return the intersection over union of the region and the hottest pixels.
 
-    How many pixels are the hottest is the case's `marked_share`.
+    Parameters
+    ----------
+    case : Case
+        With `region`, and with `marked_share`, the share of the pixels that counts as the hottest.
     """
     region, share = _region(case), case.marked_share
     assert share is not None, "the measure needs it"
     if np.ptp(case.large) == 0:
         area = float(region.mean())
-        by_chance = share * area  # of the union's, on average
+        by_chance = share * area  # expected intersection with a random selection of pixels
         return by_chance / (share + area - by_chance)
     return _ious(case.large.astype(np.float64), region, [share])[0]
 
 
 def best_share(maps: Iterable[NDArray[np.float32]], masks: Masks) -> float:
-    """Return which share of each image is best called marked: where the mean IoU is highest.
+    """Return the share of hottest pixels with the highest mean IoU.
 
     Parameters
     ----------
     maps : iterable of N ndarrays of shape (h, w), float32
-        Of images that aren't judged.
+        Maps of training images, never of judged ones.
     masks : sequence of N ndarrays of shape (H, W), bool
+        The region in each of the images.
     """
     means = np.mean(
         [_ious(enlarge(heat, *mask.shape), mask) for heat, mask in zip(maps, masks, strict=True)],
@@ -125,7 +147,7 @@ MEASURES = (
     Measure(
         "pointing",
         FINDING,
-        "Images whose hottest place lies in the finding",
+        "Images whose hottest pixel is in the finding",
         "more",
         pointing,
         sentence=_pointing_sentence,

@@ -1,4 +1,4 @@
-"""What a measure of heatmaps is, and what it may look at."""
+"""Declare measures of heatmaps, their groups and their inputs."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from mura_core.heatmaps.measures.occlusion import Occluded
 from mura_core.imaging import enlarge
 from mura_plugins.network import Network
 
-MARKED_SHARE = "marked_share"  # what a measure may need that not every run has
+# Optional inputs (`Measure.needs`), which not every run has.
+MARKED_SHARE = "marked_share"
 SHUFFLED = "shuffled"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Measures that are taken on the same images and against the same baselines.
+    """Measures that share images and baselines.
 
     Attributes
     ----------
     name : str
         The key in `metrics.json`.
     region : {"findings", "letters"} or None
-        Only images with such a region are measured; None for all.
+        Only images with such a region are scored; None for all.
     most : int or None
-        So many images at most, the first of them, since a measure takes hundreds of predictions
-        an image, or a dozen explanations.
+        Score at most this many images, the first ones, since the measures need hundreds of
+        predictions or a dozen explanations per image.
     has_baselines : bool
-        Whether the maps of `baselines` are measured as well.
+        Whether baseline maps are scored as well.
     """
 
     name: str
@@ -55,18 +56,20 @@ class Measure:
     Attributes
     ----------
     name : str
-        The key in `metrics.json`; with its group's name, if that has a region, the column of
-        `heatmaps.csv`.
+        The key in `metrics.json`.
     group : Group
+        The group that the measure belongs to.
     title : str
-        What the number is, for a table.
+        Label in tables.
     better : {"more", "less", "near 0"}
+        Which scores are better.
     score : callable
-        From a `Case` to a float; NaN where the measure isn't defined.
+        Function from a `Case` to a float, NaN if the measure isn't defined.
     needs : {"marked_share", "shuffled"} or None
-        What the case must have; without it the measure is left out.
+        Optional input that the measure needs; without it the measure is skipped.
     sentence : callable, optional
-        From the group's summary, as of `baselines.summarise`, to a clause about the method's maps.
+        Function from the group's summary, as returned by `baselines.summarise`, to a clause about
+        the method's maps.
     """
 
     name: str
@@ -79,29 +82,30 @@ class Measure:
 
     @property
     def column(self) -> str:
-        """The name of its column in `heatmaps.csv`."""
+        """Column in `heatmaps.csv`, prefixed with the group's name if the group has a region."""
         return f"{self.group.name}_{self.name}" if self.group.region else self.name
 
 
 @dataclass(eq=False)
 class Case:
-    """One heatmap of one image, and what is known of the image.
+    """One heatmap of one image, with the inputs of the measures.
 
     Attributes
     ----------
     heat : ndarray of shape (h, w), float32
-        The map: evidence for 'abnormal', and below 0 against it.
+        The map: positive for evidence of 'abnormal', negative for evidence against it.
     image : ndarray of shape (H, W), uint8
+        The image that is explained.
     region : ndarray of shape (H, W), bool, or None
-        Where the finding is, or the letters.
+        Mask of the finding or of the letters.
     marked_share : float or None
         The share of an image's pixels that counts as marked, chosen on training images.
     occluded : Occluded or None
-        What the network says of the image with parts of it hidden.
+        The network's logits for the image with parts of it hidden.
     others : dict of ndarray
-        Further maps for the group `learning`: `randomised` and `shuffled` (h, w), of a network
-        with random weights and of one trained on shuffled labels; `noisy` (n, h, w), of the image
-        with a little noise.
+        Further maps for the group `learning`: `randomised` and `shuffled` (h, w), of a network with
+        random weights and of one trained on shuffled labels; `noisy` (n, h, w), of the image with
+        slight noise.
     """
 
     heat: NDArray[np.float32]
@@ -119,14 +123,14 @@ class Case:
 
     @cached_property
     def large(self) -> NDArray[np.float32]:
-        """The map at the image's size, by bilinear interpolation."""
+        """The map at the size of the image, (H, W) float32, by bilinear interpolation."""
         return enlarge(self.heat, *self.image.shape)
 
     @cached_property
     def rank(self) -> NDArray[np.intp]:
-        """Each pixel's place when they are ordered by heat, 0 for the hottest, (H, W).
+        """Rank of each pixel by heat, 0 for the hottest, (H, W) intp.
 
-        Pixels of the same heat are ordered at random: their order in memory would decide the curves
+        Ties are broken at random. Otherwise the pixels' order in memory would determine the curves
         of maps that are 0 nearly everywhere.
         """
         assert self.occluded is not None, "the group has a seed"

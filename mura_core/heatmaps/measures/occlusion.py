@@ -1,4 +1,4 @@
-"""What a network says of an image with parts of it hidden."""
+"""Logits of an image with random squares hidden."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from numpy.typing import NDArray
 from mura_plugins.network import Network
 
 _SQUARES = 40
-_LEAST_SIDE, _GREATEST_SIDE = 1 / 14, 1 / 3  # of a hidden square, in sides of the image
+_LEAST_SIDE, _GREATEST_SIDE = 1 / 14, 1 / 3  # side of a hidden square, as a share of the image's
 
 
 @dataclass(frozen=True)
 class Occluded:
-    """A network's logits of an image, whole and with squares of it hidden.
+    """A network's logits for an image, whole and with squares hidden.
 
-    A hidden pixel shows the mean training image, `Network.baseline`.
+    Hidden pixels show the mean training image, `Network.baseline`.
 
     Attributes
     ----------
     network : Network
+        The network that predicted the logits.
     image : ndarray of shape (H, W), uint8
-    logit, baseline_logit : float
-        Of the image, and of the baseline alone.
+        The whole image.
+    logit : float
+        Logit of the whole image.
+    baseline_logit : float
+        Logit of the mean training image.
     squares : list of (slice, slice)
+        Rows and columns of the hidden squares.
     drops : ndarray of shape (squares,), float64
-        The logit of the image minus that without the square.
+        Logit of the whole image minus that with the square hidden.
     seed : int
         Random seed for the measures of every map of this image.
     """
@@ -42,13 +47,20 @@ class Occluded:
 
 
 def occlude(network: Network, image: NDArray[np.uint8], seed: int) -> Occluded:
-    """Return a network's logits of an image with random squares hidden.
+    """Return a network's logits for an image with 40 random squares hidden, one at a time.
 
     Parameters
     ----------
     network : Network
+        The network to predict with.
     image : ndarray of shape (H, W), uint8
+        The image to hide squares of.
     seed : int
+        Random seed of the squares.
+
+    Returns
+    -------
+    Occluded
     """
     random = np.random.default_rng(seed)
     squares = [_square(image.shape, random) for _ in range(_SQUARES)]

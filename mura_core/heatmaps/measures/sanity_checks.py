@@ -1,7 +1,7 @@
-"""Whether heatmaps depend on what a network has learned, and hold still when an image does.
+"""Check that heatmaps depend on the learned weights and are stable under slight noise.
 
-A map that stays the same when the network is replaced by a random one shows the image, not the
-network (Adebayo et al. 2018, arXiv:1810.03292).
+A map that doesn't change when the weights are randomised shows the image, not the network (Adebayo
+et al. 2018, arXiv:1810.03292).
 """
 
 from __future__ import annotations
@@ -20,19 +20,26 @@ if TYPE_CHECKING:
 
 Maps = NDArray[np.float32]
 
-_STAGES = (1 / 3, 2 / 3, 1.0)  # shares of the layers, after the last one alone
+_STAGES = (1 / 3, 2 / 3, 1.0)  # randomised shares of the layers; the last layer goes first
 _DRAWS = 5
-_NOISE = 0.02 * 255  # each pixel's greatest change, in grey levels
-_STILL_ALIKE = 0.5  # rank correlation below which maps depend on what was learned
+_NOISE = 0.02 * 255  # maximum change of a pixel, in grey levels
+_STILL_ALIKE = 0.5  # rank correlation below which maps are said to depend on the learned weights
 
-# How often an image is explained again: after randomising, at most, and with noise.
+# Maximum number of extra explanations per image: one per stage and one per draw of noise.
 EXPLANATIONS = 1 + len(_STAGES) + _DRAWS
 
 
 def rank_correlation(one: Maps, other: Maps) -> float:
-    """Return Spearman's rank correlation of two maps of one shape.
+    """Return Spearman's rank correlation of two maps.
 
-    NaN where one of them is the same everywhere, such as an empty map: it has no ranks.
+    Parameters
+    ----------
+    one, other : ndarray of shape (h, w), float32
+
+    Returns
+    -------
+    float
+        NaN if a map is constant, such as an empty one, since it has no ranks.
     """
     from scipy.stats import spearmanr
 
@@ -42,22 +49,33 @@ def rank_correlation(one: Maps, other: Maps) -> float:
 
 
 def max_sensitivity(case: Case) -> float:
-    """Return the greatest change of a map when its image hardly changes, as a share of its size.
+    """Return the largest change of a map under slight noise, divided by the norm of the map.
 
-    Yeh et al. 2019, arXiv:1901.09392: five times, each pixel is changed by up to 2 % of the range
-    of levels. An empty map's change is taken as it is.
+    Yeh et al. 2019, arXiv:1901.09392. In each of five draws, every pixel is changed by up to 2 % of
+    the range of grey levels. The change of an empty map isn't divided.
+
+    Parameters
+    ----------
+    case : Case
+        With the `noisy` maps in `others`.
     """
     size = np.linalg.norm(case.heat) or 1.0
     return float(max(np.linalg.norm(noisy - case.heat) for noisy in case.others["noisy"]) / size)
 
 
 def noisy_images(images: NDArray[np.uint8], seed: int) -> Iterator[NDArray[np.float32]]:
-    """Yield images with a little noise, again and again, for `max_sensitivity`.
+    """Yield the images with slight noise, five times, for `max_sensitivity`.
 
     Parameters
     ----------
     images : ndarray of shape (N, H, W), uint8
+        The original images.
     seed : int
+        Random seed of the noise.
+
+    Yields
+    ------
+    ndarray of shape (N, H, W), float32
     """
     random = np.random.default_rng(seed)
     for _ in range(_DRAWS):
@@ -68,22 +86,24 @@ def noisy_images(images: NDArray[np.uint8], seed: int) -> Iterator[NDArray[np.fl
 def after_randomising(
     model: keras.Model, explain: Callable[[], Maps], seed: int
 ) -> dict[float, Maps]:
-    """Return maps while the model's weights are replaced, layer by layer from the logit down.
+    """Return maps while the model's weights are randomised in stages, from the last layer down.
 
-    A layer gets the weights it would begin training with. The statistics that standardise images
-    stay. In the end the model is as it was.
+    Layers get freshly initialised weights. The standardisation layer keeps its statistics. The
+    model's weights are restored afterwards.
 
     Parameters
     ----------
     model : keras.Model
+        The trained model.
     explain : callable
-        Makes the maps of the model as it then is.
+        Function without arguments that returns the maps of the model in its current state.
     seed : int
+        Random seed of the weights. Sets Keras' global seed.
 
     Returns
     -------
-    dict
-        By the share of layers that are replaced: first the last one alone, in the end all.
+    dict of ndarray
+        Maps by the share of layers that is randomised, from only the last layer to all (1.0).
     """
     import keras
 
@@ -110,7 +130,7 @@ def after_randomising(
 
 
 def _untrained(layer: keras.Layer) -> keras.Layer:
-    # As when a saved model is loaded, so whatever could be loaded can be made anew.
+    # The same calls as when a saved model is loaded, so that they work for any layer.
     fresh = type(layer).from_config(layer.get_config())
     fresh.build_from_config(layer.get_build_config())
     return fresh
@@ -119,8 +139,8 @@ def _untrained(layer: keras.Layer) -> keras.Layer:
 def _randomised_sentence(learning: Mapping[str, Any]) -> str:
     randomised = learning["randomised"]
     _, high = randomised["interval"] or (0.0, 1.0)
-    verb = "depend on what was learned" if high < _STILL_ALIKE else "may show the image alone"
-    alike = f"to those of an untrained network {randomised['mean']:.2f}"
+    verb = "depend on what was learned" if high < _STILL_ALIKE else "may show only the image"
+    alike = f"with those of an untrained network {randomised['mean']:.2f}"
     if learning.get("shuffled_labels"):
         alike += f", of one trained on shuffled labels {learning['shuffled_labels']['mean']:.2f}"
     return f"its maps {verb} (rank correlation {alike})"
@@ -130,7 +150,7 @@ MEASURES = (
     Measure(
         "randomised",
         LEARNING,
-        "Rank correlation to maps of an untrained network",
+        "Rank correlation with maps of an untrained network",
         "near 0",
         lambda case: rank_correlation(case.heat, case.others["randomised"]),
         sentence=_randomised_sentence,
@@ -138,7 +158,7 @@ MEASURES = (
     Measure(
         "shuffled_labels",
         LEARNING,
-        "Rank correlation to maps of one trained on shuffled labels",
+        "Rank correlation with maps of a network trained on shuffled labels",
         "near 0",
         lambda case: rank_correlation(case.heat, case.others["shuffled"]),
         needs=SHUFFLED,
@@ -146,7 +166,7 @@ MEASURES = (
     Measure(
         "max_sensitivity",
         LEARNING,
-        "Change of a map when its image hardly changes",
+        "Max-sensitivity: relative change of the map under slight noise",
         "less",
         max_sensitivity,
     ),

@@ -1,7 +1,7 @@
-"""How much of a network's evidence is burnt-in letters: what its logit does when they are gone.
+"""Measure how much of a network's evidence is burnt-in letters.
 
-The letters are painted over with what lies around them. The same is done to places of the same
-shape elsewhere: painting over changes a logit, too.
+The letters are inpainted, and the change of the logit is measured. Regions of the same shape
+elsewhere are inpainted for comparison, since inpainting itself changes the logit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mura_core.progress import Progress
 from mura_plugins.network import Network
 
 _BATCH = 32
-_MARGIN = 2  # pixels around the letters: resized, they reach beyond their boxes
+_MARGIN = 2  # pixels around the letters, which resizing blurs beyond their boxes
 _TRIES = 50
 
 
@@ -40,26 +40,29 @@ def without_letters(
     seed: int,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Return what networks say of images whose letters are painted over.
+    """Return the networks' logits for images whose letters are inpainted.
 
     Parameters
     ----------
     predictions : DataFrame
-        Of the images: `path`, `body_part`, `patient`, `label`, `fold`, `logit`.
+        Predictions for the images: `path`, `body_part`, `patient`, `label`, `fold`, `logit`.
     images : iterator of ndarray of shape (H, W), uint8
-        In the same order.
+        The images, in the same order.
     letters : dict of ndarray of shape (H, W), bool
-        Where they are, by path; not all over the image.
+        Mask of the letters in each image, by path. No mask may cover the whole image.
     networks : dict of Network
-        By fold.
+        The network of each fold.
     seed : int
-        Of the places elsewhere.
+        Random seed of the regions elsewhere.
+    progress : callable, optional
+        Called with the number of processed images and their total.
 
     Returns
     -------
     DataFrame
-        The predictions with the columns `logit_without_letters`, `logit_without_elsewhere` and
-        `logit_of_nothing`, that of the mean training image.
+        The predictions with the columns `logit_without_letters` (letters inpainted),
+        `logit_without_elsewhere` (a region of the same shape inpainted) and `logit_of_nothing` (the
+        mean training image).
     """
     random = np.random.default_rng(seed)
     logits = np.empty((2, len(predictions)))
@@ -94,20 +97,22 @@ def with_verdicts(
     points: OperatingPoints,
     calibrations: Mapping[int, Callable[[Floats], Floats]],
 ) -> pd.DataFrame:
-    """Return the table of `without_letters` with what becomes of verdicts.
+    """Return a table of `without_letters` with probabilities and changes of the verdict.
 
     Parameters
     ----------
     table : DataFrame
-    points : dict
+        As returned by `without_letters`.
+    points : mapping
         The operating point of each level and fold.
     calibrations : dict
-        Of each fold, the function from logits to probabilities.
+        For each fold, the function from logits to probabilities.
 
     Returns
     -------
     DataFrame
-        With the columns `probability`, `probability_without_letters` and `flips`.
+        The table with the columns `probability`, `probability_without_letters` and `flips`, True
+        where the verdict changes.
     """
     table = table.assign(probability=np.nan, probability_without_letters=np.nan, flips=False)
     for fold, own in table.groupby("fold"):
@@ -121,26 +126,27 @@ def with_verdicts(
 
 
 def distraction(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """Return the distraction score over all images and of each body part.
+    """Return the distraction score over all images and for each body part.
 
-    It is the change of the logits when letters are painted over, as a share of their change when
-    the whole image is (each in absolute value, summed over the images): 0 where the network doesn't
-    look at letters, 1 where it looks at nothing else.
+    The score is the sum of the logit's absolute changes when the letters are inpainted, divided by
+    the sum of its absolute changes when the whole image is replaced by the mean training image. It
+    is 0 if the network doesn't use letters and 1 if it uses nothing else.
 
     Parameters
     ----------
     table : DataFrame
-        As of `with_verdicts`.
+        As returned by `with_verdicts`.
     seed : int
-        Of the bootstrap over patients.
+        Random seed of the bootstrap over patients.
 
     Returns
     -------
     list of dict
-        `body_part` (the first is ALL), `count`, `patients`, how many verdicts it `flips`, the
-        `mean_change` of the logit, `score`, its 95 % `interval`, `elsewhere` (the score of painting
-        over other places), and `difference_interval`, that of the difference from it. None where
-        there is nothing to compute it from; no interval from fewer than 5 patients.
+        `body_part` (ALL first), `count` of images, `patients`, `flips` (number of verdicts that
+        change), `mean_change` (of the logit, in absolute value), `score`, its 95 % `interval`,
+        `elsewhere` (the score of inpainting a region of the same shape) and `difference_interval`
+        (of the score minus `elsewhere`). Scores are None if they aren't defined, intervals also for
+        fewer than 5 patients.
     """
     parts = [("ALL", table), *table.groupby("body_part")]
     return [_distraction(str(part), own, seed) for part, own in parts]
@@ -172,7 +178,7 @@ def _distraction(part: str, table: pd.DataFrame, seed: int) -> dict[str, Any]:
     if total > 0 and len(patients) >= LEAST_PATIENTS:
         weights = draw_patients(len(patients), DRAWS, seed)[:, patient]
         totals = weights @ whole
-        with np.errstate(invalid="ignore"):  # a draw of images alone that look like nothing
+        with np.errstate(invalid="ignore"):  # totals of a draw may be 0
             row["interval"] = interval(weights @ letters / totals)
             row["difference_interval"] = interval(weights @ (letters - elsewhere) / totals)
     return row
@@ -186,7 +192,7 @@ def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _elsewhere(mask: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
-    """Return the mask, shifted at random to where it overlaps itself least of some tries."""
+    """Return the mask, shifted at random to where it overlaps the original least."""
     best = mask
     for _ in range(_TRIES):
         shift = random.integers(0, mask.shape)

@@ -1,11 +1,11 @@
-"""Parts of sentences about measures, which several of them use."""
+"""Phrases that the sentences of several measures share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The maps that don't look at the image.
+# The image-independent baselines, as named in sentences.
 BASELINE_NAMES = {
     "random": "a random map",
     "centre": "the centre",
@@ -14,14 +14,14 @@ BASELINE_NAMES = {
 
 
 def not_beaten(measure: Mapping[str, Any], better: int) -> list[str]:
-    """Return the baselines that a method isn't significantly better than.
+    """Return the names of the baselines that a method isn't significantly better than.
 
     Parameters
     ----------
     measure : mapping
-        One measure of `baselines.summarise`.
+        Summary of one measure, as returned by `baselines.summarise`.
     better : {1, -1}
-        Whether more is better, or less.
+        1 if higher scores are better, -1 if lower ones are.
     """
     return [
         name
@@ -31,25 +31,33 @@ def not_beaten(measure: Mapping[str, Any], better: int) -> list[str]:
 
 
 def comparison(measure: Mapping[str, Any], better: int) -> str:
-    """Return whether a method is better than the baselines; parameters as of `not_beaten`."""
+    """Return a clause that says whether a method is better than the baselines.
+
+    Parameters
+    ----------
+    measure : mapping
+        Summary of one measure, as returned by `baselines.summarise`.
+    better : {1, -1}
+        1 if higher scores are better, -1 if lower ones are.
+    """
     if any(other["interval"] is None for other in measure["beside"].values()):
-        return "too few images to compare it"
+        return "too few images to compare it with the baselines"
     unbeaten = not_beaten(measure, better)
     if not unbeaten:
-        return "better than maps that don't look at the image"
+        return "better than the image-independent baselines"
     *others, last = (BASELINE_NAMES[name] for name in unbeaten)
     return f"not significantly better than {', '.join(others)}{' or ' if others else ''}{last}"
 
 
 def baselines_in_words(measure: Mapping[str, Any], form: str) -> str:
-    """Return such as `random 12%, centre 30%`.
+    """Return the means of the baselines, such as `random 12%, centre 30%`.
 
     Parameters
     ----------
     measure : mapping
-        One measure of `baselines.summarise`.
+        Summary of one measure, as returned by `baselines.summarise`.
     form : str
-        A format specification, such as `.0%`.
+        Format specification of the means, such as `.0%`.
     """
     return ", ".join(
         f"{name.replace('_', ' ')} {format(other['mean'], form)}"
@@ -58,16 +66,16 @@ def baselines_in_words(measure: Mapping[str, Any], form: str) -> str:
 
 
 def in_brackets(bounds: Sequence[float] | None, more: str = "", form: str = ".0%") -> str:
-    """Return such as ` (20% to 30%; random 12%)`, or nothing.
+    """Return an interval in brackets, such as ` (20% to 30%; random 12%)`, or an empty string.
 
     Parameters
     ----------
     bounds : sequence of two floats, optional
-        An interval.
+        The interval.
     more : str
-        What else stands in the brackets.
+        Further text inside the brackets.
     form : str
-        Of the bounds.
+        Format specification of the bounds.
     """
     parts = [" to ".join(format(bound, form) for bound in bounds)] if bounds else []
     parts += [more] if more else []
