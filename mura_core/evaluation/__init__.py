@@ -1,8 +1,8 @@
-"""Figures from a table of predictions, with their intervals and what they are worth.
+"""Compute figures with intervals from a table of predictions.
 
-Everything is computed from plain tables of labels and logits: figures by level and body part,
+All functions take plain tables of labels and logits. They compute figures by level and body part,
 bootstrap intervals over patients, calibration, operating points, and comparisons of two networks.
-Nothing here knows of networks, images or run folders.
+Nothing here depends on networks, images or run folders.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Probabilities calibrated on predictions for held-out training patients."""
+"""Calibrate probabilities on predictions for held-out training patients."""
 
 from __future__ import annotations
 
@@ -18,15 +18,25 @@ CALIBRATIONS = ("none", "temperature", "isotonic")
 def fit_calibration(
     kind: str, logits: Floats, labels: NDArray[np.integer]
 ) -> tuple[Calibration, float | None]:
-    """Return a function from logits to calibrated probabilities, and the temperature if it has one.
+    """Fit a function from logits to calibrated probabilities.
 
     Parameters
     ----------
     kind : {"none", "temperature", "isotonic"}
-        Temperature divides the logits by the number with the highest likelihood (Guo et al. 2017);
-        isotonic takes the rising steps with the least squared error (Zadrozny and Elkan 2002).
-    logits, labels : ndarray of shape (n,)
-        What it is fitted to.
+        Temperature scaling divides the logits by the maximum-likelihood temperature (Guo et al.
+        2017). Isotonic regression fits a non-decreasing step function by least squares (Zadrozny
+        and Elkan 2002). "none" applies the sigmoid.
+    logits : ndarray of shape (n,), float64
+        Logits of held-out images.
+    labels : ndarray of shape (n,), int
+        Their labels, 1 for abnormal.
+
+    Returns
+    -------
+    calibration : callable
+        Function from logits to probabilities, ndarrays of shape (n,).
+    temperature : float or None
+        The temperature, for temperature scaling.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import expit

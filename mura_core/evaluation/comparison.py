@@ -1,4 +1,4 @@
-"""Two runs that judged the same images: how far apart their figures are, and whether by chance."""
+"""Compare the figures of two runs on the same images, with intervals and significance tests."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ _SAME = ["body_part", "patient", "study", "label"]
 def compare_judgements(
     first: Judgement, second: Judgement, *, seed: int, draws: int = DRAWS
 ) -> list[dict[str, Any]]:
-    """Return the differences of two runs' figures, second minus first, in the same draws.
+    """Return the differences of two runs' figures, second minus first.
 
     Parameters
     ----------
     first, second : Judgement
-        Of the same images.
+        Judged predictions for the same images.
     seed : int
-        Of the bootstrap over patients.
+        Random seed of the bootstrap over patients, whose draws both runs share.
     draws : int
+        Number of bootstrap draws.
 
     Returns
     -------
     list of dict
         One for each level and body part: `level`, `body_part`, `count`, `abnormal`, `patients`;
         `figures`, a dict from each name to `first`, `second`, `difference` and `interval`; the
-        p-values `delong` and `mcnemar`, null where a patient has several units, which aren't
-        independent; `not_given`.
+        p-values `delong` and `mcnemar`, None if a patient has several units, since these aren't
+        independent; and `not_given`, why there are no figures, or None.
 
     Raises
     ------
     DataError
-        The runs judged other images, or by other labels.
+        If the runs judged different images or used different labels, patients or studies.
     """
     _refuse_other_images(first.predictions, second.predictions)
     refused = constant_output(first.predictions) or constant_output(second.predictions)
@@ -84,13 +85,13 @@ def _difference(
                 "first": one,
                 "second": other,
                 "difference": other - one,
-                # Draws that are all alike don't say how far off the difference may be.
+                # If all draws are equal, they can't estimate the uncertainty of the difference.
                 "interval": bounds if bounds and bounds[0] < bounds[1] else None,
             }
             if bounds and np.isfinite([one, other]).all()
             else None
         )
-    # Each unit another patient's: else the units aren't independent, and p-values are too small.
+    # With several units per patient, units aren't independent and p-values would be too small.
     independent = first.patient_count == len(first.labels)
     both = first.decided & second.decided
     return {
@@ -111,13 +112,13 @@ def _refuse_other_images(first: pd.DataFrame, second: pd.DataFrame) -> None:
     if any(map(len, alone)):
         example = (alone[0] if len(alone[0]) else alone[1])[0]
         raise DataError(
-            f"the runs judged other images: {len(alone[0])} in the first alone, {len(alone[1])} in"
-            f" the second alone, such as {example}"
+            f"the runs judged different images: {len(alone[0])} only in the first, {len(alone[1])}"
+            f" only in the second, such as {example}"
         )
     differs = (one != other).any(axis=1)
     if differs.any():
         path = one.index[differs][0]
         raise DataError(
-            f"the runs know {int(differs.sum())} images by other labels, patients or studies, such"
-            f" as {path}"
+            f"the runs have different labels, patients or studies for {int(differs.sum())} images,"
+            f" such as {path}"
         )

@@ -1,4 +1,4 @@
-"""Networks that give every image the same answer."""
+"""Detect networks that give every image the same answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 SAME_ANSWER = "the network gives every image the same answer"
 
 
-# Logits of one answer differ by the rounding of float32 alone: by some units in the last place.
+# Equal answers still differ by float32 rounding, by some units in the last place.
 _ROUNDING = 32 * float(np.finfo(np.float32).eps)
 
 
@@ -19,7 +19,7 @@ def is_constant(logits: NDArray[np.floating]) -> bool:
     Parameters
     ----------
     logits : ndarray of shape (n,)
-        Finite. A single logit can't differ from another: False.
+        Finite logits. For fewer than two, the result is False.
     """
     if len(logits) < 2:
         return False
@@ -28,12 +28,12 @@ def is_constant(logits: NDArray[np.floating]) -> bool:
 
 
 def constant_output(predictions: pd.DataFrame) -> str | None:
-    """Return that a network gives every image the same answer, as a clause, or None.
+    """Return a clause that a network gives every image the same answer, or None.
 
     Parameters
     ----------
     predictions : DataFrame
-        One row an image: `fold`, whose network judged it, and `logit`.
+        One row per image: `logit` and `fold`, the fold whose network predicted it.
     """
     folds = constant_folds(predictions)
     if not folds:
@@ -45,7 +45,13 @@ def constant_output(predictions: pd.DataFrame) -> str | None:
 
 
 def constant_folds(predictions: pd.DataFrame) -> list[int]:
-    """Return the folds whose network gives every image the same answer, if logits are known."""
+    """Return the folds whose network gives every image the same answer.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row per image: `fold` and `logit`. Without the column `logit`, the result is empty.
+    """
     if "logit" not in predictions:
         return []
     logits, fold = predictions["logit"].to_numpy(), predictions["fold"].to_numpy()

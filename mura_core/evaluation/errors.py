@@ -1,4 +1,4 @@
-"""The images that were called wrong."""
+"""List the misclassified images."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from mura_core.evaluation.operating_point import OperatingPoints, limits_of
 
 
 def errors_of(predictions: pd.DataFrame, points: OperatingPoints) -> pd.DataFrame:
-    """Return the images on the wrong side of their operating point, by part, surest first.
+    """Return the misclassified images by body part, most confident first.
 
     Parameters
     ----------
     predictions : DataFrame
-        One row an image, with the probability that it's judged by.
+        One row per image: `path`, `body_part`, `fold`, `label` and calibrated `probability`.
     points : mapping
         The operating point of each level and fold.
 
     Returns
     -------
-    DataFrame with the predictions' columns, `operating_point`, and `margin`: how far the
-    probability is on the wrong side. Of two points it's the one on whose wrong side it is.
+    DataFrame
+        The predictions' columns and two more: `operating_point`, the threshold that the probability
+        is on the wrong side of, and `margin`, its distance from that threshold.
     """
     low, high = limits_of(predictions["fold"], "image", points)
     missed = (predictions["label"] == 1) & (predictions["probability"] < low)

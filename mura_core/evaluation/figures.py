@@ -1,4 +1,4 @@
-"""The figures of every level and body part, with intervals and beside the baselines."""
+"""Compute the figures of every level and body part, with intervals and baselines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mura_core.evaluation.operating_point import OperatingPoints
 from mura_core.evaluation.sample import Sample, sample_of
 from mura_core.evaluation.units import MEAN, Floats, at_level, selections
 
-# A network that doesn't beat these has learned nothing of use.
+# A network that doesn't beat these classifiers has learned nothing useful.
 BASELINES = {
     "always_normal": "always normal",
     "body_part_alone": "body part alone",
@@ -32,25 +32,27 @@ def compute_figures(
     draws: int = DRAWS,
     study_score: str = MEAN,
 ) -> list[dict[str, Any]]:
-    """Return the figures of every level, over all body parts and for each.
+    """Return the figures of every level, over all body parts and for each body part.
 
     Parameters
     ----------
     predictions : DataFrame
-        One row an image: the manifest's columns, `fold`, `probability` and `part_rate`.
+        One row per image: the manifest's columns, `fold`, `probability` and `part_rate`.
     points : mapping
         The operating point of each level and fold.
     seed : int
-        Of the bootstrap.
+        Random seed of the bootstrap over patients.
     draws : int
+        Number of bootstrap draws.
     study_score : {"mean", "max", "noisy-or"}
+        How the probability of a study or patient is computed from its images (see `score_units`).
 
     Returns
     -------
     list of dict
         `level`, `body_part` (ALL for all), `count`, `abnormal`, `normal`, `patients`, the confusion
         counts, each of `FIGURES` or None, `intervals` and `baselines` (docs/run-folder.md), and
-        `not_given`: why the figures are None, or None.
+        `not_given`, why there are no figures, or None.
     """
     rows = []
     refused = constant_output(predictions)
@@ -67,7 +69,22 @@ def compute_figures(
 def figures_of_folds(
     predictions: pd.DataFrame, points: OperatingPoints, study_score: str = MEAN
 ) -> list[dict[str, Any]]:
-    """Return the figures of each level and fold over all body parts, without intervals."""
+    """Return the figures of each level and fold over all body parts, without intervals.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        One row per image: the manifest's columns, `fold`, `probability` and `part_rate`.
+    points : mapping
+        The operating point of each level and fold.
+    study_score : {"mean", "max", "noisy-or"}
+        How the probability of a study or patient is computed from its images (see `score_units`).
+
+    Returns
+    -------
+    list of dict
+        `level`, `fold`, the counts, each of `FIGURES` or None, and `not_given`.
+    """
     rows = []
     for level in LEVELS:
         for fold, own in predictions.groupby("fold"):
@@ -79,10 +96,26 @@ def figures_of_folds(
 def figures_of_seed(
     seed: int, predictions: pd.DataFrame, points: OperatingPoints, study_score: str = MEAN
 ) -> list[dict[str, Any]]:
-    """Return the figures of each level over all body parts of one seed's networks.
+    """Return the figures of one seed's networks for each level, over all body parts.
 
-    Without intervals: those of the average say how much a figure varies with patients, and the
-    seeds' figures how much it varies with the seed.
+    There are no intervals: the intervals of the average show how much a figure varies with the
+    patients, and the figures of the seeds show how much it varies with the seed.
+
+    Parameters
+    ----------
+    seed : int
+        The training seed of the networks.
+    predictions : DataFrame
+        One row per image: the manifest's columns, `fold`, `probability` and `part_rate`.
+    points : mapping
+        The operating point of each level and fold.
+    study_score : {"mean", "max", "noisy-or"}
+        How the probability of a study or patient is computed from its images (see `score_units`).
+
+    Returns
+    -------
+    list of dict
+        `level`, `seed`, the counts, each of `FIGURES` or None, and `not_given`.
     """
     return [
         {"level": level, "seed": seed} | _without_intervals(predictions, points, level, study_score)
@@ -100,14 +133,20 @@ def _without_intervals(
 
 
 def spread_over(rows: list[dict[str, Any]], of: str) -> list[dict[str, Any]]:
-    """Return each level's mean and standard deviation (n - 1) of each figure.
+    """Return the mean and standard deviation (n - 1) of each figure over folds or seeds.
 
     Parameters
     ----------
     rows : list of dict
-        Of `evaluate_folds`, or of `evaluate_seed` for several seeds.
+        The result of `figures_of_folds`, or those of `figures_of_seed` for several seeds.
     of : {"folds", "seeds"}
-        What they are of: the name under which their number is returned.
+        What the rows are of; the key of their number in the result.
+
+    Returns
+    -------
+    list of dict
+        For each level, `level` and each of `FIGURES`: a dict of `mean`, `deviation` and the number
+        of folds or seeds that have the figure, or None if fewer than two have it.
     """
     table = pd.DataFrame(rows)
     summary: list[dict[str, Any]] = []
@@ -125,7 +164,18 @@ def spread_over(rows: list[dict[str, Any]], of: str) -> list[dict[str, Any]]:
 
 
 def counts_of(sample: Sample) -> dict[str, int]:
-    """Return how many units and patients are judged, and how."""
+    """Return the numbers of units, patients and verdicts.
+
+    Parameters
+    ----------
+    sample : Sample
+        The judged units.
+
+    Returns
+    -------
+    dict of int
+        `count`, `abnormal`, `normal`, `patients`, the confusion counts and `uncertain`.
+    """
     abnormal = int(sample.labels.sum())
     return {
         "count": len(sample.labels),
@@ -140,7 +190,7 @@ def counts_of(sample: Sample) -> dict[str, int]:
 def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
     nothing = np.zeros(len(sample.labels))
     rates = units["part_rate"].to_numpy(np.float64)
-    # Judged on the units that the network decides, too: else accuracies can't be compared.
+    # Score the baselines on the units that the network decides: else accuracies aren't comparable.
     same = (sample.patients, sample.decided if sample.has_two_points else None)
     return {
         "always_normal": Sample(sample.labels, nothing, nothing > 0, *same),
@@ -180,13 +230,13 @@ def _against(
     baseline: dict[str, float | None],
     baseline_drawn: dict[str, Floats],
 ) -> dict[str, Any]:
-    """Return a baseline's figures, and by how much they are beaten in the same draws."""
+    """Return a baseline's figures and by how much the network beats them in the same draws."""
     beaten: dict[str, Any] = {}
     for name in BEATEN_BY:
         bounds = interval(drawn[name] - baseline_drawn[name])
         ours, theirs = figures[name], baseline[name]
         beaten[name] = {
-            # No accuracy where no unit is decided.
+            # Accuracy isn't defined if no unit is decided.
             "difference": None if ours is None or theirs is None else ours - theirs,
             "interval": bounds,
             "beats": bounds is not None and bounds[0] > 0,
@@ -197,12 +247,13 @@ def _against(
 def _interval_of(name: str, estimate: float | None, drawn: Floats) -> tuple[float, float] | None:
     bounds = interval(drawn) if estimate is not None else None
     if bounds is None or bounds[0] == bounds[1]:
-        # Where every draw gives the same number, such as a sensitivity of 1, draws can't say how
-        # far from it the truth may be.
+        # If all draws are equal, such as for a sensitivity of 1, they can't estimate the
+        # uncertainty.
         return None
     if name == "calibration_error":
-        # A sum of absolute gaps is too large by chance: in the sample, and in its draws again. The
-        # lower end is lowered by both; with it, 93 to 97 % of intervals cover in a simulation.
+        # A sum of absolute gaps is biased upwards, in the sample and again in its draws. Lower the
+        # lower end by both biases; in a simulation, 93 to 97 % of the intervals then cover the
+        # truth.
         assert estimate is not None
         excess = max(0.0, float(np.nanmean(drawn)) - estimate)
         return max(0.0, bounds[0] - 2 * excess), bounds[1]

@@ -1,8 +1,8 @@
-"""From what probability an image is called abnormal, and whether probabilities are calibrated.
+"""Choose operating points and calibrate probabilities.
 
-Both are chosen on predictions of training patients that the network hasn't trained on, and never
-on the images that are then judged: on the patients held out for it, or, with folds, on the
-out-of-fold predictions of the other folds.
+Both use predictions for training patients that the network wasn't trained on, never the images
+that are judged: those of held-out patients or, with folds, the out-of-fold predictions of the other
+folds.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from mura_core.evaluation.units import MEAN, STUDY_SCORES, at_level
 
 @dataclass(frozen=True)
 class Judgement:
-    """Predictions with the probabilities and operating points they are judged by.
+    """Predictions with calibrated probabilities and operating points.
 
     Attributes
     ----------
     predictions : DataFrame
-        As predicted, with `probability` calibrated.
+        One row per image, with the calibrated `probability`.
     points : dict
         The operating point of each level and fold.
     chosen : list of dict
-        The same, a row each: `level`, `fold`, `threshold`, `normal_below`, and how many units it
-        was chosen on, `count` and `abnormal`, null where it was given beforehand.
-    temperatures : dict
-        Of each fold, where that is how it was calibrated.
-    calibrations : dict
-        Of each fold, the function from logits to probabilities.
+        The same as records: `level`, `fold`, `threshold`, `normal_below`, and the numbers of units
+        that it was chosen on, `count` and `abnormal`, None for a fixed point.
+    temperatures : dict of float
+        The temperature of each fold; empty for other calibrations.
+    calibrations : dict of callable
+        For each fold, the function from logits to probabilities.
     study_score : {"mean", "max", "noisy-or"}
-        How a study's probability, and a patient's, comes from its images'.
+        How the probability of a study or patient is computed from its images (see `score_units`).
     """
 
     predictions: pd.DataFrame
@@ -57,26 +57,34 @@ def judge(
     calibrate: str,
     study_score: str = MEAN,
 ) -> Judgement:
-    """Calibrate predictions, and choose each level's operating point.
+    """Calibrate predictions and choose the operating point of each level.
 
     Parameters
     ----------
     predictions : DataFrame
-        What is judged; one row an image.
+        The predictions to judge: one row per image, with the manifest's columns, `fold`, `logit`,
+        `probability` and `part_rate`.
     tuning : DataFrame or None
-        Predictions of held-out training patients. Without them, each fold is judged by what is
-        chosen on the others.
+        Predictions for held-out training patients, with the same columns. If None, calibration and
+        operating points of each fold are chosen on the other folds.
     rule : Rule
+        How operating points are chosen, such as `parse_rule("youden")`.
     calibrate : {"none", "temperature", "isotonic"}
+        The calibration method.
     study_score : {"mean", "max", "noisy-or"}
-        How a study's probability comes from its images', here and where the point is chosen.
+        How the probability of a study or patient is computed from its images, both for judging and
+        for choosing the operating point (see `score_units`).
+
+    Returns
+    -------
+    Judgement
 
     Raises
     ------
     DataError
-        There's nothing to choose on, or it is of one label.
+        If no patients were held out, or their units all have the same label.
     UsageError
-        There's no such calibration, or no such study score.
+        If the calibration or the study score is unknown.
     """
     _refuse_unknown("--calibrate", calibrate, CALIBRATIONS)
     _refuse_unknown("--study-score", study_score, STUDY_SCORES)
@@ -134,11 +142,12 @@ def _refuse_unknown(option: str, value: str, known: Sequence[str]) -> None:
 def _refuse_unfit(held_out: pd.DataFrame, level: str = "image") -> None:
     if held_out.empty:
         raise DataError(
-            "no training patients were held out to choose an operating point or a calibration by:"
+            "no training patients were held out to choose an operating point or fit a calibration:"
             " train with --operating-point or --calibrate, or with folds"
         )
     if held_out["label"].nunique() < 2:
         raise DataError(
-            f"too few training patients were held out to choose an operating point or a calibration"
-            f" by: of {len(held_out)} units by {level.replace('_', ' ')}, all have one label"
+            f"too few training patients were held out to choose an operating point or fit a"
+            f" calibration: all {len(held_out)} units by {level.replace('_', ' ')} have the same"
+            f" label"
         )

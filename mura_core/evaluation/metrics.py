@@ -1,7 +1,7 @@
-"""The figures that a network is judged by, each declared once.
+"""Declare the figures that networks are judged by.
 
-To add a figure, name it in `FIGURES`: tables, intervals, `metrics.json`, the console
-and the report take it from there.
+To add a figure, list it in `FIGURES`; tables, intervals, `metrics.json`, the console and the report
+then include it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ CALIBRATION_BINS = 10
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Counts of units by label and verdict: numbers, or arrays of one shape."""
+    """Counts of units by label and verdict.
+
+    Attributes
+    ----------
+    true_positives, false_positives, true_negatives, false_negatives : int or ndarray
+        Numbers, or arrays of the same shape.
+    """
 
     true_positives: Any
     false_positives: Any
@@ -28,32 +34,32 @@ class Confusion:
 
     @property
     def abnormal(self) -> Any:
-        """Units that are abnormal."""
+        """Number of abnormal units."""
         return self.true_positives + self.false_negatives
 
     @property
     def normal(self) -> Any:
-        """Units that are normal."""
+        """Number of normal units."""
         return self.true_negatives + self.false_positives
 
     @property
     def called_abnormal(self) -> Any:
-        """Units that were called abnormal."""
+        """Number of units that were called abnormal."""
         return self.true_positives + self.false_positives
 
     @property
     def called_normal(self) -> Any:
-        """Units that were called normal."""
+        """Number of units that were called normal."""
         return self.true_negatives + self.false_negatives
 
     @property
     def count(self) -> Any:
-        """Units that were called one or the other."""
+        """Number of units that were called normal or abnormal."""
         return self.abnormal + self.normal
 
     @property
     def accuracy(self) -> Any:
-        """Share of the units that were called what they are."""
+        """Share of the units that were called correctly."""
         return (self.true_positives + self.true_negatives) / self.count
 
     @property
@@ -69,18 +75,24 @@ class Confusion:
 
 @dataclass(frozen=True, eq=False)
 class Totals:
-    """What figures are computed from: sums over units, weighted by how often a draw takes each.
+    """Weighted sums over units, from which figures are computed.
+
+    A unit's weight is the number of times that a bootstrap draw takes its patient.
 
     Attributes
     ----------
     confusion : Confusion of ndarrays of shape (draws,)
+        Counts of the units that were called normal or abnormal.
     units : ndarray of shape (draws,)
-        Their number, whether they were decided or not.
+        Number of units, including uncertain ones.
     squared_error : ndarray of shape (draws,)
-        The sum of (probability - label)².
+        Sum of (probability - label)².
     bin_errors : ndarray of shape (CALIBRATION_BINS, draws)
-        The sum of probability - label over the units in each bin of probability.
-    auroc, average_precision : ndarray of shape (draws,)
+        Sum of probability - label over the units in each bin of probability.
+    auroc : ndarray of shape (draws,)
+        Area under the ROC curve.
+    average_precision : ndarray of shape (draws,)
+        Average precision.
     has_two_points : bool
         Whether units may be uncertain.
     """
@@ -96,17 +108,17 @@ class Totals:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure.
+    """Declaration of one figure.
 
     Attributes
     ----------
     title : str
-        What tables call it.
+        Label in tables.
     compute : callable
-        From `Totals` to an ndarray of shape (draws,); NaN where the figure isn't defined, such as a
-        sensitivity without any abnormal unit.
+        Function from `Totals` to an ndarray of shape (draws,), NaN where the figure isn't defined,
+        such as the sensitivity without abnormal units.
     is_headline : bool
-        Whether it stands in the first table; the report has the others below.
+        Whether it is shown in the first table; the report shows the others below.
     """
 
     title: str
@@ -115,7 +127,7 @@ class Figure:
 
 
 def _kappa(confusion: Confusion) -> Any:
-    """Return Cohen's kappa (1960): agreement beyond what the two marginal rates give by chance."""
+    """Return Cohen's kappa (1960): agreement beyond that expected by chance."""
     by_chance = (
         confusion.abnormal * confusion.called_abnormal + confusion.normal * confusion.called_normal
     ) / confusion.count**2
@@ -123,7 +135,7 @@ def _kappa(confusion: Confusion) -> Any:
 
 
 def _uncertain_share(totals: Totals) -> Floats:
-    # Not defined with one operating point.
+    # With one operating point, no unit can be uncertain.
     if not totals.has_two_points:
         return np.full(len(totals.units), np.nan)
     return np.asarray(1 - totals.confusion.count / totals.units)
@@ -150,7 +162,7 @@ FIGURES: dict[str, Figure] = {
     # Brier 1950, for two outcomes and one probability.
     "brier": Figure("Brier score", lambda t: t.squared_error / t.units),
     # Naeini, Cooper and Hauskrecht 2015: the gap between the mean probability and the rate of
-    # abnormal units in each of ten bins of equal width, weighted by the bins' counts.
+    # abnormal units in each of ten bins of equal width, weighted by the number of units.
     "calibration_error": Figure(
         "calibration error", lambda t: np.abs(t.bin_errors).sum(axis=0) / t.units
     ),

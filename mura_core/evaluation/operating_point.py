@@ -1,4 +1,4 @@
-"""The probability from which a unit is called abnormal, and how it is chosen."""
+"""Operating points: the probabilities from which units are called abnormal."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from mura_core.errors import UsageError
 from mura_core.evaluation.units import Floats
 
-HALF = 0.5  # the report's operating point: positive at a probability of 0.5 or more
+HALF = 0.5  # the 2019 report's operating point
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """From what probability a unit is called abnormal, and below what it is called normal.
+    """Thresholds of the probability that turn it into a verdict.
 
     Attributes
     ----------
     threshold : float
-        It is called abnormal at this probability or above.
+        Units are called abnormal at this probability or above.
     normal_below : float or None
-        It is called normal below this probability and is uncertain between the two; None where
-        there is one point, and every unit that isn't abnormal is normal.
+        Units are called normal below this probability, and uncertain between it and `threshold`.
+        If None, units below `threshold` are called normal.
     """
 
     threshold: float
@@ -38,7 +38,17 @@ class OperatingPoint:
         return self.threshold if self.normal_below is None else self.normal_below
 
     def verdicts(self, probabilities: Floats) -> NDArray[np.str_]:
-        """Return `normal`, `uncertain` or `abnormal` for each probability."""
+        """Return the verdict on each probability.
+
+        Parameters
+        ----------
+        probabilities : ndarray of shape (n,), float64
+
+        Returns
+        -------
+        ndarray of shape (n,), str
+            `normal`, `uncertain` or `abnormal`.
+        """
         called = np.where(probabilities < self.low, "normal", "uncertain")
         return np.where(probabilities >= self.threshold, "abnormal", called)
 
@@ -48,7 +58,7 @@ OperatingPoints: TypeAlias = Mapping[tuple[str, int], OperatingPoint]
 
 
 def limits_of(folds: pd.Series, level: str, points: OperatingPoints) -> tuple[Floats, Floats]:
-    """Return below what probability each unit is called normal, and from what abnormal.
+    """Return the thresholds of each unit.
 
     Parameters
     ----------
@@ -57,10 +67,14 @@ def limits_of(folds: pd.Series, level: str, points: OperatingPoints) -> tuple[Fl
     level : str
         One of `LEVELS`.
     points : mapping
+        The operating point of each level and fold.
 
     Returns
     -------
-    low, high : ndarray of shape (n,), float64
+    low : ndarray of shape (n,), float64
+        The probability below which each unit is called normal.
+    high : ndarray of shape (n,), float64
+        The probability from which each unit is called abnormal.
     """
     numbers, fold_of_unit = np.unique(folds, return_inverse=True)
     own = [points[level, int(fold)] for fold in numbers]
@@ -70,14 +84,14 @@ def limits_of(folds: pd.Series, level: str, points: OperatingPoints) -> tuple[Fl
 
 @dataclass(frozen=True)
 class Side:
-    """How one threshold is found.
+    """How one threshold is chosen.
 
     Attributes
     ----------
     kind : {"fixed", "youden", "sensitivity", "specificity"}
-        Given, or where Youden's index is highest, or where a rate is reached.
+        A fixed probability, the highest Youden index, or a given rate.
     value : float
-        The probability, or the rate.
+        The probability or the rate; ignored for Youden.
     """
 
     kind: Literal["fixed", "youden", "sensitivity", "specificity"]
@@ -86,14 +100,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Rule:
-    """How an operating point is found.
+    """How an operating point is chosen.
 
     Attributes
     ----------
     abnormal : Side
-        From where on a unit is called abnormal.
+        The threshold from which units are called abnormal.
     normal : Side or None
-        Below what it is called normal; None where there is one point.
+        The threshold below which units are called normal; None for a single threshold.
     """
 
     abnormal: Side
@@ -101,17 +115,26 @@ class Rule:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether predictions are needed to find it."""
+        """Whether it is chosen on predictions, not fixed."""
         return self.abnormal.kind != "fixed"
 
 
 def parse_rule(text: str) -> Rule:
-    """Return the rule of `--operating-point`.
+    """Parse the value of `--operating-point`.
+
+    Parameters
+    ----------
+    text : str
+        Such as `0.5`, `youden`, `sensitivity=0.95` or `0.3,0.7`.
+
+    Returns
+    -------
+    Rule
 
     Raises
     ------
     UsageError
-        It isn't one.
+        If `text` isn't a valid rule.
     """
     sides = [_parse_side(part) for part in text.split(",")]
     match sides:
@@ -141,22 +164,29 @@ def _parse_side(text: str) -> Side | None:
 
 
 def choose_point(rule: Rule, labels: NDArray[np.integer], probabilities: Floats) -> OperatingPoint:
-    """Return the operating point that a rule finds on some units.
+    """Choose an operating point on labelled predictions.
 
-    Of the probabilities that occur, a threshold is the one with the highest Youden index,
-    sensitivity + specificity - 1 (Youden 1950); or the highest with the sensitivity that is asked
-    for; or the lowest with the specificity, which may lie above all that occur.
+    The candidates for a threshold are the probabilities that occur. Youden's rule takes the one
+    with the highest index, sensitivity + specificity - 1 (Youden 1950). A sensitivity takes the
+    highest that reaches it. A specificity takes the lowest that reaches it, which may be just above
+    all probabilities.
 
-    Of two points, the sensitivity's is the one below which units are called normal, and the
-    specificity's the one from which they are called abnormal. Where the first is above the second,
-    every threshold between them reaches both rates: the middle is taken for both, and nothing is
-    uncertain.
+    With two thresholds, units are called normal below the one for the sensitivity and abnormal from
+    the one for the specificity. If the first is above the second, every threshold between them
+    reaches both rates; the middle is used for both, and no unit is uncertain.
 
     Parameters
     ----------
     rule : Rule
-    labels : ndarray of shape (n,), of both 0 and 1
-    probabilities : ndarray of shape (n,)
+        How the thresholds are chosen.
+    labels : ndarray of shape (n,), int
+        1 for abnormal, 0 for normal. Both must occur.
+    probabilities : ndarray of shape (n,), float64
+        Probabilities of 'abnormal'.
+
+    Returns
+    -------
+    OperatingPoint
     """
     high = _threshold(rule.abnormal, labels, probabilities)
     if rule.normal is None:
@@ -175,7 +205,7 @@ def _threshold(side: Side, labels: NDArray[np.integer], probabilities: Floats) -
     false_positive_rate, sensitivity, thresholds = roc_curve(
         labels, probabilities, drop_intermediate=False
     )
-    thresholds[0] = np.nextafter(thresholds[1], np.inf)  # nothing is abnormal, by scikit-learn inf
+    thresholds[0] = np.nextafter(thresholds[1], np.inf)  # scikit-learn has inf here
     if side.kind == "youden":
         chosen = int(np.argmax(sensitivity - false_positive_rate))
     elif side.kind == "sensitivity":

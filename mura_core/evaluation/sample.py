@@ -1,14 +1,14 @@
-"""Units that are judged, in a form that figures are computed from again and again.
+"""Judged units, prepared for computing figures in many bootstrap draws.
 
-Levels, from MURA and the 2019 report:
+A unit is one item of a level. The levels are from MURA and the 2019 report:
 
 - `image`: one radiograph;
 - `study`: the images of one body part of one patient at one time, MURA's unit;
 - `patient_within_part`: a patient's images of one body part, the report's 'patient';
 - `patient`: a person, with the images of all body parts.
 
-The probability of a study or patient is a score of its images' probabilities, by default their
-mean, and it is labelled abnormal when any of its images is.
+The probability of a study or patient is computed from its images' probabilities, by default as
+their mean. It is labelled abnormal if any of its images is.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from mura_core.evaluation.metrics import CALIBRATION_BINS, FIGURES, Confusion, T
 from mura_core.evaluation.operating_point import OperatingPoints, limits_of
 from mura_core.evaluation.units import Floats
 
-_FEW_VALUES = 16  # so few probabilities are counted instead of ranked
-# Of each label, below which no figure is given. With three abnormal patients a bootstrap draw in
-# twenty holds none of them, and the interval's ends are the extremes of the sample.
+_FEW_VALUES = 16  # up to this many distinct probabilities are counted, not ranked
+# Minimum number of patients of each label. With three abnormal patients, one bootstrap draw in
+# twenty has none of them, and the ends of the interval are the extremes of the sample.
 LEAST_PATIENTS = 5
 
 
 class Sample:
-    """Units that are judged, in a form that figures are computed from again and again.
+    """Judged units, prepared for computing figures in many bootstrap draws.
 
     Parameters
     ----------
     labels : ndarray of shape (n,), bool
         True for abnormal.
     probabilities : ndarray of shape (n,), float64
-        Of 'abnormal'.
+        Probabilities of 'abnormal'.
     positive : ndarray of shape (n,), bool
-        What was called abnormal.
-    patients : ndarray of shape (n,), int
-        Whose unit it is, as a number from 0; by default every unit is another patient's.
+        True for units that were called abnormal.
+    patients : ndarray of shape (n,), int, optional
+        Number of each unit's patient, from 0. By default every unit is from a different patient.
     decided : ndarray of shape (n,), bool, optional
-        What was called abnormal or normal, where there are two operating points. Figures that
-        follow from the confusion counts are of these units. By default all are decided.
+        With two operating points, True for units that were called normal or abnormal; figures from
+        the confusion counts are of these units. By default all units are decided.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Sample:
         abnormal, normal = (order[self.labels[order] == label] for label in (True, False))
         self._abnormal_patients = self.patients[abnormal]
         self._normal_patients = self.patients[normal]
-        # Of each abnormal unit, by rising probability: how many abnormal and normal ones have
-        # less, and how many normal ones have less or as much.
+        # For each abnormal unit, by increasing probability: the number of abnormal and of normal
+        # units with a lower probability, and of normal units with a lower or equal one.
         self._abnormal_below = np.searchsorted(value[abnormal], value[abnormal], "left")
         self._normal_below = np.searchsorted(value[normal], value[abnormal], "left")
         self._normal_up_to = np.searchsorted(value[normal], value[abnormal], "right")
 
     def _sums_by_patient(self) -> Floats:
-        """Return each patient's share of what figures without ranks are made of.
+        """Return each patient's contribution to the sums of figures that don't need ranks.
 
-        The rows, (4 + 2 + bins, patients), are those of `Confusion` and `Totals`, in their order.
+        The rows, (4 + 2 + bins, patients), follow the fields of `Confusion` and `Totals`.
         """
         labels, positive, negative = self.labels, self.positive, ~self.positive & self.decided
         error = self.probabilities - labels
@@ -108,7 +108,13 @@ class Sample:
         return np.stack([np.bincount(self.patients, row, self.patient_count) for row in rows])
 
     def no_ground(self) -> str | None:
-        """Return why no figure can be given, such as `1 abnormal patient, 5 needed`, or None."""
+        """Return why the sample is too small to score, or None.
+
+        Returns
+        -------
+        str or None
+            Such as `1 abnormal patient, 5 needed`.
+        """
         for name, chosen in (("abnormal", self.labels), ("normal", ~self.labels)):
             patients = len(np.unique(self.patients[chosen]))
             if patients < LEAST_PATIENTS:
@@ -117,21 +123,22 @@ class Sample:
         return None
 
     def confusion(self) -> Confusion:
-        """Return the numbers of units that were called normal or abnormal."""
+        """Return the confusion counts of the decided units."""
         return Confusion(*(int(row.sum()) for row in self._sums[:4]))
 
     def figures(self, weights: Floats | None = None) -> dict[str, Floats]:
-        """Return each figure where every patient counts as often as a weight says.
+        """Return each figure in each draw of patients.
 
         Parameters
         ----------
         weights : ndarray of shape (draws, patients), float64, optional
-            By default every patient counts once, and there is one draw.
+            How often each patient counts in each draw. By default there is one draw, in which every
+            patient counts once.
 
         Returns
         -------
-        dict from each name of `FIGURES` to an ndarray of shape (draws,): NaN where the figure isn't
-        defined.
+        dict of ndarray of shape (draws,), float64
+            For each name of `FIGURES`, the figure in each draw, NaN where it isn't defined.
         """
         if weights is None:
             weights = np.ones((1, self.patient_count))
@@ -150,8 +157,8 @@ class Sample:
             return {name: figure.compute(totals) for name, figure in FIGURES.items()}
 
     def _ranked(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Return the area under the ROC curve and the average precision, (draws,) each."""
-        # Columns are abnormal units, by rising probability, or the few values that there are.
+        """Return the area under the ROC curve and the average precision, each (draws,)."""
+        # Columns are the abnormal units, by increasing probability, or the few distinct values.
         if self._counts_by_value is None:
             abnormal = np.take(weights, self._abnormal_patients, axis=1)  # (draws, columns)
             abnormal_sums = _sums_before(abnormal)
@@ -169,7 +176,7 @@ class Sample:
         # Mann and Whitney 1947: a tie counts half.
         outranked = np.einsum("dc,dc->d", abnormal, normal_below)
         outranked += np.einsum("dc,dc->d", abnormal, normal_up_to)
-        # The precision at each column's own probability, averaged over the abnormal units.
+        # Precision at the probability of each column, averaged over the abnormal units.
         found = abnormal_total[:, None] - abnormal_below
         called = normal_total[:, None] - normal_below
         called += found
@@ -181,14 +188,28 @@ class Sample:
 
 
 def _sums_before(columns: Floats) -> Floats:
-    """Return, for each column and the end, the sum of those before it, (draws, n + 1)."""
+    """Return the cumulative sums of the columns, starting with 0, (draws, n + 1)."""
     sums = np.zeros((columns.shape[0], columns.shape[1] + 1))
     np.cumsum(columns, axis=1, out=sums[:, 1:])
     return sums
 
 
 def sample_of(units: pd.DataFrame, level: str, points: OperatingPoints) -> Sample:
-    """Return units of `at_level` at their operating points."""
+    """Return the sample of units judged at their operating points.
+
+    Parameters
+    ----------
+    units : DataFrame
+        As returned by `at_level`.
+    level : str
+        One of `LEVELS`.
+    points : mapping
+        The operating point of each level and fold.
+
+    Returns
+    -------
+    Sample
+    """
     low, high = limits_of(units["fold"], level, points)
     probabilities = units["probability"].to_numpy(np.float64)
     _, patients = np.unique(units["patient"].to_numpy(str), return_inverse=True)

@@ -1,4 +1,4 @@
-"""Paired significance tests of two networks on the same images."""
+"""Paired significance tests that compare two networks on the same units."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from mura_core.evaluation.units import Floats
 
 @dataclass(frozen=True)
 class DeLong:
-    """Two areas under ROC curves of the same units, and the test of their difference."""
+    """Result of DeLong's test of two areas under ROC curves.
+
+    Attributes
+    ----------
+    first, second : float
+        The areas under the curves.
+    standard_error : float
+        Standard error of the difference.
+    z : float
+        The difference, second minus first, divided by its standard error.
+    p : float
+        Two-sided p-value.
+    """
 
     first: float
     second: float
-    standard_error: float  # of the difference
+    standard_error: float
     z: float
     p: float
 
@@ -24,21 +36,26 @@ class DeLong:
 def delong(labels: NDArray[np.bool_], first: Floats, second: Floats) -> DeLong:
     """Compare two areas under ROC curves (DeLong, DeLong and Clarke-Pearson 1988).
 
-    By the midranks of Sun and Xu 2014. The units must be independent of one another.
+    Computed from midranks (Sun and Xu 2014). The units must be independent.
 
     Parameters
     ----------
     labels : ndarray of shape (n,), bool
-        Two or more of each.
-    first, second : ndarray of shape (n,)
-        Scores of the same units.
+        True for abnormal. Each label must occur at least twice.
+    first, second : ndarray of shape (n,), float64
+        The two networks' scores of the same units.
+
+    Returns
+    -------
+    DeLong
     """
     from scipy.stats import norm, rankdata
 
     scores = np.stack([first, second])
     abnormal, normal = scores[:, labels], scores[:, ~labels]
     ranks = rankdata(scores, axis=1)
-    # The share of normal units that an abnormal one outranks, and the other way round: (2, n).
+    # Share of the normal units that each abnormal unit outranks, and share of the abnormal units
+    # that outrank each normal unit, (2, n).
     outranks = (ranks[:, labels] - rankdata(abnormal, axis=1)) / normal.shape[1]
     outranked = 1 - (ranks[:, ~labels] - rankdata(normal, axis=1)) / abnormal.shape[1]
     areas = outranks.mean(axis=1)
@@ -46,20 +63,25 @@ def delong(labels: NDArray[np.bool_], first: Floats, second: Floats) -> DeLong:
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     error = float(np.sqrt(max(variance, 0.0)))
     difference = float(areas[1] - areas[0])
-    # Two curves that are one have no variance, and no difference either.
+    # Identical curves have no variance and no difference.
     z = difference / error if error > 0 else 0.0
     return DeLong(float(areas[0]), float(areas[1]), error, z, float(2 * norm.sf(abs(z))))
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> float:
-    """Return the p-value of McNemar's exact test: that both are right equally often.
+    """Return the p-value of McNemar's exact test that two networks are equally accurate.
 
-    The binomial test of the units that one alone got right (McNemar 1947; exact, Cochran 1950).
-    The units must be independent of one another.
+    It is a binomial test on the units that exactly one network got right (McNemar 1947; exact,
+    Cochran 1950). The units must be independent.
 
     Parameters
     ----------
     first_right, second_right : ndarray of shape (n,), bool
+        Whether each network called each unit correctly.
+
+    Returns
+    -------
+    float
     """
     from scipy.stats import binomtest
 

@@ -1,4 +1,4 @@
-"""How well each way of scoring a study tells abnormal studies from normal ones."""
+"""Compare the study scores: ways to compute a study's probability from its images."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ _GIVEN = (*COMPARED, "uncertain_share")
 def compare_study_scores(
     judgements: Mapping[str, Judgement], *, seed: int, draws: int = DRAWS
 ) -> list[dict[str, Any]]:
-    """Return figures of the studies of all body parts, by each study score.
+    """Return the figures of the studies of all body parts for each study score.
 
     Parameters
     ----------
-    judgements : mapping
-        The same predictions, judged by each of `STUDY_SCORES`.
+    judgements : mapping of Judgement
+        The same predictions, judged with each of `STUDY_SCORES`.
     seed : int
         Random seed of the bootstrap over patients.
     draws : int
+        Number of bootstrap draws.
 
     Returns
     -------
     list of dict
         One for each score: `study_score`, `count` (studies), `images`, each of `COMPARED` and
-        `uncertain_share` or None, their `intervals`, and `not_given`: why there are no figures, or
+        `uncertain_share` or None, their `intervals`, and `not_given`, why there are no figures, or
         None.
     """
     samples = {}
@@ -44,7 +45,7 @@ def compare_study_scores(
         samples[score] = sample_of(units, "study", judged.points)
     predictions = judgements[MEAN].predictions
     not_given = constant_output(predictions) or samples[MEAN].no_ground()
-    # The same draws for all three.
+    # One call, so that all scores share the draws.
     drawn = None if not_given else bootstrap(list(samples.values()), seed=seed, draws=draws)
     rows = []
     for number, (score, sample) in enumerate(samples.items()):
@@ -59,7 +60,7 @@ def compare_study_scores(
                 if bounds is None or not np.isfinite(figures[name][0]):
                     continue
                 row[name] = float(figures[name][0])
-                # Draws that all agree don't say how far off the figure may be.
+                # If all draws are equal, they can't estimate the uncertainty of the figure.
                 if bounds[0] < bounds[1]:
                     intervals[name] = bounds
         rows.append(row | {"intervals": intervals, "not_given": not_given})

@@ -1,4 +1,4 @@
-"""Images grouped into the units that are judged: studies and patients."""
+"""Group images into judged units, such as studies and patients."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from numpy.typing import NDArray
 
 from mura_core.data import LEVELS
 
-STUDY_SCORES = ("mean", "max", "noisy-or")  # of a study's images, and of a patient's
-MEAN = "mean"  # the report's
+STUDY_SCORES = ("mean", "max", "noisy-or")  # also used for patients
+MEAN = "mean"  # the 2019 report's
 
 Floats: TypeAlias = NDArray[np.float64]
 
 
 def at_level(predictions: pd.DataFrame, level: str, study_score: str = MEAN) -> pd.DataFrame:
-    """Return one row a unit of this level, in an order that isn't the images'.
+    """Return one row per unit of a level.
 
     Parameters
     ----------
     predictions : DataFrame
-        One row an image: the manifest's columns, `fold`, `probability` and `part_rate`.
+        One row per image: the manifest's columns, `fold`, `probability` and `part_rate`.
     level : str
         One of `LEVELS`.
     study_score : {"mean", "max", "noisy-or"}
-        How a unit's probability comes from its images' (see `score_units`).
+        How a unit's probability is computed from its images (see `score_units`).
 
     Returns
     -------
-    DataFrame with the columns `body_part`, `patient`, `fold`, `label`, `probability` and the mean
-    `part_rate`. A person isn't of one body part: at the level `patient` it is ALL, where there are
-    several.
+    DataFrame
+        `body_part`, `patient`, `fold`, `label`, `probability` and the mean `part_rate`. At the
+        level `patient`, `body_part` is ALL if the predictions have several body parts. The rows
+        aren't in the order of the images.
     """
-    # Sorted, so that sums are taken in the same order however the images come.
+    # Sort, so that rounding of the sums doesn't depend on the order of the images.
     images = predictions.sort_values("path")
     grouped = images.groupby(LEVELS[level])
     units = grouped.agg(
@@ -58,8 +59,9 @@ def score_units(probabilities: Floats, unit: NDArray[np.integer], study_score: s
     Parameters
     ----------
     probabilities : ndarray of shape (images,), float64
+        The probability of each image.
     unit : ndarray of shape (images,), int
-        The unit of each image, as a number from 0; every unit has an image.
+        Number of each image's unit, from 0. Every unit must have an image.
     study_score : {"mean", "max", "noisy-or"}
         The mean; the highest; or 1 - prod(1 - p), the probability that any image is abnormal if
         the images were independent (Pearl 1988, section 4.3.2).
@@ -76,14 +78,25 @@ def score_units(probabilities: Floats, unit: NDArray[np.integer], study_score: s
     if study_score == "max":
         return highest
     with np.errstate(divide="ignore"):  # a probability of 1 gives 1
-        # As logarithms: 1 - p would round the small probabilities of sure images away.
+        # Sum logarithms, since 1 - p would lose small probabilities to rounding.
         any_abnormal = -np.expm1(np.bincount(unit, np.log1p(-probabilities)))
-    # A single image keeps its probability to the last bit.
+    # Return the probability of a single image unchanged, to the last bit.
     return np.where(images == 1, highest, any_abnormal)
 
 
 def selections(units: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the units of all body parts, under the name ALL, and those of each."""
+    """Return the units of all body parts, named ALL, and those of each body part.
+
+    Parameters
+    ----------
+    units : DataFrame
+        As returned by `at_level`.
+
+    Returns
+    -------
+    list of (str, DataFrame)
+        Name and units. ALL is first, and is left out if there is only one body part.
+    """
     parts = sorted(units["body_part"].unique())
     every = [("ALL", units)] if len(parts) > 1 else []
     return every + [(part, units[units["body_part"] == part]) for part in parts]

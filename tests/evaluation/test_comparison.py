@@ -152,9 +152,9 @@ def test_the_bootstrap_and_delong_agree_on_how_sure_a_difference_is():
 def test_runs_on_other_images_or_labels_are_refused():
     first, second = noisy(0, 1.0), noisy(1, 1.0)
     fewer = Judgement(second.predictions.iloc[1:], second.points, [], {}, {})
-    with pytest.raises(DataError, match=r"1 in the first alone, 0 in the second alone.* 0\.png"):
+    with pytest.raises(DataError, match=r"1 only in the first, 0 only in the second.* 0\.png"):
         compare_judgements(first, fewer, seed=0)
     table = second.predictions
     relabelled = table.assign(label=table["label"].where(table["path"] != "3.png", 0))
-    with pytest.raises(DataError, match=r"1 images by other labels, .* such as 3\.png"):
+    with pytest.raises(DataError, match=r"different labels, .* for 1 images, such as 3\.png"):
         compare_judgements(first, Judgement(relabelled, second.points, [], {}, {}), seed=0)

@@ -236,11 +236,11 @@ def test_with_nothing_to_choose_by_there_is_nothing_chosen():
     pd.testing.assert_frame_equal(fixed.predictions, table)
     with pytest.raises(DataError, match="no training patients were held out"):
         judge(table, None, parse_rule("youden"), "none")
-    with pytest.raises(DataError, match="by image, all have one label"):
+    with pytest.raises(DataError, match="units by image have the same label"):
         judge(table, table[table["label"] == 1], parse_rule("0.5"), "isotonic")
     # Every patient has an abnormal image: by patient there's nothing to tell apart.
     few = table.head(4).assign(label=[0, 1, 0, 1], patient=["a", "a", "b", "b"])
-    with pytest.raises(DataError, match="of 2 units by patient, all have one label"):
+    with pytest.raises(DataError, match="all 2 units by patient have the same label"):
         judge(table, few.assign(body_part=list("xyxy")), parse_rule("youden"), "none")
     with pytest.raises(UsageError, match="'platt' is not one of none, temperature, isotonic"):
         judge(table, table, parse_rule("0.5"), "platt")

@@ -394,7 +394,7 @@ def test_two_runs_are_compared(tuned: Path, folds: Path, data: Path, tmp_path: P
             if figures["accuracy"] is not None:
                 row = rows.loc[figures["level"], figures["body_part"], "accuracy"]
                 assert row[name] == pytest.approx(figures["accuracy"])
-    refused(1, "the runs judged other images", "compare", tuned, folds)
+    refused(1, "the runs judged different images", "compare", tuned, folds)
     refused(2, "takes 2 values", "compare", tuned)
 
 
