@@ -1,4 +1,4 @@
-"""What a network got wrong: a table of its errors, and contact sheets of the most confident."""
+"""Draw contact sheets of the network's most confident errors."""
 
 from __future__ import annotations
 
@@ -23,25 +23,31 @@ _FONT_SIZE = 13
 
 
 def sheet_of(part: str) -> str:
-    """Return where a body part's contact sheet lies in the run folder."""
+    """Return the path of a body part's contact sheet, relative to the run folder."""
     return f"errors/{part.replace('/', '-')}.png"
 
 
 def draw_contact_sheets(
     mistakes: pd.DataFrame, data_folder: Path, folder: Path, readers: Readers
 ) -> Iterator[Path]:
-    """Write and yield a contact sheet for each body part: its surest errors, twelve at most.
+    """Write a contact sheet of up to twelve most confident errors for each body part.
 
     Parameters
     ----------
     mistakes : DataFrame
-        Of `mistakes_of`.
+        The misclassified images, as returned by `evaluation.errors_of`.
     data_folder : Path
-        From which the images' paths start. One that can't be read any more is left blank.
+        The folder that the images' paths are relative to. An image that can't be read any more is
+        left blank.
     folder : Path
         The run folder.
     readers : mapping
-        Functions for further file suffixes.
+        Image readers by file suffix, in addition to the built-in ones.
+
+    Yields
+    ------
+    Path
+        The written contact sheet.
     """
     for part, rows in mistakes.groupby("body_part"):
         shown = rows.head(_A_SHEET)

@@ -1,4 +1,4 @@
-"""The figures as tables and sentences to read on a console or a page."""
+"""Format figures as tables and sentences for the console and the report."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ import pandas as pd
 
 from mura_core.evaluation import BASELINES, BEATEN_BY, COMPARED, FIGURES
 
-# Of a study's images.
-SCORE_NAMES = {"mean": "their mean", "max": "the highest", "noisy-or": "noisy-or"}
+# How a study's probability is computed from its images'.
+SCORE_NAMES = {
+    "mean": "mean of the images",
+    "max": "maximum of the images",
+    "noisy-or": "noisy-or of the images",
+}
 
 _UNITS = {"image": "images of ", "study": "studies of "}
 
 
 def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the figures of one level as a table, intervals beside the numbers."""
+    """Format the figures of one level, with intervals, as a table.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of one level, as returned by `evaluation.compute_figures`.
+    """
     table = pd.DataFrame(
         {"part": row["body_part"], "n": row["count"], "abnormal": row["abnormal"]}
         | {
@@ -34,14 +44,28 @@ def figures_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def with_interval(number: float | None, bounds: Sequence[float] | None) -> str:
-    """Return such as `0.812 (0.780 to 0.841)`, or `-` for no number."""
+    """Format a number and its interval, such as `0.812 (0.780-0.841)`.
+
+    Parameters
+    ----------
+    number : float or None
+        None gives `-`.
+    bounds : sequence of two floats, optional
+        Ends of the interval; None gives only the number.
+    """
     if number is None:
         return "-"
     return f"{number:.3f}" + (f" ({bounds[0]:.3f}-{bounds[1]:.3f})" if bounds else "")
 
 
 def verdicts(row: Mapping[str, Any]) -> list[str]:
-    """Return a sentence on each baseline: whether the network beats it, and by how much."""
+    """Return one sentence per baseline that says whether the network beats it, and by how much.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of `evaluation.compute_figures`.
+    """
     if row["not_given"]:
         return []
     sentences = []
@@ -62,24 +86,30 @@ def verdicts(row: Mapping[str, Any]) -> list[str]:
 
 
 def tell_scores_apart(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether study scores can differ: some study has several images, and has figures."""
+    """Return whether study scores can differ: a study has several images, and figures are given.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As returned by `evaluation.compare_study_scores`.
+    """
     return any(row["not_given"] is None and row["count"] < row["images"] for row in rows)
 
 
 def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:
-    """Return the study scores' figures as a table, or nothing where they can't differ.
+    """Format the figures of each study score as a table; empty if they can't differ.
 
     Parameters
     ----------
-    rows : sequence
-        As of `study_scores.compare_study_scores`.
-    used : str
-        The study score of the other figures.
+    rows : sequence of mapping
+        As returned by `evaluation.compare_study_scores`.
+    used : {"mean", "max", "noisy-or"}
+        The study score of the run's other figures.
     """
     if not tell_scores_apart(rows):
         return ""
     table = pd.DataFrame(
-        {"a study's probability": SCORE_NAMES[row["study_score"]]}
+        {"study score": SCORE_NAMES[row["study_score"]]}
         | {
             FIGURES[name].title: with_interval(row[name], row["intervals"][name])
             for name in shown_figures(rows, COMPARED)
@@ -87,11 +117,17 @@ def study_scores_as_text(rows: Sequence[Mapping[str, Any]], used: str) -> str:
         | {"": "used above" if row["study_score"] == used else ""}
         for row in rows
     )
-    return f"Studies, by each way to score one from its images\n{table.to_string(index=False)}"
+    return f"Studies, by study score\n{table.to_string(index=False)}"
 
 
 def seeds_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the figures of one level by each of several seeds as a table."""
+    """Format the figures of one level for each of several seeds as a table.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of one level, as returned by `evaluation.figures_of_seed` for each seed.
+    """
     table = pd.DataFrame(
         {"seed": row["seed"]}
         | {FIGURES[name].title: with_interval(row[name], None) for name in shown_figures(rows)}
@@ -102,7 +138,13 @@ def seeds_as_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def spread_as_text(summary: Mapping[str, Any]) -> str:
-    """Return the mean and the standard deviation of a level's figures over folds or seeds."""
+    """Format the mean and standard deviation of a level's headline figures over folds or seeds.
+
+    Parameters
+    ----------
+    summary : mapping
+        A row of `evaluation.spread_over`.
+    """
     return ", ".join(
         f"{FIGURES[name].title} {spread['mean']:.3f} ± {spread['deviation']:.3f}"
         for name in headline_figures()
@@ -111,7 +153,15 @@ def spread_as_text(summary: Mapping[str, Any]) -> str:
 
 
 def how_called(metrics: Mapping[str, Any], level: str) -> str:
-    """Return from what probability units of a level are called abnormal, and how that was found."""
+    """Describe the operating point of a level and how it was chosen.
+
+    Parameters
+    ----------
+    metrics : mapping
+        The contents of `metrics.json`.
+    level : str
+        One of `LEVELS`.
+    """
     points = [row for row in metrics["operating_points"] if row["level"] == level]
     text = f"abnormal at a probability of {_range([row['threshold'] for row in points])} or more"
     lows = [row["normal_below"] for row in points if row.get("normal_below") is not None]
@@ -128,27 +178,41 @@ def how_called(metrics: Mapping[str, Any], level: str) -> str:
 
 
 def _range(values: Sequence[float]) -> str:
-    """Return such as `0.31 to 0.35`, or one number where they round to the same."""
+    """Return such as `0.31 to 0.35`, or one number if both ends round to it."""
     ends = (f"{end:.3g}" for end in (min(values), max(values)))
     return " to ".join(dict.fromkeys(ends))
 
 
 def headline_figures() -> tuple[str, ...]:
-    """Return the figures of the first table; the page has the others below."""
+    """Return the names of the figures in the first table; the report shows the others below."""
     return tuple(name for name, figure in FIGURES.items() if figure.is_headline)
 
 
 def shown_figures(
     rows: Sequence[Mapping[str, Any]], names: tuple[str, ...] | None = None
 ) -> tuple[str, ...]:
-    """Return the figures to show: with two operating points also the uncertain share."""
+    """Return the names of the figures to show, with the uncertain share if it is defined.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of figures.
+    names : tuple of str, optional
+        By default the headline figures.
+    """
     names = headline_figures() if names is None else names
     two_points = any(row.get("uncertain_share") is not None for row in rows)
     return (*names, "uncertain_share") if two_points else names
 
 
 def comparison_as_text(row: Mapping[str, Any]) -> str:
-    """Return the differences of two runs at one level as a table, and what the tests say."""
+    """Format the differences of two runs as a table, followed by the p-values.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of `evaluation.compare_judgements`.
+    """
     if row["not_given"]:
         return f"not given: {row['not_given']}"
     table = pd.DataFrame(
@@ -165,7 +229,7 @@ def comparison_as_text(row: Mapping[str, Any]) -> str:
         if numbers
     )
     tests = (
-        "p-values aren't given: several units of a patient aren't independent"
+        "no p-values: several units of the same patient aren't independent"
         if row["delong"] is None
         else f"AUROC by DeLong: p = {row['delong']:.3g}; accuracy by McNemar: p ="
         f" {row['mcnemar']:.3g}"
@@ -174,7 +238,13 @@ def comparison_as_text(row: Mapping[str, Any]) -> str:
 
 
 def restarts_in_words(restarts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a sentence on each training that collapsed."""
+    """Return one sentence per training that collapsed.
+
+    Parameters
+    ----------
+    restarts : sequence of mapping
+        `restarts` in `metrics.json`: `fold`, `seed`, `epoch`, `reason`.
+    """
     sentences = []
     for one in restarts:
         fold = f", fold {one['fold']}" if one["fold"] else ""

@@ -1,4 +1,4 @@
-"""What was measured of heatmaps, in sentences to read on a console or a page."""
+"""Describe the scores of heatmaps in sentences for the console and the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,21 @@ from mura_core.heatmaps import MEASURES, Measure, in_brackets
 def measures_to_read(
     summary: Mapping[str, Any], measures: Sequence[Measure] = MEASURES
 ) -> list[dict[str, Any]]:
-    """Return a row for each measure of a method: its title, its numbers, how many images."""
+    """Return one row per measure of a method.
+
+    Parameters
+    ----------
+    summary : mapping
+        Summary of the method, as returned by `Bench.score`.
+    measures : sequence of Measure
+        The measures to show.
+
+    Returns
+    -------
+    list of dict
+        `says` (the measure's title), `better`, `count` (number of images) and the measure's
+        `mean`, `interval` and `beside`. Measures without a summary are left out.
+    """
     return [
         {"says": one.title, "better": one.better, "count": group["count"], **group[one.name]}
         for one in measures
@@ -23,9 +37,18 @@ def measures_to_read(
 def method_in_words(
     name: str, summary: Mapping[str, Any], measures: Sequence[Measure] = MEASURES
 ) -> str:
-    """Return one sentence: what a method's maps are worth, as far as it was measured.
+    """Return a sentence that summarises the scores of a method.
 
-    Nothing is said of a measure that too few patients were measured by for an interval.
+    Measures that are defined for too few patients are left out.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+    summary : mapping
+        Summary of the method, as returned by `Bench.score`.
+    measures : sequence of Measure
+        The measures to describe.
     """
     clauses = [
         one.sentence(group)
@@ -33,34 +56,34 @@ def method_in_words(
         if one.sentence and (group := summary[one.group.name]) and group.get(one.name)
     ]
     if not clauses:
-        return f"{name}: explained for fewer than {LEAST_PATIENTS} patients, too few to measure it"
+        return f"{name}: explained for fewer than {LEAST_PATIENTS} patients, too few to score it"
     return f"{name}: {'; '.join(clauses)}"
 
 
 def distraction_in_words(rows: Sequence[Mapping[str, Any]], *, known: bool) -> str:
-    """Return how much of the network's evidence is letters.
+    """Return a sentence that says how much of the network's evidence is letters.
 
     Parameters
     ----------
-    rows : sequence
-        As of `distraction.distraction`.
+    rows : sequence of mapping
+        As returned by `distraction`.
     known : bool
-        Whether the data says where letters are; else they were looked for.
+        True if the letters are from `letters.csv`, False if they were detected.
     """
     whole = rows[0]
-    source = "the data says where" if known else "found by the program, which misses some"
+    source = "positions from letters.csv" if known else "detected by the program, which misses some"
     if not whole["count"]:
         return f"No judged image has letters ({source})"
     images = f"in {whole['count']} images with letters ({source})"
     if whole["score"] is None:
-        return f"The network doesn't tell images from nothing, {images}"
+        return f"The logits don't differ from that of the mean training image, {images}"
     if whole["interval"] is None or whole["difference_interval"] is None:
-        return f"Too few images have letters to say what the network makes of them: {images}"
+        return f"Too few patients to say whether the network uses letters, {images}"
     low, _ = whole["difference_interval"]
     more = "more than" if low > 0 else "not significantly more than"
     return (
-        f"Of the network's evidence {whole['score']:.1%} is letters"
+        f"Letters are {whole['score']:.1%} of the network's evidence"
         f"{in_brackets(whole['interval'], form='.1%')}"
-        f" {images}, {more} other places of their shape ({whole['elsewhere']:.1%}); painting the"
-        f" letters over flips {whole['flips']} verdict{'' if whole['flips'] == 1 else 's'}"
+        f" {images}, {more} other places of the same shape ({whole['elsewhere']:.1%});"
+        f" inpainting letters flips {whole['flips']} verdict{'' if whole['flips'] == 1 else 's'}"
     )

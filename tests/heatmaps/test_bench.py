@@ -219,7 +219,7 @@ def test_nothing_is_said_from_too_few_patients(bench, images, count):
     _, summary = measured(few, gradient_times_image)
     assert measures_to_read(summary) == []
     said = method_in_words("mine", summary)
-    assert said == "mine: explained for fewer than 5 patients, too few to measure it"
+    assert said == "mine: explained for fewer than 5 patients, too few to score it"
 
 
 def test_an_undefined_measure_counts_for_no_image():
