@@ -2,6 +2,10 @@ from .bootstrap import CONFIDENCE as CONFIDENCE
 from .bootstrap import DRAWS as DRAWS
 from .bootstrap import draw_patients as draw_patients
 from .bootstrap import interval as interval
+from .choices import MEAN as MEAN
+from .choices import STUDY_SCORES as STUDY_SCORES
+from .choices import CalibrationMethod as CalibrationMethod
+from .choices import StudyScore as StudyScore
 from .comparison import compare_judgements as compare_judgements
 from .constant import SAME_ANSWER as SAME_ANSWER
 from .constant import constant_folds as constant_folds
@@ -24,8 +28,6 @@ from .operating_point import parse_rule as parse_rule
 from .sample import LEAST_PATIENTS as LEAST_PATIENTS
 from .study_scores import COMPARED as COMPARED
 from .study_scores import compare_study_scores as compare_study_scores
-from .units import MEAN as MEAN
-from .units import STUDY_SCORES as STUDY_SCORES
 from .units import Floats as Floats
 from .units import at_level as at_level
 from .units import score_units as score_units

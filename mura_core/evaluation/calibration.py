@@ -12,9 +12,6 @@ from mura_core.evaluation.units import Floats
 Calibration = Callable[[Floats], Floats]
 
 
-CALIBRATIONS = ("none", "temperature", "isotonic")
-
-
 def fit_calibration(
     kind: str, logits: Floats, labels: NDArray[np.integer]
 ) -> tuple[Calibration, float | None]:

@@ -10,11 +10,12 @@ import pandas as pd
 
 from mura_core.data import LEVELS
 from mura_core.evaluation.bootstrap import DRAWS, bootstrap, interval, is_defined
+from mura_core.evaluation.choices import MEAN
 from mura_core.evaluation.constant import constant_output
 from mura_core.evaluation.metrics import FIGURES
 from mura_core.evaluation.operating_point import OperatingPoints
 from mura_core.evaluation.sample import Sample, sample_of
-from mura_core.evaluation.units import MEAN, Floats, at_level, selections
+from mura_core.evaluation.units import Floats, at_level, selections
 
 # A network that doesn't beat these classifiers has learned nothing useful.
 BASELINES = {

@@ -16,9 +16,10 @@ import pandas as pd
 
 from mura_core.data import LEVELS
 from mura_core.errors import DataError, UsageError
-from mura_core.evaluation.calibration import CALIBRATIONS, Calibration, fit_calibration
+from mura_core.evaluation.calibration import Calibration, fit_calibration
+from mura_core.evaluation.choices import CALIBRATIONS, MEAN, STUDY_SCORES
 from mura_core.evaluation.operating_point import OperatingPoint, Rule, choose_point
-from mura_core.evaluation.units import MEAN, STUDY_SCORES, at_level
+from mura_core.evaluation.units import at_level
 
 
 @dataclass(frozen=True)

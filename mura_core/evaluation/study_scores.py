@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from mura_core.evaluation.bootstrap import DRAWS, bootstrap, interval
+from mura_core.evaluation.choices import MEAN, STUDY_SCORES
 from mura_core.evaluation.constant import constant_output
 from mura_core.evaluation.judgement import Judgement
 from mura_core.evaluation.sample import sample_of
-from mura_core.evaluation.units import MEAN, STUDY_SCORES, at_level
+from mura_core.evaluation.units import at_level
 
 COMPARED = ("auroc", "kappa", "accuracy")
 _GIVEN = (*COMPARED, "uncertain_share")

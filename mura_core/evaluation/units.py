@@ -9,9 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.data import LEVELS
-
-STUDY_SCORES = ("mean", "max", "noisy-or")  # also used for patients
-MEAN = "mean"  # the 2019 report's
+from mura_core.evaluation.choices import MEAN
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -21,7 +21,8 @@ from mura_core.errors import DataError, RadiographError
 from mura_core.files import replacing
 from mura_core.imaging.png.inflate import crc32
 from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
-from mura_core.imaging.resizing import STANDARD_SQUARE, Square, resize
+from mura_core.imaging.resizing import resize
+from mura_core.imaging.square import STANDARD_SQUARE, Square
 from mura_core.imaging.statistics import ImageStatistics
 from mura_core.progress import Progress
 
