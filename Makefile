@@ -1,6 +1,7 @@
 # make run    train, judge and explain conv4 on the embedded phantoms
 # make test   run the whole test suite
 # make lint   ruff, mypy and import-linter
+# make settings  write docs/settings.md from the declared settings
 # make gpu-check  see whether this machine's GPUs, or its CPU, train as they should: minutes
 # make seeds  conv4 from twenty seeds, in many set-ups: most of an hour
 # make fuzz   a million mutated PNG files, with sanitizers: half an hour
@@ -10,7 +11,7 @@ BIN := .venv/bin
 SOURCES := pyproject.toml setup.py $(wildcard mura_core/imaging/*.pyx mura_core/imaging/*.pxd mura_core/imaging/*.h \
 	mura_core/imaging/png/*.pyx mura_core/imaging/png/*.h)
 
-.PHONY: run test lint gpu-check seeds fuzz clean
+.PHONY: run test lint settings gpu-check seeds fuzz clean
 
 run: .venv/installed
 	@echo "==> mura-run --model conv4 --explain gradcam"
@@ -26,6 +27,9 @@ lint: .venv/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+settings: .venv/installed
+	@$(BIN)/python -m mura_core.cli.settings_page > docs/settings.md
 
 gpu-check: $(if $(shell command -v nvidia-smi),.venv/installed-gpu,.venv/installed)
 	@echo "==> mura-run check-device"

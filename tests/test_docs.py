@@ -44,6 +44,13 @@ def test_the_readmes_commands_exist():
         assert f"\n{target}:" in makefile
 
 
+def test_the_page_of_settings_is_current():
+    from mura_core.cli.settings_page import settings_page
+
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert page == settings_page(), "run `make settings`"
+
+
 def test_the_plugin_guide_keeps_the_contract(tmp_path, monkeypatch):
     from mura_plugins import Architecture
     from mura_plugins.testing import check_architecture

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mura_core.cli.group import command
-from mura_core.cli.options import (
-    Bytes,
-    data_options,
-    explain_options,
-    network_options,
-    run_argument,
-    size_option,
-    step_options,
-    training_options,
-    validation_options,
-)
+from mura_core.cli.grouped_help import GroupedCommand
+from mura_core.cli.options import SETTINGS, Bytes, run_argument, run_options, setting_options
 
 if TYPE_CHECKING:
     from mura_core.runs import RunConfig
@@ -26,9 +17,13 @@ if TYPE_CHECKING:
 
 # What commands have in common -----------------------------------------------------------------
 
+_HEATMAPS = ("explain", "explain_images", "layer", "style")
+
+_AS_IN_THE_RUN = {"default": None, "show_default": "as in the run"}
+
 
 def _refuse_changes(resume: Path | None) -> None:
-    """Raise a UsageError if a run that goes on is asked for with other settings."""
+    """Raise a UsageError if a run that is resumed is given other settings."""
     ctx = click.get_current_context()
     given = [
         name
@@ -38,7 +33,7 @@ def _refuse_changes(resume: Path | None) -> None:
     ]
     if resume is not None and given:
         option = "--" + given[0].replace("_", "-")
-        raise click.UsageError(f"--resume goes on with the run's own settings; leave out {option}")
+        raise click.UsageError(f"--resume uses the run's own settings; leave out {option}")
 
 
 def _config(settings: dict[str, Any], gpu_memory: int | None = None) -> RunConfig:
@@ -55,18 +50,28 @@ def _config(settings: dict[str, Any], gpu_memory: int | None = None) -> RunConfi
 # The commands ---------------------------------------------------------------------------------
 
 
-@command(data_options, training_options, validation_options, explain_options)
+@command(
+    setting_options(*SETTINGS),
+    run_options,
+    cls=GroupedCommand,
+    example="mura-run --data MURA-v1.1 --recipe transfer --explain gradcam --out runs/1",
+)
 def run(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any) -> None:
-    """Train, judge and explain, and write a report: the default command."""
+    """Train, evaluate and explain a network, and write a report. The default command."""
     from mura_core.pipeline import run_pipeline
 
     _refuse_changes(resume)
     run_pipeline(_config(settings, gpu_memory), out, resume=resume is not None)
 
 
-@command(data_options, training_options, validation_options)
+@command(
+    setting_options(*(name for name in SETTINGS if name not in _HEATMAPS)),
+    run_options,
+    cls=GroupedCommand,
+    example="mura-run train --data MURA-v1.1 --model resnet18 --augment flip --out runs/2",
+)
 def train(out: Path, resume: Path | None, gpu_memory: int | None, **settings: Any) -> None:
-    """Train a model and judge it on the validation images."""
+    """Train a network and evaluate it, without heatmaps."""
     from mura_core.pipeline import evaluate_run, train_run, write_report
 
     _refuse_changes(resume)
@@ -76,36 +81,43 @@ def train(out: Path, resume: Path | None, gpu_memory: int | None, **settings: An
 
 
 @command(
-    network_options,
-    size_option,
-    step_options,
-    click.option("--gpu-memory", type=Bytes(), default="8GiB", help="Of the GPU."),
+    setting_options(
+        "model",
+        "model_option",
+        "weights",
+        "size",
+        "batch_size",
+        "accumulate",
+        "mixed_precision",
+        "rematerialise",
+    ),
+    click.option("--gpu-memory", type=Bytes(), default="8GiB", help="Memory of the GPU."),
 )
 def plan(gpu_memory: int, **settings: Any) -> None:
-    """Say what memory a training would take, and how it fits a GPU, before it starts."""
+    """Estimate the memory that training takes, and how to make it fit a GPU."""
     from mura_core.pipeline import plan_training
 
     click.echo(plan_training(_config(settings), gpu_memory))
 
 
 @command(
-    data_options,
+    setting_options("data", "body_part", "size", "resize", "fit", "strict", "seed"),
     click.option(
         "--csv-by-part",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Write the images' paths there too, a CSV a split and body part.",
+        help="Also write the paths of the images to this folder, one CSV per split and body part.",
     ),
     click.option(
         "--statistics-only",
         is_flag=True,
-        help="Keep the training images' mean and deviation image alone, not the images.",
+        help="Keep only the mean and deviation image of the training images, not the images.",
     ),
 )
 def prepare(
     csv_by_part: Path | None, statistics_only: bool, size: int | None, **settings: Any
 ) -> None:
-    """Read every image once, and keep it in the cache for later runs."""
+    """Read every image once and cache it for later runs."""
     from mura_core.data import installed_readers, write_csv_by_part
     from mura_core.pipeline import (
         open_data,
@@ -130,31 +142,13 @@ def prepare(
 
 @command(
     run_argument,
-    click.option(
-        "--operating-point",
-        metavar="RULE",
-        show_default="as before",
-        help="A probability, youden, sensitivity=0.95, specificity=0.9, or two points:"
-        " sensitivity=0.95,specificity=0.95.",
-    ),
-    click.option(
-        "--calibrate",
-        type=click.Choice(["none", "temperature", "isotonic"]),
-        show_default="as before",
-        help="Probabilities.",
-    ),
-    click.option(
-        "--study-score",
-        type=click.Choice(["mean", "max", "noisy-or"]),
-        show_default="as before",
-        help="A study's probability, and a patient's, from its images'.",
-    ),
+    setting_options("operating_point", "calibrate", "study_score", **_AS_IN_THE_RUN),
 )
 def evaluate(folder: Path, **settings: str | None) -> None:
-    """Judge a run's predictions once more, without its model.
+    """Evaluate the predictions of a run again, without its model.
 
-    Operating point and calibration are chosen on what the run held out of its training for that,
-    or on its other folds.
+    The operating point and the calibration are chosen on the training patients that the run held
+    out, or on its other folds.
     """
     from mura_core.pipeline import evaluate_run, write_report
 
@@ -172,11 +166,11 @@ def evaluate(folder: Path, **settings: str | None) -> None:
     click.option(
         "--out",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="A CSV to write, with every figure of every body part.",
+        help="CSV file to write, with every metric of every body part.",
     ),
 )
 def compare(folders: tuple[Path, Path], out: Path | None) -> None:
-    """Compare two runs that judged the same images: each figure's difference, with an interval."""
+    """Compare two runs on the same images: the difference of each metric, with an interval."""
     from mura_core.files import write_csv
     from mura_core.pipeline import compare_runs
 
@@ -185,9 +179,9 @@ def compare(folders: tuple[Path, Path], out: Path | None) -> None:
         write_csv(out, table)
 
 
-@command(run_argument, explain_options)
+@command(run_argument, setting_options(*_HEATMAPS))
 def explain(folder: Path, explain: tuple[str, ...], **settings: Any) -> None:
-    """Draw heatmaps for a trained run, and measure them where the data has boxes."""
+    """Draw and evaluate the heatmaps of a finished run."""
     from mura_core.pipeline import explain_run, write_report
 
     explain_run(folder, explainers=explain, **settings)
@@ -198,7 +192,7 @@ _model_file = click.option(
     "--model-file",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A run's model.keras.",
+    help="The model.keras of a run.",
 )
 
 
@@ -209,17 +203,17 @@ _model_file = click.option(
         "file_format",
         type=click.Choice(["savedmodel", "onnx", "h5"]),
         default="savedmodel",
-        help="TensorFlow's, everybody's, or Keras' older one.",
+        help="Format of the file: TensorFlow's SavedModel, ONNX or Keras' older HDF5.",
     ),
     click.option(
         "--out",
         required=True,
         type=click.Path(path_type=Path),
-        help="The file, or for savedmodel the folder, to write.",
+        help="File to write; a folder for savedmodel.",
     ),
 )
 def export(model_file: Path, file_format: str, out: Path) -> None:
-    """Write a trained model for other programs: raw images in, logits out."""
+    """Convert a trained model for other programs; it maps pixels to logits."""
     from mura_core.pipeline import export_model_file
 
     export_model_file(model_file, out, file_format)
@@ -231,25 +225,25 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
         "model_files",
         multiple=True,
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="In place of RUN: a model.keras; of several, the mean of their probabilities. There"
-        " are no verdicts.",
+        help="A model.keras instead of RUN; repeat to average several. Gives no verdicts.",
     ),
     click.option(
         "--flip",
         is_flag=True,
-        help="With --model-file: the mean with the mirrored image's probability, too.",
+        help="With --model-file: average the probabilities of each image and its mirror image.",
     ),
     click.option(
         "--explain",
         multiple=True,
         metavar="NAME",
-        help="With RUN: draw heatmaps by this method, such as gradcam; repeat for several, or all.",
+        help="With RUN: draw heatmaps with this method, such as gradcam, or with all; repeat for"
+        " several.",
     ),
     click.option(
         "--out",
         type=click.Path(path_type=Path),
         show_default="the console",
-        help="The CSV to write; with --explain, a new folder for it, the heatmaps and a page.",
+        help="CSV file to write; with --explain, a new folder for it, the heatmaps and a page.",
     ),
     click.argument(
         "images",
@@ -266,19 +260,20 @@ def predict(
     out: Path | None,
     images: tuple[Path, ...],
 ) -> None:
-    """Predict new images, files or folders of them, by a run as it was judged.
+    """Predict new images, given as files or folders, with a finished run.
 
-    All the networks of the run folder RUN are averaged, and its calibration, operating point and
-    study score are applied. The images of one folder are taken for one study.
+    Averages all networks of the run folder RUN and applies its calibration, operating point and
+    study score. The images of one folder count as one study.
     """
     from mura_core.files import write_csv
     from mura_core.pipeline import predict_by_models, predict_by_run
 
     if model_files and explain:
-        raise click.UsageError("--explain needs a run: name its folder in place of --model-file")
+        raise click.UsageError("--explain needs a run: name its folder instead of --model-file")
     if flip and not model_files:
         raise click.UsageError(
-            "--flip needs --model-file: a run averages mirror images if it was judged so"
+            "--flip needs --model-file: a run averages mirror images if it was trained with"
+            " --average-flips"
         )
     if out is not None and out.is_dir() and not explain:
         raise click.UsageError(f"--out {out} is a folder; name a CSV to write")

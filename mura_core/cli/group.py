@@ -15,7 +15,9 @@ import click
 from mura_core.cli.options import verbosity_options
 from mura_core.errors import MuraError
 
-_NOT_A_DEVICE = "For research and teaching: not a medical device, never in place of a radiologist."
+_NOT_A_DEVICE = (
+    "For research and teaching: not a medical device and no substitute for a radiologist."
+)
 
 
 class _WithDefaultCommand(click.Group):
@@ -31,15 +33,29 @@ class _WithDefaultCommand(click.Group):
 @click.group(cls=_WithDefaultCommand, epilog=_NOT_A_DEVICE)
 @click.version_option(package_name="mura-run")
 def main() -> None:
-    """Train, judge and explain classifiers of musculoskeletal radiographs.
+    """Train, evaluate and explain classifiers of musculoskeletal radiographs.
 
-    Options without a command are those of `run`: mura-run --model conv4 --explain gradcam
-    trains on the embedded phantoms, and --data FOLDER on your own radiographs.
+    Without a command, `run` is meant: mura-run --model conv4 --explain gradcam trains on the
+    embedded phantoms, and --data FOLDER trains on your own radiographs.
     """
 
 
-def command(*some: Callable[[Any], Any]) -> Callable[[Any], click.Command]:
-    """Make a command with these options, whose failures are one line and an exit status."""
+def command(
+    *some: Callable[[Any], Any], cls: type[click.Command] = click.Command, example: str = ""
+) -> Callable[[Any], click.Command]:
+    """Make a command with these options, whose failures are one line and an exit status.
+
+    Parameters
+    ----------
+    *some : callable
+        Decorators that add options and arguments.
+    cls : type
+        Class of the command.
+    example : str, optional
+        Command line shown below the options in the help.
+    """
+    # \b keeps click from wrapping the lines.
+    shown = f"\b\nExample:\n  {example}\n\n" if example else ""
 
     def decorate(function: Any) -> click.Command:
         @functools.wraps(function)
@@ -61,7 +77,10 @@ def command(*some: Callable[[Any], Any]) -> Callable[[Any], click.Command]:
 
         for option in reversed((*some, verbosity_options)):
             guarded = option(guarded)
-        return main.command(context_settings={"show_default": True}, epilog=_NOT_A_DEVICE)(guarded)
+        decorated = main.command(
+            cls=cls, context_settings={"show_default": True}, epilog=shown + _NOT_A_DEVICE
+        )
+        return decorated(guarded)
 
     return decorate
 
@@ -72,10 +91,10 @@ def _stop(kind: str, message: str, status: int) -> None:
 
 
 class _Console(logging.StreamHandler):  # type: ignore[type-arg]
-    """Prints on, or not at all once nobody reads along any more, as after `| head`."""
+    """Stops printing if nobody reads any more, as after `| head`."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Leave the work to go on without a reader."""
+        """Let the work continue without a reader."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
         else:

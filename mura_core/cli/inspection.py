@@ -1,4 +1,4 @@
-"""Commands that look before a run: what is installed, what this machine can do."""
+"""Commands that inspect the installation and the machine."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import click
 from mura_core.cli.group import command
 
 
-@command(click.option("--json", "as_json", is_flag=True, help="For programs to read."))
+@command(click.option("--json", "as_json", is_flag=True, help="Print JSON."))
 def plugins(as_json: bool) -> None:
-    """List architectures, explainers and readers, and who provides them."""
+    """List the installed architectures, explainers and readers."""
     from dataclasses import asdict
 
     from mura_plugins.manager import load_plugins
@@ -65,23 +65,26 @@ def plugins(as_json: bool) -> None:
     click.option(
         "--size",
         type=click.IntRange(min=32),
-        show_default="64, with a GPU 224",
-        help="Side of the images, in pixels.",
+        show_default="64, or 224 with a GPU",
+        help="Side of the square images, in pixels.",
     ),
-    click.option("--quick", is_flag=True, help="Fewer checks: a minute on two cores, not five."),
+    click.option(
+        "--quick", is_flag=True, help="Run fewer checks: one minute on two cores instead of five."
+    ),
     click.option(
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
         default=lambda: Path("device-check") / f"{datetime.now():%Y%m%d-%H%M%S}",
         show_default="device-check/<time>",
-        help="The folder for the page of results.",
+        help="Folder for the page of results.",
     ),
 )
 def check_device(networks: tuple[str, ...], size: int | None, quick: bool, out: Path) -> None:
-    """Check that this machine's CPU and GPUs train and explain as they should.
+    """Check that training and heatmaps work on this machine's CPU and GPUs.
 
-    Trains small networks for a few steps on every device, compares their losses with the CPU's,
-    measures memory and speed, and writes a page of results. Exit status 1 if a check fails.
+    Trains small networks for a few steps on every device, compares the losses with those of the
+    CPU, measures memory and speed, and writes a page of results. The exit status is 1 if a check
+    fails.
     """
     from mura_core.pipeline import check_device, plan_for
     from mura_plugins.manager import load_plugins

@@ -38,6 +38,7 @@ from mura_core.progress import progress
 from mura_core.report import method_in_words
 from mura_core.runs import (
     RunConfig,
+    Style,
     config_of,
     judge_run,
     read_metrics,
@@ -75,7 +76,7 @@ def explain_run(
     explainers: Sequence[str] = (),
     explain_images: str | None = None,
     layer: str | None = None,
-    style: str | None = None,
+    style: Style | None = None,
 ) -> None:
     """Draw heatmaps of some of the judged images, and measure them.
 

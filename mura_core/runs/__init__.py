@@ -1,7 +1,8 @@
 """The run folder: its settings, its files, and its predictions as they are judged.
 
-`config` is what decides a run; `folder` reads and writes the files that steps exchange, which
-docs/run-folder.md describes; `judgement` applies a run's calibration and operating point.
+`settings` declares every setting of a run, and `config` reads and writes the file of them; `folder`
+reads and writes the files that steps exchange, which docs/run-folder.md describes; `judgement`
+applies a run's calibration and operating point.
 """
 
 import lazy_loader

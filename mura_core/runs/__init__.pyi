@@ -1,7 +1,4 @@
-from .config import PHANTOMS as PHANTOMS
-from .config import RunConfig as RunConfig
 from .config import config_of as config_of
-from .config import parse_seeds as parse_seeds
 from .config import read_config as read_config
 from .config import write_config as write_config
 from .folder import TUNING as TUNING
@@ -17,3 +14,7 @@ from .folder import write_environment as write_environment
 from .folder import write_metrics as write_metrics
 from .judgement import judge_run as judge_run
 from .judgement import settings_of as settings_of
+from .settings import PHANTOMS as PHANTOMS
+from .settings import RunConfig as RunConfig
+from .settings import Style as Style
+from .settings import parse_seeds as parse_seeds

@@ -1,118 +1,19 @@
-"""The settings of a run, and the file that holds them."""
+"""The file `config.yaml`, which holds the settings of a run."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from mura_core.errors import DataError, UsageError
+from mura_core.errors import DataError
 from mura_core.files import replacing
-from mura_core.imaging import Fit, Method, Square
-from mura_core.training import Recipe
-
-PHANTOMS = "phantoms"
-
-
-_MOST_SEEDS = 50
-
-
-_BETWEEN_SEEDS = 1000
-
-
-@dataclass(frozen=True)
-class RunConfig(Recipe):
-    """Everything that decides a run; `config.yaml` holds it, under the options' names."""
-
-    data: str = PHANTOMS
-    body_part: tuple[str, ...] = ()
-    size: int = 224
-    resize: Method = "area"
-    fit: Fit = "stretch"
-    standardise: bool = True
-    strict: bool = False
-    model: str = "conv4"
-    model_option: tuple[str, ...] = ()
-    weights: str = "none"
-    class_weights: str = "report"
-    false_positive_bias: float = 0.0
-    seed: int = 2019
-    seeds: str = "1"
-    deterministic: bool = False
-    restart: bool = True
-    shuffled_labels: bool = False
-    devices: str = "all"
-    validate: str = "split"
-    proportion: float = 0.8
-    folds: int = 5
-    operating_point: str = "0.5"
-    calibrate: str = "none"
-    study_score: str = "mean"
-    explain: tuple[str, ...] = ()
-    explain_images: str = "24"
-    layer: str = ""
-    style: str = "inferno"
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The architecture's, as `key=value`."""
-        weights = () if self.weights == "none" else (f"weights={self.weights}",)
-        return (*self.model_option, *weights)
-
-    @property
-    def network_seeds(self) -> tuple[int, ...]:
-        """The seed of each network that is averaged; one where there is nothing to average.
-
-        Raises
-        ------
-        UsageError
-            `seeds` is neither a number of them nor a list.
-        """
-        return parse_seeds(self.seeds, self.seed)
-
-    @property
-    def recipe(self) -> Recipe:
-        """How the network is trained."""
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
-
-    @property
-    def square(self) -> Square:
-        """What each image becomes."""
-        return Square(self.size, self.resize, self.fit)
-
-
-def parse_seeds(text: str, first: int) -> tuple[int, ...]:
-    """Return the seeds that `--seeds` asks for.
-
-    Parameters
-    ----------
-    text : str
-        How many, such as `3`; or a list, such as `2019,7,11`.
-    first : int
-        The first one where `text` is a number. The others follow 1,000 apart, since folds and
-        trainings that start again take the seeds right after one.
-
-    Raises
-    ------
-    UsageError
-        It is neither, names a seed twice, or asks for too many.
-    """
-    numbers = text.split(",")
-    if not all(number.strip().isdecimal() for number in numbers):
-        raise UsageError(f"--seeds {text!r} is neither a number, such as 3, nor a list: 2019,7,11")
-    seeds = [int(number) for number in numbers]
-    if len(seeds) == 1:
-        if not 1 <= seeds[0] <= _MOST_SEEDS:
-            raise UsageError(
-                f"--seeds {text} is a number of networks, from 1 to {_MOST_SEEDS}; --seed {text}"
-                " sets the seed of one"
-            )
-        seeds = [first + _BETWEEN_SEEDS * number for number in range(seeds[0])]
-    if len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text} names a seed twice: its networks would be the same")
-    return tuple(seeds)
+from mura_core.runs.settings import PHANTOMS, RunConfig
+from mura_core.settings import Setting, declared_by
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -121,33 +22,27 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        It isn't YAML, or sets something that no run has.
+        It isn't YAML, or has a setting with an unknown name, of a wrong type or with a value that
+        isn't allowed.
     """
+    written = _read_yaml(path)
+    settings = declared_by(RunConfig)
+    for name in written:
+        if name not in settings:
+            raise DataError(f"{path}: {name!r} is not one of {', '.join(settings)}")
+    meant = {name: _as_meant(settings[name], value) for name, value in written.items()}
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(settings, dict):
-        raise DataError(f"{path}: must hold lines like 'epochs: 10'")
-    defaults = asdict(RunConfig())
-    for name, value in settings.items():
-        if name not in defaults:
-            raise DataError(f"{path}: {name!r} is not one of {', '.join(defaults)}")
-        # YAML has lists for tuples, and people write 0 for 0.0, and 24 for '24'.
-        kind = {tuple: (list,), float: (float, int), str: (str, float, int)}.get(
-            type(defaults[name])
-        )
-        if not isinstance(value, kind or (type(defaults[name]),)):
-            raise DataError(f"{path}: {name}: {value!r} is no value for it")
-        if isinstance(defaults[name], str):
-            settings[name] = str(value)
-    return settings
+        checked = _checker().validate_python(meant)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        raise DataError(
+            f"{path}: {name}: {written[name]!r} is not {settings[name].allowed}"
+        ) from None
+    return {name: getattr(checked, name) for name in written}
 
 
 def config_of(folder: Path) -> RunConfig:
-    """Return what a run was made with.
+    """Return the settings of a run.
 
     Raises
     ------
@@ -156,9 +51,7 @@ def config_of(folder: Path) -> RunConfig:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run folder")
-    settings = read_config(folder / "config.yaml")
-    listed = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
-    return RunConfig(**(settings | listed))
+    return RunConfig(**read_config(folder / "config.yaml"))
 
 
 def write_config(path: Path, config: RunConfig) -> None:
@@ -173,3 +66,38 @@ def write_config(path: Path, config: RunConfig) -> None:
         settings["explain_images"] = str(Path(config.explain_images).resolve())
     with replacing(path) as file:
         yaml.safe_dump(settings, file, sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[Any, Any]:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+    # A ValueError is a wrong encoding, or an impossible date or number.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(settings, dict):
+        raise DataError(f"{path}: must hold lines like 'epochs: 10'")
+    return settings
+
+
+def _as_meant(setting: Setting, value: Any) -> Any:
+    """Return a value with the type that people mean who write YAML.
+
+    They write 24 for '24'. YAML 1.1 reads `on` as true and `1e-3` as text.
+    """
+    if isinstance(value, bool):
+        return ("off", "on")[value] if "on" in setting.choices else value
+    if setting.kind is str and isinstance(value, (int, float)):
+        return str(value)
+    if setting.kind is float and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+@cache
+def _checker() -> TypeAdapter[RunConfig]:
+    return TypeAdapter(RunConfig)

@@ -23,7 +23,7 @@ import pandas as pd
 from mura_core.data import COLUMNS
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
-from mura_core.runs.config import RunConfig
+from mura_core.runs.settings import RunConfig
 from mura_core.training import read_history
 
 _REAL_NUMBERS = ("logit", "probability", "part_rate")  # of predictions.csv

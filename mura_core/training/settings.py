@@ -1,4 +1,4 @@
-"""How a network is trained: everything that a person of the field would name."""
+"""The settings of a training, and recipes: settings of a run that were tested together."""
 
 from __future__ import annotations
 
@@ -6,88 +6,136 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from mura_core.settings import Group, setting
+
 Schedule: TypeAlias = Literal["constant", "cosine", "plateau"]
 Keep: TypeAlias = Literal["last", "best"]
 Watched: TypeAlias = Literal["loss", "auroc"]
+Jit: TypeAlias = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a training.
+    """The settings of a training; each field declares its type, default, limits and help.
 
-    Parameters
-    ----------
-    epochs, batch_size : int
-    learning_rate : float
-        Of Adam, at its highest.
-    accumulate : int
-        Batches whose gradients are averaged before the weights move: as one batch so many times
-        as large, but for batch normalisation, whose statistics are of each batch.
-    schedule : {"constant", "cosine", "plateau"}
-        Cosine falls to 0, after rising from 0 over the first `warm_up` epochs; plateau divides
-        the rate by 10 after 3 epochs without a better watched figure.
-    warm_up : float
-        Epochs; of the cosine schedule.
-    weight_decay : float
-        Of AdamW (Loshchilov and Hutter 2019); biases and normalisation are left out of it.
-    label_smoothing : float
-        Moves the labels 0 and 1 towards one half by half of this.
-    gradient_centralisation : bool
-        Take the mean over a unit's inputs off the gradient of its kernel (Yong et al. 2020).
-    zero_logit : bool
-        Start the kernel of the final dense layer, if it is named `logit`, at zero: the layers
-        before it don't move until it tells images apart.
-    head_rate : float
-        The learning rate of the layers whose names begin with `logit` or `cells`, as a multiple of
-        the others': above 1 where the others start from pretrained weights.
-    cell_loss : float
-        The weight of the cell map's loss, for networks that have one and data with boxes; 0 leaves
-        the boxes unused.
-    average_flips : bool
-        Predict the mean of an image's probability and its mirror image's.
-    augment : tuple of str
-        Kinds of `mura_core.training.augmentation.AMOUNTS`, or `kind=amount`.
-    keep : {"last", "best"}
-        Which epoch's weights are the model: the last, or the one with the best watched figure.
-    early_stopping : int
-        Epochs without a better watched figure after which training stops; 0 for never.
-    watch : {"loss", "auroc"}
-        The figure by which epochs are compared. It is measured on a tenth of the training
-        patients, held out for it, and never on validation images.
-    mixed_precision : bool
-        Compute in float16 on a GPU, in bfloat16 on a CPU; weights stay in float32.
-    rematerialise : bool
-        Compute features again on the way back instead of keeping them: less memory, about a third
-        more work, the same result.
-    jit : {"auto", "on", "off"}
-        Whether XLA compiles the training step: automatically, on a single CPU without AVX-512, if
-        the network has no depthwise convolution.
+    See docs/settings.md for a table of them, and docs/training.md for what they do.
     """
 
-    epochs: int = 10
-    batch_size: int = 8
-    learning_rate: float = 3e-3
-    accumulate: int = 1
-    schedule: Schedule = "cosine"
-    warm_up: float = 1.0
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    gradient_centralisation: bool = True
-    zero_logit: bool = True
-    head_rate: float = 1.0
-    cell_loss: float = 20.0
-    average_flips: bool = False
-    augment: tuple[str, ...] = ()
-    keep: Keep = "last"
-    early_stopping: int = 0
-    watch: Watched = "loss"
-    mixed_precision: bool = False
-    rematerialise: bool = False
-    jit: str = "auto"
+    epochs: int = setting(10, Group.TRAINING, "Passes over the training images.", ge=1)
+    batch_size: int = setting(8, Group.TRAINING, "Images per training step.", ge=1)
+    learning_rate: float = setting(3e-3, Group.TRAINING, "Peak learning rate of Adam.", gt=0)
+    accumulate: int = setting(
+        1,
+        Group.TRAINING,
+        "Average the gradients of N batches before each update: an N times larger batch in the"
+        " memory of one.",
+        ge=1,
+    )
+    schedule: Schedule = setting(
+        "cosine",
+        Group.TRAINING,
+        "Learning-rate schedule: cosine decays to 0 after the warm-up; plateau divides the rate by"
+        " 10 after 3 epochs without improvement of the watched metric.",
+    )
+    warm_up: float = setting(
+        1.0,
+        Group.TRAINING,
+        "Epochs over which the cosine schedule raises the learning rate from 0.",
+        metavar="EPOCHS",
+        ge=0,
+    )
+    weight_decay: float = setting(
+        0.0,
+        Group.TRAINING,
+        "Weight decay of AdamW (Loshchilov and Hutter 2019); biases and normalisation are exempt.",
+        ge=0,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        Group.LOSS,
+        "Train towards the labels S/2 and 1 - S/2 instead of 0 and 1.",
+        metavar="S",
+        ge=0,
+        lt=1,
+    )
+    gradient_centralisation: bool = setting(
+        True,
+        Group.TRAINING,
+        "Subtract the mean from each unit's kernel gradient, which keeps units active (Yong et al."
+        " 2020).",
+    )
+    zero_logit: bool = setting(
+        True,
+        Group.TRAINING,
+        "Start with a kernel of zeros in the final dense layer, if it is named logit.",
+    )
+    head_rate: float = setting(
+        1.0,
+        Group.TRAINING,
+        "Multiply the learning rate of the head (layers named logit... or cells...) by this"
+        " factor.",
+        metavar="FACTOR",
+        gt=0,
+    )
+    cell_loss: float = setting(
+        20.0,
+        Group.LOSS,
+        "Weight of the loss of a cell map, which learns the location of findings from boxes.csv;"
+        " 0 ignores the boxes.",
+        metavar="WEIGHT",
+        ge=0,
+    )
+    average_flips: bool = setting(
+        False,
+        Group.VALIDATION,
+        "Average the predicted probabilities of each image and its mirror image.",
+    )
+    augment: tuple[str, ...] = setting(
+        (),
+        Group.TRAINING,
+        "Random change of the training images: flip, rotate, shift, zoom, contrast or brightness;"
+        " repeat for several. rotate=15 sets the largest change.",
+        metavar="KIND[=AMOUNT]",
+    )
+    keep: Keep = setting(
+        "last",
+        Group.TRAINING,
+        "Keep the weights of the last epoch, or of the best one by the watched metric.",
+    )
+    early_stopping: int = setting(
+        0,
+        Group.TRAINING,
+        "Stop after this many epochs without improvement of the watched metric; 0 never stops.",
+        metavar="EPOCHS",
+        ge=0,
+    )
+    watch: Watched = setting(
+        "loss",
+        Group.TRAINING,
+        "Metric that compares epochs, measured on a tenth of the training patients, who are held"
+        " out for it.",
+    )
+    mixed_precision: bool = setting(
+        False,
+        Group.MACHINE,
+        "Compute in float16 on a GPU or bfloat16 on a CPU; weights stay in float32.",
+    )
+    rematerialise: bool = setting(
+        False,
+        Group.MACHINE,
+        "Recompute features in the backward pass instead of storing them: less memory, about a"
+        " third more work.",
+    )
+    jit: Jit = setting(
+        "auto",
+        Group.MACHINE,
+        "Compile the training step with XLA. auto: on a single CPU without AVX-512, unless the"
+        " network has depthwise convolutions.",
+    )
 
     @property
     def watches(self) -> bool:
-        """Whether a figure decides anything, for which images must be held out."""
+        """Whether a metric decides anything, for which images must be held out."""
         return self.keep == "best" or self.early_stopping > 0 or self.schedule == "plateau"
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from command_line import SMALL, mura_run, refused
 from data_sets import write_image
 from PIL import Image
 
+from mura_core.cli import main
 from mura_core.data import prepare, read_manifest
 from mura_core.imaging import Square, load_statistics
-from mura_core.runs import read_config
-from mura_core.training import RECIPES
+from mura_core.runs import RunConfig, read_config
+from mura_core.training import AMOUNTS, RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,40 @@ def test_defaults_are_shown():
     text = " ".join(mura_run("run", "--help").output.split())
     for shown in ("default: conv4", "mostly 224", "default: 10", "default: 2019", "runs/<time>"):
         assert shown in text
+
+
+def test_the_help_of_a_run_starts_with_the_options_that_everyone_needs():
+    lines = mura_run("run", "--help").output.splitlines()
+    headings = [line for line in lines if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert headings == [
+        "Most used:", "Data:", "Network:", "Training:", "Loss:", "Validation:", "Heatmaps:",
+        "Machine:", "Other:",
+    ]  # fmt: skip
+    first = lines[lines.index("Most used:") + 1 : lines.index("Data:")]
+    options = re.findall(r"^  (--\S+)", "\n".join(first), re.MULTILINE)
+    assert options == ["--data", "--model", "--explain", "--recipe", "--out"]
+    example = lines[lines.index("  Example:") + 1]
+    assert example.startswith("    mura-run --data ")
+    main.commands["run"].make_context("run", example.split()[1:])  # or it raises
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_every_setting_is_an_option_with_its_default(command: str):
+    given = main.commands[command].make_context(command, []).params
+    declared = asdict(RunConfig())
+    assert given["size"] is None  # the architecture decides
+    heatmaps = {"explain", "explain_images", "layer", "style"} if command == "train" else set()
+    assert {name: given[name] for name in declared.keys() - heatmaps - {"size"}} == {
+        name: declared[name] for name in declared.keys() - heatmaps - {"size"}
+    }
+    assert given.keys() - declared.keys() == {
+        "out", "resume", "gpu_memory", "quiet", "verbose",
+    }  # fmt: skip
+
+
+def test_the_help_names_every_augmentation():
+    shown = " ".join(mura_run("run", "--help").output.split())
+    assert [kind for kind in AMOUNTS if not re.search(rf"\b{kind}\b", shown)] == []
 
 
 # What works -----------------------------------------------------------------------------------
@@ -227,6 +263,10 @@ def test_unknown_names_are_usage_errors_that_list_the_known(mura: Path, tmp_path
     refused(2, "it has width=1, dropout=0.5", "--model-option", "depth=3", *out)
     refused(2, "No such option", "--modle", "conv4", *out)
     refused(2, "is not in the range", *out, "--epochs", "0")
+    refused(2, "is not in the range", *out, "--seed", "4294967296")
+    refused(2, "names a seed above", *out, "--seeds", "1,4294967296")
+    refused(2, "is not a finite number", *out, "--learning-rate", "nan")
+    refused(2, "is not a finite number", *out, "--weight-decay", "inf")
     refused(2, "No such command 'trian'", "trian")
     assert not (tmp_path / "run").exists()
 
@@ -271,7 +311,8 @@ def test_a_full_disk_is_one_line(finished: Path, mura: Path):
         ("epochs: 10\nlearning: 1\n", "'learning' is not one of epochs, batch_size"),
         ("epochs: [1\n", "is not YAML"),
         ("just words", "must hold lines like"),
-        ("epochs: many\n", "epochs: 'many' is no value for it"),
+        ("epochs: many\n", "epochs: 'many' is not an integer of at least 1"),
+        ("validate: nonsense\n", "'nonsense' is not one of split, holdout, kfold"),
     ],
 )
 def test_a_wrong_config_is_refused(tmp_path: Path, content: str, message: str):
@@ -295,12 +336,12 @@ def test_damaged_run_folders_are_refused(finished: Path, tmp_path: Path):
     (run / "predictions.csv").write_text(predictions)
     (run / "metrics.json").write_text("{")
     refused(1, "metrics.json: is not JSON; delete it", "evaluate", run)
-    config = (run / "config.yaml").read_text().replace("calibrate: none", "calibrate: platt")
-    (run / "config.yaml").write_text(config)
     (run / "metrics.json").unlink()
-    refused(2, "--calibrate 'platt' is not one of none", "evaluate", run)
     (run / "predictions.csv").unlink()
     refused(1, "predictions.csv: no such file", "evaluate", run)
+    config = (run / "config.yaml").read_text().replace("calibrate: none", "calibrate: platt")
+    (run / "config.yaml").write_text(config)
+    refused(1, "calibrate: 'platt' is not one of none, temperature", "evaluate", run)
     refused(2, "does not exist", "evaluate", tmp_path / "nowhere")
 
 
@@ -445,4 +486,4 @@ def test_recipes_name_options_and_values_of_their_types(name: str, tmp_path: Pat
         for option, value in RECIPES[name].items()
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
-    assert read_config(tmp_path / "config.yaml") == settings
+    assert read_config(tmp_path / "config.yaml") == RECIPES[name]
