@@ -14,28 +14,28 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 
 @dataclass(frozen=True)
 class Square:
-    """What every image becomes.
+    """The size and shape of prepared images.
 
     Parameters
     ----------
     size : int
-        The side, in pixels.
+        Side, in pixels.
     method : {"area", "bilinear", "linear"}
-        How a new pixel is made of old ones:
+        Interpolation of a new pixel from old ones:
 
-        - area: the exact mean over the part of the image that it covers, an old pixel at its edge
-          counting by the share that is covered;
-        - bilinear: a mean weighted by a triangle as wide as two new pixels (antialiased, as
-          Pillow's and TensorFlow's `antialias=True`);
-        - linear: between the four old pixels nearest to its centre, whatever lies between. The
-          2019 code's (OpenCV's default). Fine detail aliases when an image shrinks.
+        - area: the exact mean over the part of the image that it covers; an old pixel at the edge
+          counts by the share that is covered;
+        - bilinear: a mean weighted by a triangle as wide as two new pixels (antialiased, like
+          Pillow's, and TensorFlow's with `antialias=True`);
+        - linear: interpolated between the four old pixels nearest to its centre, as in the 2019
+          code (OpenCV's default). Fine detail aliases when an image shrinks.
     fit : {"stretch", "pad", "crop"}
-        What becomes of an image that is no square:
+        How an image that isn't square is made so:
 
-        - stretch: height and width are scaled by themselves, so shapes are distorted, as in the
-          2019 report;
+        - stretch: height and width are scaled separately, which distorts shapes, as in the 2019
+          report;
         - pad: shapes are kept, the longer side fits, and black is added on both sides of the other;
-        - crop: shapes are kept, and the longer side's ends are cut off.
+        - crop: shapes are kept, and the ends of the longer side are cut off.
     """
 
     size: int = 224

@@ -159,4 +159,4 @@ def test_a_run_is_judged_by_its_study_score_and_beside_the_others(tmp_path: Path
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("study_score: max", "study_score: median"))
     (run / "metrics.json").unlink()
-    refused(2, "--study-score 'median' is not one of mean, max, noisy-or", "evaluate", run)
+    refused(1, "study_score: 'median' is not one of mean, max, noisy-or", "evaluate", run)

@@ -194,7 +194,12 @@ def test_a_run_that_cannot_be_used_is_refused_by_name(
     refused(2, "a run: name its folder", "predict", "--model-file", split / "model.keras",
             "--explain", "gradcam", images)  # fmt: skip
     refused(
-        2, "a run averages mirror images if it was judged so", "predict", split, images, "--flip"
+        2,
+        "a run averages mirror images if it was trained with --average-flips",
+        "predict",
+        split,
+        images,
+        "--flip",
     )
     refused(2, "is a folder; name a CSV", "predict", split, images, "--out", tmp_path)
 

@@ -391,4 +391,4 @@ def test_resuming_with_other_settings_is_refused(mura: Path, tmp_path: Path):
         check=False,
     )
     assert done.returncode == 2
-    assert "--resume goes on with the run's own settings; leave out --epochs" in done.stderr
+    assert "--resume uses the run's own settings; leave out --epochs" in done.stderr
