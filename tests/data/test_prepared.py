@@ -285,6 +285,10 @@ def test_a_prepared_set_keeps_nothing_that_is_not_read(own_mura: Path, tmp_path,
     manifest = read_manifest(own_mura)
     prepared = prepare(manifest, tmp_path, square=Square(8))
     (prepared.folder / name).unlink()
-    with pytest.raises(FileNotFoundError):
+
+    def read_again() -> tuple:
         again = prepare(manifest, tmp_path, square=Square(8))
-        _ = again.images, again.digest
+        return again.images, again.digest
+
+    with pytest.raises(FileNotFoundError):
+        read_again()
