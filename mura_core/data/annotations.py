@@ -6,12 +6,12 @@ from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.data.manifest import Manifest
 from mura_core.errors import DataError
 from mura_core.imaging import Square
+from mura_core.tables import read_table
 
 FINDINGS, LETTERS = "boxes.csv", "letters.csv"
 _COLUMNS = ["path", "x0", "y0", "x1", "y1"]
@@ -43,23 +43,14 @@ def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
             break
     else:
         return {}
-    try:
-        table = pd.read_csv(path)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not a CSV table ({error})") from None
-    missing = [column for column in _COLUMNS if column not in table]
-    if missing:
-        raise DataError(f"{path}: has no column {missing[0]!r}; wanted are {', '.join(_COLUMNS)}")
+    table = read_table(path, _COLUMNS)
     known = set(manifest.table["path"])
     boxes: dict[str, list[Box]] = {}
     for number, row in enumerate(table[_COLUMNS].itertuples(index=False, name=None), start=2):
-        image = str(row[0])
+        image = row[0]
         # Paths may start above the data folder, as MURA's do.
         image = image if image in known else image.removeprefix(f"{manifest.folder.name}/")
-        try:
-            box = Box(*map(float, row[1:]))
-        except ValueError:
-            raise DataError(f"{path}: line {number}: {row[1:]} are not four numbers") from None
+        box = Box(*row[1:])
         if not (all(map(isfinite, box)) and box.left < box.right and box.top < box.bottom):
             raise DataError(f"{path}: line {number}: {tuple(box)} is no box of x0 < x1, y0 < y1")
         if image in known:

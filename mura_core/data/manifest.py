@@ -13,7 +13,6 @@ patient, study and path, so that the images of one part of one split lie side by
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +25,7 @@ from mura_core.data.splits import hold_out
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
 from mura_core.imaging import SUFFIXES, Readers
+from mura_core.tables import csv_lines
 
 COLUMNS = ["path", "body_part", "patient", "study", "label", "split"]
 # What makes a study, and what makes the 2019 report's 'patient', who is counted once a part.
@@ -271,16 +271,8 @@ def _folder_with_csvs(data: Path) -> Path | None:
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for values in reader:
-                if values:
-                    yield reader.line_num, [value.strip() for value in values]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: is not a CSV file in UTF-8 ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+    for number, values in csv_lines(path):
+        yield number, [value.strip() for value in values]
 
 
 def _safe_path(text: str, where: str) -> str:

@@ -45,6 +45,7 @@ from mura_core.imaging import (
     stream_statistics,
 )
 from mura_core.progress import Progress
+from mura_core.tables import read_table
 
 _FORMAT = 5  # raise it when the same images would give other pixels
 _HEADER_BYTES = 128
@@ -225,8 +226,8 @@ def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
 
 
 def _open(folder: Path, table: pd.DataFrame) -> PreparedImages:
-    paths = pd.read_csv(folder / "images.csv", dtype="str", na_filter=False)["path"]
-    left_out = pd.read_csv(folder / "left_out.csv", dtype="str", na_filter=False)
+    paths = read_table(folder / "images.csv", ["path"])["path"]
+    left_out = read_table(folder / "left_out.csv", ["path", "reason"])
     return PreparedImages(folder, table.set_index("path").loc[paths].reset_index(), left_out)
 
 

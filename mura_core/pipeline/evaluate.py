@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mura_core.data import installed_readers
@@ -46,10 +45,12 @@ from mura_core.report import (
 )
 from mura_core.runs import (
     PHANTOMS,
+    RUN_TABLES,
     RunConfig,
     config_of,
     judge_run,
     read_metrics,
+    read_run_table,
     restarts_of,
     settings_of,
     write_metrics,
@@ -59,11 +60,7 @@ log = logging.getLogger("mura")
 
 METRICS_VERSION = 2
 
-_LETTERS = Path("heatmaps", "letters.csv")
-_LETTERS_COLUMNS = [
-    "path", "body_part", "patient", "label", "fold", "logit", "probability", "logit_of_nothing",
-    "logit_without_letters", "logit_without_elsewhere", "probability_without_letters", "flips",
-]  # fmt: skip
+_LETTERS = "heatmaps/letters.csv"
 
 
 def evaluate_run(folder: Path, **changed: str | None) -> None:
@@ -124,7 +121,7 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
         # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
         metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
         if heatmaps and (folder / _LETTERS).is_file():
-            letters = pd.read_csv(folder / _LETTERS).astype({"logit": np.float32})
+            letters = read_run_table(folder, _LETTERS)
             known = heatmaps["distraction"]["letters"] == "known"
             explained = judge_run(folder, settings, seed=config.network_seeds[0])
             distracted = judge_letters(folder, letters, explained, config.seed, known=known)
@@ -162,7 +159,7 @@ def judge_letters(
         What `metrics.json` holds as the heatmaps' `distraction`.
     """
     table = with_verdicts(table, judgement.points, judgement.calibrations)
-    write_csv(folder / _LETTERS, table[_LETTERS_COLUMNS])
+    write_csv(folder / _LETTERS, table[list(RUN_TABLES[_LETTERS])])
     figures = distraction(table, seed)
     return {
         "letters": "known" if known else "detected",

@@ -18,6 +18,7 @@ from mura_core.imaging import Readers
 from mura_core.pipeline.finished_run import FinishedRun
 from mura_core.progress import progress
 from mura_core.report import Using, predictions_page
+from mura_core.runs import read_run_table
 from mura_plugins import Explainer, NotApplicable
 from mura_plugins.manager import resolve
 
@@ -101,14 +102,12 @@ def _mean_maps(
 
 def _scale_of(run: FinishedRun, method: str, layer: str | None) -> float | None:
     """Return the scale of the run's own heatmaps by a method, or None if it has none like it."""
-    path = run.folder / "heatmaps" / "heatmaps.csv"
-    if run.config.style == "report2019" or not path.is_file():
+    name = "heatmaps/heatmaps.csv"
+    if run.config.style == "report2019" or not (run.folder / name).is_file():
         return None
-    table = pd.read_csv(path, dtype={"layer": "str", "style": "str"})
-    if not {"explainer", "layer", "style", "scale"} <= set(table):
-        return None
+    table = read_run_table(run.folder, name)
     same = table[(table["explainer"] == method) & (table["style"] == run.config.style)]
-    same = same[same["layer"].fillna("") == (layer or "")]
+    same = same[same["layer"] == (layer or "")]
     # 0 where the run's own maps are all empty: there is nothing to compare with.
     return float(same["scale"].iloc[0]) or None if len(same) else None
 

@@ -24,7 +24,7 @@ from mura_core.files import write_csv
 from mura_core.imaging import load_statistics
 from mura_core.progress import progress
 from mura_core.runs import RunConfig, read_predictions, refuse_other_data, training_folder
-from mura_core.training import TrainingCollapsed, read_history
+from mura_core.training import TrainingCollapsed, history_table, read_history
 
 if TYPE_CHECKING:
     import keras
@@ -231,9 +231,7 @@ def _is_finished(training: Training, folder: Path) -> bool:
 def _gather(trainings: list[Training], folder: Path) -> None:
     """Put the folds' predictions, histories and splits together."""
     folders = {training.fold: training_folder(folder, training.fold) for training in trainings}
-    histories = [
-        pd.read_csv(own / "history.csv").assign(fold=fold) for fold, own in folders.items()
-    ]
+    histories = [history_table(own).assign(fold=fold) for fold, own in folders.items()]
     write_csv(folder / "history.csv", pd.concat(histories))
     fold = sum(
         (training.table["split"] == "valid").astype(int) * training.fold for training in trainings

@@ -17,7 +17,8 @@ import pandas as pd
 from mura_core.data import Training
 from mura_core.files import write_csv
 from mura_core.pipeline.train_folds import RunContext, train_each
-from mura_core.runs import TUNING, read_predictions, seed_folder
+from mura_core.runs import TUNING, read_predictions, read_run_table, seed_folder
+from mura_core.training import history_table
 
 log = logging.getLogger("mura")
 
@@ -52,14 +53,12 @@ def train_from_each_seed(trainings: list[Training], context: RunContext, folder:
 
 def _average(folders: Mapping[int, Path], folder: Path) -> None:
     """Put the seeds' histories together, and write the mean of their predictions."""
-    histories = {seed: pd.read_csv(own / "history.csv") for seed, own in folders.items()}
+    histories = {seed: history_table(own) for seed, own in folders.items()}
     _warn_of_twins(histories)
     table = pd.concat(own.assign(run_seed=seed) for seed, own in histories.items())
     write_csv(folder / "history.csv", table)
     first = next(iter(folders.values()))
-    write_csv(
-        folder / "splits.csv", pd.read_csv(first / "splits.csv", dtype="str", na_filter=False)
-    )
+    write_csv(folder / "splits.csv", read_run_table(first, "splits.csv"))
     # Last: with its predictions a training is finished.
     for name in (TUNING, PREDICTIONS):
         if (first / name).is_file():

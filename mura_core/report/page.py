@@ -25,7 +25,8 @@ from mura_core.report.figures_text import (
     verdicts,
 )
 from mura_core.report.heatmap_text import measures_to_read
-from mura_core.runs import judge_run
+from mura_core.runs import judge_run, read_run_table
+from mura_core.training import history_table
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -51,8 +52,8 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     The page holds its plots; heatmaps stay files beside it.
     """
     metrics = _json(folder / "metrics.json")
-    mistakes = _table(folder / "errors.csv")
-    heatmaps = _table(folder / "heatmaps" / "heatmaps.csv")
+    mistakes = _table(folder, "errors.csv")
+    heatmaps = _table(folder, "heatmaps/heatmaps.csv")
     # Lost where metrics.json was, and the run was judged anew.
     measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
     judgement = judge_run(folder)
@@ -61,8 +62,8 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         folder=folder.name,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
         environment=_json(folder / "environment.json"),
-        counts=_table(folder / "counts.csv").to_dict("records"),
-        left_out=_table(folder / "left_out.csv").to_dict("records"),
+        counts=_table(folder, "counts.csv").to_dict("records"),
+        left_out=_table(folder, "left_out.csv").to_dict("records"),
         metrics=metrics,
         score_in_words=_SCORES_IN_WORDS[judgement.study_score],
         scores_differ=tell_scores_apart(metrics.get("study_scores", [])),
@@ -83,11 +84,11 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         collapsed=constant_output(judgement.predictions),
         restarts=restarts_in_words(metrics.get("restarts", [])),
         roc_curves=_roc_curves(judgement),
-        learning_curves=_learning_curves(_table(folder / "history.csv")),
+        learning_curves=_learning_curves(history_table(folder)),
         explained=explained_by_method(heatmaps, measured["methods"]),
         in_words=[one["in_words"] for one in measured["methods"]],
         distraction=measured["distraction"],
-        flipped=_flipped(_table(folder / "heatmaps" / "letters.csv")),
+        flipped=_flipped(_table(folder, "heatmaps/letters.csv")),
         beside=BASELINE_NAMES,
     )
 
@@ -224,6 +225,7 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _table(path: Path) -> pd.DataFrame:
-    table = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    return table.replace({np.nan: None})
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    if not (folder / name).is_file():
+        return pd.DataFrame()
+    return read_run_table(folder, name).replace({np.nan: None})

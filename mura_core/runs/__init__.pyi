@@ -1,10 +1,12 @@
 from .config import config_of as config_of
 from .config import read_config as read_config
 from .config import write_config as write_config
+from .folder import RUN_TABLES as RUN_TABLES
 from .folder import TUNING as TUNING
 from .folder import make_run_folder as make_run_folder
 from .folder import read_metrics as read_metrics
 from .folder import read_predictions as read_predictions
+from .folder import read_run_table as read_run_table
 from .folder import refuse_other_data as refuse_other_data
 from .folder import refuse_other_pixels as refuse_other_pixels
 from .folder import restarts_of as restarts_of

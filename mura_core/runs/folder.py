@@ -12,21 +12,43 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mura_core.data import COLUMNS
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
 from mura_core.runs.settings import RunConfig
+from mura_core.tables import read_table
 from mura_core.training import read_history
 
-_REAL_NUMBERS = ("logit", "probability", "part_rate")  # of predictions.csv
+TUNING = "tuning.csv"
+
+_PREDICTIONS = (*COLUMNS, "fold", "logit", "probability", "part_rate")
+# The tables of a run folder, and the columns that each has at least. `history.csv` is read by
+# `mura_core.training`.
+RUN_TABLES: Mapping[str, Sequence[str]] = {
+    "counts.csv": ("split", "body_part", "label", "images", "studies", "patients"),
+    "left_out.csv": ("path", "reason"),
+    "splits.csv": COLUMNS,
+    TUNING: _PREDICTIONS,
+    "predictions.csv": _PREDICTIONS,
+    "errors.csv": (*_PREDICTIONS, "operating_point", "margin"),
+    "heatmaps/heatmaps.csv": (
+        "path", "label", "logit", "probability", "explainer", "layer", "toward", "signed", "style",
+        "scale", "peak", "empty", "map", "heatmap", "overlay",
+    ),
+    "heatmaps/letters.csv": (
+        "path", "body_part", "patient", "label", "fold", "logit", "probability",
+        "logit_of_nothing", "logit_without_letters", "logit_without_elsewhere",
+        "probability_without_letters", "flips",
+    ),
+}  # fmt: skip
 
 
 def make_run_folder(folder: Path) -> None:
@@ -52,11 +74,21 @@ def training_folder(folder: Path, fold: int) -> Path:
     return folder / "folds" / str(fold) if fold else folder
 
 
-def _float(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def read_run_table(folder: Path, name: str) -> pd.DataFrame:
+    """Return one of a run's tables, by its path in the run folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        One of `RUN_TABLES`.
+
+    Raises
+    ------
+    DataError
+        It is missing, lacks a column, or holds what the column can't.
+    """
+    return read_table(folder / name, RUN_TABLES[name])
 
 
 def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFrame:
@@ -65,26 +97,14 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
     Raises
     ------
     DataError
-        It is missing, or lacks a column.
+        It is missing, lacks a column, or holds what can't be.
     """
     path = folder / name
     if not path.is_file():
         raise DataError(f"{path}: no such file; is {folder} the folder of a finished training?")
-    text = dict.fromkeys(("path", "body_part", "patient", "study", "split"), "str")
-    try:
-        # Python's float reads each number back as the one that was written, pandas' own doesn't.
-        predictions = pd.read_csv(
-            path, dtype=text, na_filter=False, converters=dict.fromkeys(_REAL_NUMBERS, _float)
-        )
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not a table of predictions ({error})") from None
+    predictions = read_run_table(folder, name)
     if predictions.empty:
         raise DataError(f"{path}: holds no image")
-    for column in (*text, "label", "fold", "logit", "probability", "part_rate"):
-        if column not in predictions:
-            raise DataError(f"{path}: has no column {column!r}")
-        if column not in text and not pd.api.types.is_numeric_dtype(predictions[column]):
-            raise DataError(f"{path}: the column {column!r} holds something that is no number")
     repeated = predictions["path"][predictions["path"].duplicated()]
     if len(repeated):
         raise DataError(f"{path}: {repeated.iloc[0]} is listed twice or more")
@@ -93,7 +113,7 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
     for column in ("probability", "part_rate"):
         if not predictions[column].between(0, 1).all():
             raise DataError(f"{path}: the column {column!r} leaves 0 to 1")
-    return predictions.astype({"logit": np.float32})
+    return predictions
 
 
 def restarts_of(folder: Path) -> list[dict[str, Any]]:
@@ -127,14 +147,11 @@ def refuse_other_data(folder: Path, table: pd.DataFrame) -> None:
         The training's images as they would be trained on today: a manifest's columns.
     """
     path = folder / "splits.csv"
-    try:
-        before = pd.read_csv(path, dtype="str", na_filter=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: can't be read ({error})") from None
+    before = read_table(path)
     if not set(COLUMNS) <= set(before):
         raise DataError(f"{path}: is of an older version, which can't be resumed; start a new run")
     for column in COLUMNS:
-        if before[column].tolist() != table[column].astype(str).tolist():
+        if before[column].tolist() != table[column].tolist():
             raise DataError(
                 f"{folder}: was trained on other data: {column} has changed since; start a new run"
             )
@@ -213,6 +230,3 @@ def write_environment(path: Path, pixels: str) -> None:
     }
     with replacing(path) as file:
         json.dump(environment, file, indent=1)
-
-
-TUNING = "tuning.csv"  # of a run folder

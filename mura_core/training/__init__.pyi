@@ -9,6 +9,7 @@ from .fit import feed_speed as feed_speed
 from .fit import fit_model as fit_model
 from .fit import refuse_untrainable as refuse_untrainable
 from .fit import report_class_weights as report_class_weights
+from .history import history_table as history_table
 from .history import read_history as read_history
 from .memory import count_memory as count_memory
 from .model import build_model as build_model

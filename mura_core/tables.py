@@ -1,0 +1,147 @@
+"""CSV tables: what each column holds, declared once, and the one way to read them.
+
+A column's name says what it holds, in whatever table it is. Patient 0012 stays 0012, a body part
+named NA stays NA, and every number is read back as the one that was written.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mura_core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXT = frozenset(
+    {
+        "path", "body_part", "patient", "study", "split", "reason", "collapse",
+        "least_active_layer", "explainer", "layer", "toward", "style", "map", "heatmap", "overlay",
+        "verdict", "study_verdict", "scale_of",
+    }
+)  # fmt: skip
+_WHOLE_NUMBERS = frozenset(
+    {"label", "fold", "seed", "run_seed", "epoch", "images", "studies", "patients"}
+)
+_TRUTHS = frozenset({"signed", "empty", "flips"})
+_FLOAT32 = frozenset({"logit"})  # as networks compute it
+_AS_TRUTH = {"True": True, "False": False}
+
+
+def read_table(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
+    """Return a CSV table with a header.
+
+    Parameters
+    ----------
+    path : Path
+    columns : collection of str
+        Names of columns that it must have. Those that aren't declared to be text, whole numbers or
+        truth values hold real numbers. Another column that isn't declared holds real numbers, or
+        text where any of its cells isn't one.
+
+    Returns
+    -------
+    DataFrame
+        Text is str, empty where the cell is; whole numbers are int64, truth values bool, real
+        numbers float64 (`logit` float32), NaN where the cell is empty.
+
+    Raises
+    ------
+    DataError
+        The file is missing, isn't a table in UTF-8, lacks a column, or a cell isn't what its column
+        holds.
+    """
+    import pandas as pd
+
+    lines = csv_lines(path)
+    _, header = next(lines, (0, []))
+    if not header:
+        raise DataError(f"{path}: is not a CSV table (it is empty)")
+    for column in columns:
+        if column not in header:
+            raise DataError(f"{path}: has no column {column!r}; wanted are {', '.join(columns)}")
+    numbers, rows = [], []
+    for number, cells in lines:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}: line {number}: {len(cells)} fields, but the header has {len(header)}"
+            )
+        numbers.append(number)
+        rows.append(cells)
+    texts = dict(zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True))
+    return pd.DataFrame(
+        {
+            name: _typed(path, name, cells, numbers, strict=name in columns)
+            for name, cells in texts.items()
+        }
+    )
+
+
+def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the fields of each line of a CSV file that isn't blank.
+
+    Raises
+    ------
+    DataError
+        The file is missing, or isn't CSV in UTF-8.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, fields
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: is not a CSV file in UTF-8 ({error})") from None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def _typed(
+    path: Path, name: str, cells: Sequence[str], numbers: Sequence[int], *, strict: bool
+) -> Any:
+    """Return a column's cells as what the column holds."""
+    if name in _TEXT:
+        return np.array(cells, object)
+    if name in _WHOLE_NUMBERS:
+        return np.array(_parsed(path, name, cells, numbers, int, "a whole number"), np.int64)
+    if name in _TRUTHS:
+        return np.array(
+            _parsed(path, name, cells, numbers, _AS_TRUTH.__getitem__, "True or False"), bool
+        )
+    try:
+        # Python's float reads each number back as the one that was written.
+        reals = _parsed(path, name, cells, numbers, _real, "a number")
+    except DataError:
+        if strict:
+            raise
+        return np.array(cells, object)
+    return np.array(reals, np.float32 if name in _FLOAT32 else np.float64)
+
+
+def _parsed(
+    path: Path,
+    name: str,
+    cells: Sequence[str],
+    numbers: Sequence[int],
+    parse: Callable[[str], Any],
+    wanted: str,
+) -> list[Any]:
+    parsed = []
+    for number, cell in zip(numbers, cells, strict=True):
+        try:
+            parsed.append(parse(cell))
+        except (ValueError, KeyError):
+            raise DataError(f"{path}: line {number}: {name} {cell!r} is not {wanted}") from None
+    return parsed
+
+
+def _real(text: str) -> float:
+    return float(text) if text else np.nan
