@@ -1,8 +1,9 @@
-"""Training: a network's settings, its model and optimizer, and its epochs.
+"""Training: settings, model, optimizer, training loop, checkpoints and memory estimates.
 
-`fit_model` trains a network behind its standardisation, saves a checkpoint after every epoch and
-raises TrainingCollapsed if the network stops telling images apart. `memory` and `plan` say before
-a run how much GPU memory it takes. TensorFlow is imported here, but for `settings` and `history`.
+`fit_model` trains a network behind its standardisation layer, saves a checkpoint after every epoch
+and raises TrainingCollapsed if the network gives every image the same answer. `memory` and `plan`
+estimate the GPU memory of a run before it starts. All modules except `settings` and `history`
+import TensorFlow.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""Gradients averaged over several batches before the weights move.
+"""Gradient accumulation: average gradients over several batches before each weight update.
 
-Keras' own `gradient_accumulation_steps` decides inside the training step whether to apply them,
-which TensorFlow can't do across devices (`merge_call` in a `tf.cond`). Here a batch's gradients and
-their application are two functions, and Python decides.
+Keras' own `gradient_accumulation_steps` decides inside the training step whether to apply the
+gradients, which TensorFlow can't do across devices (`merge_call` in a `tf.cond`). Here computing
+and applying gradients are separate functions, and the decision is made in Python.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import tensorflow as tf
 
 
 class AccumulatingModel(keras.Model):
-    """A model one of whose training steps takes `accumulate` batches.
+    """A model that updates its weights once every `accumulate` batches.
 
-    The result is that of one batch as large as all of them, but for batch normalisation, whose
-    statistics are of each batch. Set `accumulate` before `compile`.
+    The result is that of one large batch, except for batch normalisation, which uses the statistics
+    of each small batch. Set `accumulate` before calling `compile`.
     """
 
     accumulate = 1
-    gradients: list[tf.Variable]  # summed so far, of each trainable weight
+    gradients: list[tf.Variable]  # sum so far for each trainable weight
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Add the gradients of one batch to the sums."""
+        """Add the gradients of one batch to the sums and return its metrics."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             predicted = self(x, training=True)
-            # Already divided by the number of replicas, whose gradients will be added.
+            # Already divided by the number of replicas, since their gradients are added later.
             loss = self.compute_loss(x, y, predicted, sample_weight, training=True)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.trainable_weights)
@@ -39,7 +39,7 @@ class AccumulatingModel(keras.Model):
         return self.compute_metrics(x, y, predicted, sample_weight)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make what Keras calls for a step."""
+        """Create the function that Keras calls for each step."""
         if self.train_function is not None and not force:
             return
         strategy = self.distribute_strategy
@@ -48,7 +48,7 @@ class AccumulatingModel(keras.Model):
                 tf.Variable(
                     tf.zeros(weight.shape, weight.dtype),
                     trainable=False,
-                    # Each replica sums its own; the optimizer adds them up.
+                    # Each replica has its own sum; the optimizer adds them up.
                     synchronization=tf.VariableSynchronization.ON_READ,
                     aggregation=tf.VariableAggregation.SUM,
                 )
@@ -74,7 +74,7 @@ class AccumulatingModel(keras.Model):
         self.train_function: Callable[..., Any] = train_function
 
     def move_weights(self) -> None:
-        """Apply the summed gradients, and begin new sums."""
+        """Apply the accumulated gradients and reset the sums to zero."""
         pairs = zip(self.gradients, self.trainable_weights, strict=True)
         self.optimizer.apply_gradients([(total.read_value(), weight) for total, weight in pairs])
         for total in self.gradients:

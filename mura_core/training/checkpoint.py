@@ -1,4 +1,4 @@
-"""What a training that was stopped goes on from: `checkpoint.npz`."""
+"""Save and load training checkpoints, `checkpoint.npz`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mura_core.training.policy import Watched
 
 @dataclass(frozen=True)
 class TrainingState:
-    """How far a training has come.
+    """Progress of a training.
 
     Attributes
     ----------
     history : tuple of dict
-        A row of `history.csv` for each epoch done.
+        Rows of `history.csv`, one per finished epoch.
     watched : Watched
     """
 
@@ -35,16 +35,16 @@ class TrainingState:
 def save_checkpoint(
     path: Path, variables: Sequence[Any], state: TrainingState, identity: str
 ) -> None:
-    """Write a training's state and the values of its variables.
+    """Save the training state and the values of all variables.
 
     Parameters
     ----------
     path : Path
     variables : sequence of keras.Variable
-        Of the model, with its generators of random numbers, and of the optimizer.
+        As returned by `variables_of`.
     state : TrainingState
     identity : str
-        A digest of everything that the training learns from.
+        Digest of the training data and the seed.
     """
     arrays = {
         f"{number:05}": keras.ops.convert_to_numpy(variable)
@@ -61,15 +61,25 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, variables: Sequence[Any], identity: str) -> TrainingState:
-    """Assign a checkpoint's values to the variables, and return the training's state.
+    """Restore the variables from a checkpoint and return the training state.
 
-    Without a checkpoint nothing is assigned, and the state is that of the start. Parameters are
-    those of `save_checkpoint`.
+    Parameters
+    ----------
+    path : Path
+    variables : sequence of keras.Variable
+        Variables to assign, in the order in which they were saved.
+    identity : str
+        Digest of the training data and the seed.
+
+    Returns
+    -------
+    TrainingState
+        The initial state if there is no such file; the variables are then unchanged.
 
     Raises
     ------
     DataError
-        The file isn't a checkpoint, or is one of another network or of other images.
+        The file isn't a checkpoint, or belongs to a different network or to different images.
     """
     if not path.is_file():
         return TrainingState()
@@ -81,23 +91,30 @@ def load_checkpoint(path: Path, variables: Sequence[Any], identity: str) -> Trai
             watched = Watched(**{name: about[name] for name in names})
             state = TrainingState(tuple(about["history"]), watched)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: is no checkpoint ({error}); delete it to begin anew") from None
+        raise DataError(
+            f"{path}: is not a checkpoint ({error}); delete it to start again"
+        ) from None
     if [list(array.shape) for array in saved] != [list(one.shape) for one in variables]:
-        raise DataError(f"{path}: is the checkpoint of another network, or another recipe")
+        raise DataError(f"{path}: is the checkpoint of a different network or recipe")
     if about["identity"] != identity:
-        raise DataError(f"{path}: is of other images: the data has changed since")
+        raise DataError(f"{path}: belongs to different images: the data has changed since")
     for variable, array in zip(variables, saved, strict=True):
         variable.assign(array)
     return state
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file in the place of an older one, whole or not at all.
+    """Save a model as a `.keras` file, replacing an older one atomically.
+
+    Parameters
+    ----------
+    model : keras.Model
+    path : Path
 
     Raises
     ------
     DataError
-        The disk is full.
+        The file can't be written, for example because the disk is full.
     """
     temporary = temporary_sibling(path)
     try:

@@ -1,4 +1,4 @@
-"""Detect a network that gives every image the same answer, and find the layer that caused it."""
+"""Detect a network that gives every image the same answer, and find its least active layer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     import keras
 
 
-_IMAGES = 32  # of which the active units are counted
+_IMAGES = 32  # on which active units are counted
 _AT_ONCE = 4
 
 
 class TrainingCollapsed(MuraError):
-    """A training ended in a network that can't tell images apart.
+    """Training diverged, or the network gives every image the same answer.
 
     Parameters
     ----------
     epoch : int
-        From 1, at whose end it was noticed.
+        The epoch after which it was detected, from 1.
     reason : str
         What is wrong, as a clause.
     """
@@ -41,14 +41,14 @@ class TrainingCollapsed(MuraError):
 
 @dataclass(frozen=True)
 class ActiveUnits:
-    """The layer of a network with the smallest share of active units.
+    """The layer with the smallest share of active units.
 
     Attributes
     ----------
     layer : str
-        Its name; of several, the first one that the network applies.
+        Name of the layer; of several, the first one that the network applies.
     share : float
-        The share of its units (channels) that are above 0 somewhere in some image.
+        Share of its units (channels) that are above 0 anywhere in any image, from 0 to 1.
     """
 
     layer: str
@@ -58,32 +58,32 @@ class ActiveUnits:
 def collapse_reason(
     logits: NDArray[np.floating], least_active: ActiveUnits | None, loss: float
 ) -> str | None:
-    """Return why a network can't be trained any further, as a clause, or None.
+    """Return why training can't continue, as a clause, or None if it can.
 
     Parameters
     ----------
     logits : ndarray of shape (n,)
-        Of training images of both labels.
+        Logits of training images of both labels.
     least_active : ActiveUnits or None
-        As `least_active_layer` returns it.
+        As returned by `least_active_layer`.
     loss : float
-        The mean loss of the epoch.
+        Mean loss of the epoch.
     """
     if not np.isfinite(loss) or not np.isfinite(logits).all():
-        return "the training diverged: its loss or its logits are not finite numbers"
+        return "the training diverged: the loss or a logit is not finite"
     if not is_constant(logits):
         return None
     if least_active is not None and least_active.share == 0:
-        return f"{SAME_ANSWER}, since no unit of its layer {least_active.layer} is ever active"
+        return f"{SAME_ANSWER}, because no unit of its layer {least_active.layer} is ever active"
     return SAME_ANSWER
 
 
 def least_active_layer(model: keras.Model, images: NDArray[np.uint8]) -> ActiveUnits | None:
-    """Return the layer of which the smallest share of units is ever active.
+    """Return the layer with the smallest share of active units.
 
-    A unit is a channel of a layer whose outputs are never negative, such as a ReLU or what is
-    pooled from one; it is active if it is above 0 at some place of some image. Once no unit of a
-    layer is, nothing of the image passes through it, and no gradient passes back.
+    A unit is a channel of a layer whose outputs are never negative, such as a ReLU or a pooling
+    layer after it. It is active if it is above 0 anywhere in any image. If no unit of a layer is
+    active, the layer passes on neither information about the image nor gradients.
 
     Parameters
     ----------
@@ -95,18 +95,18 @@ def least_active_layer(model: keras.Model, images: NDArray[np.uint8]) -> ActiveU
     Returns
     -------
     ActiveUnits or None
-        None for a network without any such layer.
+        None if every layer has negative outputs.
     """
     import keras
 
-    highest: dict[int, NDArray[np.float32]] = {}  # of each layer's units, over all images so far
+    highest: dict[int, NDArray[np.float32]] = {}  # each unit's maximum over the images so far
     lowest: dict[int, float] = {}
     names: dict[int, str] = {}
 
     def look(layer: keras.Layer, output: Any) -> None:
         if not hasattr(output, "dtype") or len(output.shape) < 2:
             return
-        # Reduced where it was computed: the features of a few images are hundreds of megabytes.
+        # Reduced on the device: the features of a few images are hundreds of megabytes.
         axes = tuple(range(len(output.shape) - 1))
         own, low = (
             keras.ops.convert_to_numpy(keras.ops.cast(reduced, "float32"))  # NumPy has no bfloat16
@@ -130,7 +130,7 @@ def least_active_layer(model: keras.Model, images: NDArray[np.uint8]) -> ActiveU
 
 @contextmanager
 def _observed(model: keras.Model, look: Any) -> Iterator[None]:
-    """Call `look` with each layer that holds no others, and what it returns, in their order."""
+    """Call `look(layer, output)` for each leaf layer, in the order in which they are applied."""
     layers = list({id(leaf): leaf for leaf in leaves(model)}.values())
     originals = [leaf.call for leaf in layers]
 

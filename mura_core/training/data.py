@@ -1,4 +1,4 @@
-"""What a training learns from, and where and how it is done."""
+"""The data and the settings of one training."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ class TrainingData:
     ----------
     images : ndarray of shape (N, H, W), uint8
     table : DataFrame
-        A row an image: a manifest's columns. The rows of the split `train` are learned from, those
-        of `tune` decide what the recipe leaves to a figure, those of `valid` are only judged.
+        One row per image, with the columns of a manifest. The model is fitted to the rows of the
+        split `train`. Those of `tune` are used for choices such as early stopping; those of
+        `valid` are only evaluated.
     class_weights : mapping, optional
-        Of the labels 0 and 1.
+        Weights of the labels 0 and 1.
     boxes : ndarray of shape (N, K, 4), float32, optional
-        Where findings are, as `mura_core.heatmaps.finding_boxes` returns them. Used by networks
-        with a cell map, if the recipe's `cell_loss` is above 0.
+        Boxes of findings, as returned by `mura_core.heatmaps.finding_boxes`. Used by networks with
+        a cell map if the recipe's `cell_loss` is above 0.
     digest : str
-        Of the images.
+        Digest of the images.
     """
 
     images: NDArray[np.uint8]
@@ -47,20 +48,20 @@ class TrainingData:
     digest: str = ""
 
     def rows(self, split: str) -> NDArray[np.intp]:
-        """Return the rows of a split."""
+        """Return the row numbers of a split: `train`, `tune` or `valid`."""
         return np.flatnonzero(self.table["split"] == split)
 
     def labels(self, split: str) -> NDArray[np.integer]:
-        """Return the labels of a split's rows: 1 abnormal, 0 normal."""
+        """Return the labels of a split, 1 abnormal and 0 normal, in the order of `rows`."""
         return self.table["label"].to_numpy()[self.rows(split)]
 
     def identity(self, *, with_boxes: bool) -> str:
-        """Return a digest of everything that a training learns from.
+        """Return a digest of the table, the images and optionally the boxes.
 
         Parameters
         ----------
         with_boxes : bool
-            Whether it learns from the boxes.
+            Whether the boxes are included, because the network is trained on them.
         """
         digest = hashlib.sha256(f"{self.table.to_csv()}{self.digest}".encode())
         if with_boxes and self.boxes is not None:
@@ -70,18 +71,21 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Job:
-    """Where a network is trained, from which seed, and who is told.
+    """Output folder, seed, devices and callbacks of one training.
 
     Attributes
     ----------
     folder : Path
-        Where the model, its history and its checkpoint are written.
+        Output folder of the model, its history and its checkpoint.
     seed : int
-        Of the order of the images and of their augmentation. `history.csv` keeps the epochs of
-        earlier seeds, which collapsed.
+        Seed of the order of the images and of their augmentation. `history.csv` keeps the epochs
+        of earlier seeds whose training collapsed.
     strategy : tf.distribute.Strategy
-    step_done, epoch_done : callable, optional
-        Called after each step and each epoch.
+        Devices to train on.
+    step_done : callable, optional
+        Called after each step with the number of steps done and the total.
+    epoch_done : callable, optional
+        Called after each epoch with its number, the number of epochs and its row of `history.csv`.
     """
 
     folder: Path

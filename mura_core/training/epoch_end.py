@@ -1,4 +1,4 @@
-"""After each epoch: judge, decide, and save what training can go on from."""
+"""Evaluate the model after each epoch, apply the recipe's decisions and save a checkpoint."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _WATCHED_FOR_COLLAPSE = 32  # training images of each label
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a training could go.
+    """Numbers needed to report the training speed.
 
     Attributes
     ----------
     images_an_epoch : int
+        Number of images in an epoch.
     feed_images_per_second : float
-        What the feed gives when nothing waits for it.
+        Speed of the input pipeline without training.
     """
 
     images_an_epoch: int
@@ -40,20 +41,20 @@ class Pace:
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """Judges a model after each epoch, and saves it.
+    """Callback that evaluates and saves a model after each epoch.
 
     Parameters
     ----------
     judged : keras.Model
-        From raw images to logits; what is saved. It is a part of the model that is trained.
+        The model to evaluate and save, from raw images to logits. The fitted model contains it.
     optimizer : keras.optimizers.Optimizer
     data : TrainingData
     recipe : Recipe
     job : Job
     state : TrainingState
-        Where the training begins.
+        State at the start of this call, such as the one loaded from a checkpoint.
     identity : str
-        Tells what this training learns from.
+        Digest of the training data and the seed, saved in the checkpoint.
     pace : Pace
     """
 
@@ -78,23 +79,23 @@ class EpochEnd(keras.callbacks.Callback):
         self.state = state
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Start the clock."""
+        """Record the start time of the epoch."""
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Tell how far it has come."""
+        """Report progress."""
         if self._job.step_done:
             steps, epochs = self.params["steps"], self.params["epochs"]
             done = len(self.state.history) * steps + batch + 1
             self._job.step_done(done, epochs * steps)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Judge the model, decide what the recipe leaves to figures, and save."""
+        """Evaluate the model, write the history and save the model and a checkpoint."""
         row = self._row(epoch, logs or {}, time.perf_counter() - self._started)
         history = (*self.state.history, row)
         self._write_history(history)
         if row["collapse"]:
-            # Nothing can be resumed from it. Its model is kept to be looked at.
+            # A collapsed training can't be resumed. The model is kept for inspection.
             (self._job.folder / "checkpoint.npz").unlink(missing_ok=True)
             save_model(self._judged, self._job.folder / "model.keras")
             raise TrainingCollapsed(row["epoch"], row["collapse"])
@@ -107,7 +108,7 @@ class EpochEnd(keras.callbacks.Callback):
         if decision.is_best or self._recipe.keep == "last":
             save_model(self._judged, self._job.folder / "model.keras")
         self.state = TrainingState(history, decision.watched)
-        # Last: what it says is done must be on the disk.
+        # Last, so that everything the checkpoint refers to is already on disk.
         save_checkpoint(
             self._job.folder / "checkpoint.npz",
             variables_of(self._judged, self._optimizer),
@@ -120,7 +121,7 @@ class EpochEnd(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _row(self, epoch: int, logs: Mapping[str, float], seconds: float) -> dict[str, Any]:
-        """Return the epoch's row of `history.csv`."""
+        """Return the row of `history.csv` for the epoch."""
         row: dict[str, Any] = {"seed": self._job.seed, "epoch": epoch + 1, **logs}
         total, row["loss"] = row["loss"], row.pop("image_loss")
         if any(layer.name == "cell_loss" for layer in self.model.layers):
@@ -146,7 +147,7 @@ class EpochEnd(keras.callbacks.Callback):
         logits = predict_logits(self._judged, self._data.images, rows).astype(np.float64)
         if not np.isfinite(logits).all():
             return {f"{prefix}_loss": np.nan, f"{prefix}_auroc": np.nan}
-        # Of a logit z: log(1 + exp(-z)) for an abnormal image, log(1 + exp(z)) for a normal one.
+        # For a logit z: log(1 + exp(-z)) for an abnormal image, log(1 + exp(z)) for a normal one.
         losses = np.logaddexp(0, np.where(labels == 1, -logits, logits))
         both = len(np.unique(labels)) == 2
         return {
@@ -159,15 +160,20 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 def variables_of(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> list[Any]:
-    """Return everything that a step changes.
+    """Return all variables that a training step changes.
 
-    The model's variables hold the state of its dropout layers' generators, too; its weights don't.
+    Parameters
+    ----------
+    model : keras.Model
+        Its variables include the state of the random number generators of dropout layers, which
+        `model.weights` doesn't.
+    optimizer : keras.optimizers.Optimizer
     """
     return [*model.variables, *optimizer.variables]
 
 
 def _of_both_labels(rows: NDArray[np.intp], labels: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Return some rows of each label, evenly spaced, label by label in turn."""
+    """Return up to 32 evenly spaced rows of each label, with the labels alternating."""
     chosen = []
     for label in (0, 1):
         own = rows[labels == label]

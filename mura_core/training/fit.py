@@ -1,4 +1,4 @@
-"""Fit a network, epoch by epoch, from its last checkpoint on."""
+"""Train a network, resuming from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -23,41 +23,52 @@ from mura_core.training.settings import Recipe
 log = logging.getLogger("mura")
 
 _WATCHED_NAMES = {"loss": "loss", "auroc": "AUROC"}
-_FEED_SECONDS = 0.3  # for which the feed's speed is measured
+_FEED_SECONDS = 0.3  # how long the speed of the input pipeline is measured
 
 
 def refuse_untrainable(table: pd.DataFrame) -> None:
-    """Raise a DataError unless there are training images of both labels."""
+    """Raise an error if the training images don't have both labels.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Manifest with the columns `split` and `label`.
+
+    Raises
+    ------
+    DataError
+        All training images have the same label, or there are none.
+    """
     labels = table["label"][table["split"] == "train"]
     if labels.nunique() < 2:
         raise DataError(
-            f"the {len(labels)} training images are all of one label; a network needs both"
+            f"the {len(labels)} training images don't have both labels, normal and abnormal"
         )
 
 
 def report_class_weights(
     labels: NDArray[np.integer], false_positive_bias: float = 0.0, exponent: float = 1.0
 ) -> dict[int, float]:
-    """Return class weights in the 2019 report's ratio, whose mean over the images is 1.
+    """Return class weights in the ratio of the 2019 report, with a mean of 1 over the images.
 
     With N normal and P abnormal training images the report's weights are 1 + P/N for normal ones
     and 1 + (N + b)/P for abnormal ones, where a bias b above 0 trades false negatives for false
-    positives. Scaled to a mean of 1, they leave the training loss comparable to the validation
-    loss, which isn't weighted.
+    positives. Scaling to a mean of 1 keeps the training loss comparable to the validation loss,
+    which isn't weighted.
 
     Parameters
     ----------
     labels : ndarray of shape (n,), int
-        Of the training images: 1 abnormal, 0 normal; there are both.
+        Labels of the training images, 1 abnormal and 0 normal; both must occur.
     false_positive_bias : float
         The report's b.
     exponent : float
-        The report's ratio is taken to this power: 0.5 for its square root.
+        Power to which the weights are raised, such as 0.5 for their square root.
 
     Returns
     -------
     dict
-        The weights of the labels 0 and 1.
+        Weights of the labels 0 and 1.
     """
     abnormal = int(np.sum(labels))
     normal = len(labels) - abnormal
@@ -72,30 +83,38 @@ def fit_model(
 ) -> keras.Model:
     """Return a model fitted to the training images.
 
-    After every epoch the job's folder holds the model (`model.keras`), the figures so far
-    (`history.csv`) and a checkpoint (`checkpoint.npz`), from which the same call goes on. The
-    `valid` images are only looked at: nothing is chosen by them.
+    After every epoch the model (`model.keras`), the history (`history.csv`) and a checkpoint
+    (`checkpoint.npz`) are saved to the job's folder. The same call resumes from the checkpoint.
+    The `valid` images are evaluated after every epoch, but no choice depends on the result.
 
     Parameters
     ----------
     build : callable
-        Makes the model; called where its variables belong to the strategy's devices.
+        Returns the model. It is called in the strategy's scope, so that the variables are created
+        on its devices.
     data : TrainingData
     recipe : Recipe
     job : Job
 
+    Returns
+    -------
+    keras.Model
+        With the weights of the last epoch, or of the best one if `recipe.keep` is "best".
+
     Raises
     ------
     TrainingCollapsed
-        After some epoch the network gives every image the same answer, or its loss isn't finite.
-        The folder then holds no checkpoint, and `history.csv` says so.
+        After an epoch the network gives every image the same answer, or its loss isn't finite.
+        The folder then holds no checkpoint, and `history.csv` gives the reason.
+    UsageError
+        A batch has fewer images than there are devices.
     DataError
-        The checkpoint is of another network or other images.
+        The checkpoint belongs to a different network or to different images.
     """
     rows = data.rows("train")
     batch_size = min(recipe.batch_size, len(rows) // recipe.accumulate)
     look_at_shares(batch_size, job.strategy.num_replicas_in_sync)
-    # Whole groups of batches: what is left over sits the epoch out.
+    # Whole groups of batches: the remaining images are left out of the epoch.
     steps = len(rows) // (batch_size * recipe.accumulate) * recipe.accumulate
     model, trained = compiled(
         build,
@@ -138,14 +157,21 @@ def fit_model(
     if recipe.keep == "best":
         model.load_weights(job.folder / "model.keras")
         log.info(
-            "Kept the weights of epoch %d, the best by the %s of the training patients held out",
+            "Kept the weights of epoch %d, which has the best %s on the held-out training patients",
             len(state.history) - state.watched.without_better, _WATCHED_NAMES[recipe.watch],
         )  # fmt: skip
     return model
 
 
 def look_at_shares(batch_size: int, devices: int) -> None:
-    """Warn where devices can't share batches evenly.
+    """Warn if batches can't be split evenly across devices.
+
+    Parameters
+    ----------
+    batch_size : int
+        Number of images in a batch.
+    devices : int
+        Number of devices that share it.
 
     Raises
     ------
@@ -154,24 +180,32 @@ def look_at_shares(batch_size: int, devices: int) -> None:
     """
     if batch_size < devices:
         raise UsageError(
-            f"--batch-size: batches of {batch_size} can't be shared by {devices} devices; take"
-            f" batches of {devices}, or fewer --devices"
+            f"--batch-size: batches of {batch_size} can't be split across {devices} devices; use"
+            f" batches of at least {devices}, or fewer --devices"
         )
     if batch_size % devices:
         log.warning(
-            "Batches of %d aren't shared evenly by %d devices: images of smaller shares count for"
-            " more. Better is --batch-size %d",
+            "Batches of %d can't be split evenly across %d devices, so images in smaller shares"
+            " weigh more. Use --batch-size %d",
             batch_size, devices, -(-batch_size // devices) * devices,
         )  # fmt: skip
 
 
 def feed_speed(batches: tf.data.Dataset, batch_size: int) -> float:
-    """Return how many images a second the feed gives when nothing waits for it."""
+    """Return the speed of the input pipeline without training, in images per second.
+
+    Parameters
+    ----------
+    batches : tf.data.Dataset
+        Read for 0.3 seconds after the first batch.
+    batch_size : int
+        Number of images in a batch.
+    """
     started = time.perf_counter()
     count = 0
     for count, _ in enumerate(batches, start=1):
         if count == 1:
-            started = time.perf_counter()  # what comes before is starting up
+            started = time.perf_counter()  # exclude the start-up time
         elif time.perf_counter() - started > _FEED_SECONDS:
             break
     return (count - 1) * batch_size / max(time.perf_counter() - started, 1e-9)

@@ -1,4 +1,4 @@
-"""The figures of each epoch, in `history.csv`."""
+"""Read the training history, `history.csv`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,30 @@ if TYPE_CHECKING:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a training's `history.csv`, none where there is no such file."""
+    """Return the rows of `history.csv`, one per epoch; none if there is no such file.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the training.
+
+    Raises
+    ------
+    DataError
+        The file was written by an older version.
+    """
     if not (folder / "history.csv").is_file():
         return []
     return history_table(folder).to_dict("records")  # type: ignore[return-value]
 
 
 def history_table(folder: Path) -> pd.DataFrame:
-    """Return a training's `history.csv`.
+    """Return `history.csv` as a table, one row per epoch.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the training.
 
     Raises
     ------
@@ -30,5 +46,7 @@ def history_table(folder: Path) -> pd.DataFrame:
     path = folder / "history.csv"
     table = read_table(path)
     if not {"seed", "epoch", "collapse", "least_active_layer"} <= set(table):
-        raise DataError(f"{path}: is of an older version, which can't be resumed; start a new run")
+        raise DataError(
+            f"{path}: was written by an older version and can't be resumed; start a new run"
+        )
     return table

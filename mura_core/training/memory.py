@@ -1,10 +1,10 @@
-"""The memory that training takes, counted from the graph of its step before the first one.
+"""Estimate the memory that training takes, from the graph of its step.
 
-The step is traced, as it will run (16 bits, recomputed features, summed gradients and augmentation
-included), and walked through in its order: a tensor takes memory from the operation that makes it
-to the last one that needs it. Nothing is computed.
+The step is traced as it will run, including mixed precision, recomputed features, accumulated
+gradients and augmentation. The operations are then visited in order: a tensor takes memory from the
+operation that creates it to the last one that uses it. Nothing is computed.
 
-What the graph doesn't show is assumed, and said so: see `ALLOWANCE` and `RUNTIME`.
+What the graph doesn't show is assumed: see `ALLOWANCE` and `RUNTIME`.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ from numpy.typing import NDArray
 from mura_core.training.accumulation import AccumulatingModel
 from mura_core.training.rematerialisation import Rematerialised
 
-# Measured on CPUs, training took up to so much of what its graph shows: kernels' scratch space, and
-# copies that TensorFlow adds when it rewrites the graph, come on top (docs/training.md).
+# Measured on CPUs, training took up to this factor of what its graph shows: it also needs scratch
+# space for kernels, and TensorFlow adds copies when it rewrites the graph (docs/training.md).
 ALLOWANCE = 1.25
-# Where features are recomputed: one part begins while the last one's gradients are being computed.
+# With recomputed features: a part begins while the gradients of the previous one are computed.
 ALLOWANCE_RECOMPUTED = 1.7
-# Assumed to be taken of a GPU by CUDA, its libraries and TensorFlow; untried.
+# Assumed use of GPU memory by CUDA, its libraries and TensorFlow; untested.
 RUNTIME = 768 * 2**20
 
-# A batch of this prime number of images is traced: what is a multiple of it belongs to images.
+# The step is traced with this prime number of images: a tensor whose size is a multiple of it
+# scales with the batch size.
 _TRACED_BATCH = 1009
-# Operations whose results are their arguments' memory, seen in another way.
+# Operations whose result is a view of an argument's memory.
 _VIEWS = {
     "ExpandDims", "Identity", "IdentityN", "PreventGradient", "ReadVariableOp", "Reshape",
     "Squeeze", "StopGradient",
 }  # fmt: skip
-# Operations that write into an argument that nothing else needs any more.
+# Operations that overwrite an argument if nothing else needs it.
 _IN_PLACE = {
     "Add", "AddN", "AddV2", "BiasAdd", "Cast", "DivNoNan", "Elu", "EluGrad", "Exp", "Log",
     "Maximum", "Minimum", "Mul", "Neg", "Pow", "RealDiv", "Relu", "Relu6", "Relu6Grad", "ReluGrad",
@@ -48,7 +49,21 @@ _IN_PLACE = {
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that training takes at its peak, by what they are for."""
+    """Peak memory of training, in bytes.
+
+    Attributes
+    ----------
+    weights : int
+        Weights and other variables of the model.
+    optimizer : int
+        Optimizer state, such as Adam's moments, and sums of accumulated gradients.
+    activations : int
+        Tensors made by the forward pass.
+    workspace : int
+        Tensors made by the backward pass.
+    allowance : float
+        Factor for memory that the graph doesn't show.
+    """
 
     weights: int
     optimizer: int
@@ -58,24 +73,24 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of them, and the allowance for what the graph doesn't show."""
+        """The sum, multiplied by the allowance."""
         counted = self.weights + self.optimizer + self.activations + self.workspace
         return round(self.allowance * counted)
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """The memory of training with any batch size.
+    """Memory of training as a function of the batch size.
 
     Parameters
     ----------
     weights, optimizer : int
-        Bytes that are taken all the time; the optimizer's include the sums of `accumulate`.
+        Bytes that are taken throughout; the optimizer's include sums of accumulated gradients.
     fixed, an_image : ndarray of shape (2, operations), int64
-        Bytes that are taken at each operation of a step: in the first row by what the forward
-        pass made, in the second by what the way back did; whatever the batch, and for each image.
+        Bytes in use at each operation of a step, independent of the batch size and per image.
+        First row: tensors made by the forward pass; second row: by the backward pass.
     allowance : float
-        What the sum is multiplied by, for what the graph doesn't show.
+        Factor for memory that the graph doesn't show.
     """
 
     weights: int
@@ -85,13 +100,13 @@ class StepMemory:
     allowance: float = ALLOWANCE
 
     def of(self, batch_size: int) -> Memory:
-        """Return what batches of this size take."""
+        """Return the peak memory for a batch size."""
         taken = self.fixed + batch_size * self.an_image
         forward, back = taken[:, np.argmax(taken.sum(axis=0))]
         return Memory(self.weights, self.optimizer, int(forward), int(back), self.allowance)
 
     def largest_batch(self, most: int) -> int:
-        """Return how many images a batch can have if training is to take `most` bytes; or 0."""
+        """Return the largest batch size that takes at most `most` bytes, or 0 if none does."""
         if self.of(1).total > most:
             return 0
         fits = 1
@@ -105,7 +120,13 @@ class StepMemory:
 
 
 def count_memory(trained: keras.Model) -> StepMemory:
-    """Return the memory that a step of `mura_core.training.model.compiled`'s model takes."""
+    """Return the memory of a model's training step.
+
+    Parameters
+    ----------
+    trained : keras.Model
+        The model to fit, as returned by `mura_core.training.model.compiled`.
+    """
     images = [
         tf.TensorSpec((_TRACED_BATCH, *one.shape[1:]), tf.uint8 if index == 0 else one.dtype)
         for index, one in enumerate(trained.inputs)
@@ -133,7 +154,7 @@ def _bytes_of(variables: Iterable[Any]) -> int:
 
 
 def _taken(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what tensors take at each operation, fixed and an image, each (2, operations)."""
+    """Return bytes at each operation, fixed and per image, each of shape (2, operations)."""
     operations = graph.get_operations()
     last_use = {
         tensor.ref(): index
@@ -153,7 +174,7 @@ def _taken(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             if reused is None:
                 back = operation.name.startswith("gradient_tape/") or bool(
                     made and made[-1].back
-                )  # what follows the gradient, such as the optimizer, is of the way back, too
+                )  # everything after the gradient, such as the optimizer, counts as backward
                 reused = _Made(size, index, end, back)
                 made.append(reused)
             reused.end = max(reused.end, end)
@@ -168,7 +189,7 @@ def _taken(graph: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 @dataclass
 class _Made:
-    """A piece of memory: from the operation that made it to the last that needs it."""
+    """A piece of memory, from the operation that allocates it to the last one that uses it."""
 
     size: int
     start: int
@@ -204,7 +225,7 @@ def _inner_graphs(graph: Any, operation: Any) -> Iterator[Any]:
 
 
 def _summed(made: Sequence[_Made], operations: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    changes = np.zeros((2, 2, operations + 1), np.int64)  # fixed or an image, forward or back
+    changes = np.zeros((2, 2, operations + 1), np.int64)  # fixed or per image, forward or back
     for one in made:
         per_image = one.size % _TRACED_BATCH == 0
         size = one.size // _TRACED_BATCH if per_image else one.size

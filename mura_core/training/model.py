@@ -1,4 +1,4 @@
-"""A network behind its standardisation, and the model around it that is trained."""
+"""Build the model that is saved, and the compiled model around it that is trained."""
 
 from __future__ import annotations
 
@@ -27,41 +27,47 @@ def build_model(
     statistics: PixelStatistics | None,
     square: Square,
 ) -> keras.Model:
-    """Return an architecture behind a first layer that standardises raw pixels.
+    """Return a network with a first layer that standardises raw pixels.
 
-    The layer is Keras' own `Normalization`, so that the saved model is a plain Keras model from
-    pixel values 0..255 to the logit, and needs nothing beside its file. The name of its input says
-    how images become squares (see `square_of`).
+    The layer is Keras' own `Normalization`, so the saved model is a plain Keras model from pixel
+    values 0..255 to the logit and needs no other file. The name of its input records how images
+    are resized to squares (see `square_of`).
 
     Parameters
     ----------
     build : callable
-        An architecture's builder.
+        The architecture's builder.
     options : mapping
-        Its keyword arguments.
+        Keyword arguments of the builder.
     statistics : PixelStatistics, optional
-        Of the training images, of shape (size, size). Without them pixels go in as they are.
+        Mean and deviation of the training images, of shape (size, size). Without them, pixels are
+        passed on unchanged.
     square : Square
-        What images become before they are the network's.
+        The input size, and how images are resized to it.
+
+    Returns
+    -------
+    keras.Model
+        From images (N, size, size, 1) to logits (N, 1). Its last layer is the network.
 
     Raises
     ------
     UsageError
         The architecture can't be built for images of this size, or with these options.
     DataError
-        It doesn't end in one logit an image.
+        The network doesn't return one logit per image.
     """
     size = square.size
     inputs = keras.Input((size, size, 1), name=f"pixels_{square.method}_{square.fit}")
     standardisation = keras.layers.Normalization(
         axis=(1, 2, 3), dtype="float32", name="standardisation"
     )
-    # Keras says that this layer can't be compiled by XLA, since its statistics may be plain
-    # NumPy arrays; here they are weights.
+    # Keras marks this layer as unsupported by XLA, since its statistics may be plain NumPy
+    # arrays; here they are weights.
     standardisation.supports_jit = True
     standardised = standardisation(inputs)
     if statistics is not None:
-        # A pixel that never varied divides by infinity and gives 0, as `standardise` does.
+        # A pixel that never varied is divided by infinity, which gives 0, as in `standardise`.
         deviation = np.where(statistics.deviation > 0, statistics.deviation, np.inf)
         standardisation.adapt_mean.assign(statistics.mean[..., None])
         standardisation.adapt_variance.assign(deviation[..., None] ** 2)
@@ -77,8 +83,8 @@ def build_model(
         ) from None
     if network.output_shape != (None, 1):
         raise DataError(
-            f"{network.name}: its output has the shape {network.output_shape}; one logit an"
-            " image, (None, 1), is wanted"
+            f"{network.name}: the output has shape {network.output_shape}; expected one logit per"
+            " image, (None, 1)"
         )
     return keras.Model(inputs, network(standardised), name="mura")
 
@@ -92,22 +98,30 @@ def compiled(
     boxes_an_image: int = 0,
     class_weights: Mapping[int, float] | None = None,
 ) -> tuple[keras.Model, keras.Model]:
-    """Return a model, and the model around it that is fitted to train it.
+    """Return the model to save, and the compiled model around it to fit.
 
-    The first is what is saved: it isn't compiled, so its file holds no optimizer of ours.
+    They share their weights. The model to save isn't compiled, so its file holds no optimizer.
 
     Parameters
     ----------
     build : callable
-        Makes the model; called where its variables belong to the strategy's devices.
+        Returns the model. It is called in the strategy's scope, so that the variables are created
+        on its devices.
     recipe : Recipe
     steps : int
-        Batches an epoch.
+        Number of batches per epoch.
     strategy : tf.distribute.Strategy
     boxes_an_image : int
-        The most boxes that an image has; 0 where there are none to learn from.
+        Largest number of boxes in an image; 0 if there are no boxes to learn from.
     class_weights : mapping, optional
-        Of the labels 0 and 1, for the cell map's loss.
+        Weights of the labels 0 and 1, for the loss of the cell map.
+
+    Returns
+    -------
+    model : keras.Model
+        The model to save.
+    trained : keras.Model
+        The model to fit.
     """
     with _precision(recipe.mixed_precision, has_gpu(strategy)), strategy.scope():
         model = build()
@@ -122,7 +136,7 @@ def compiled(
                 from_logits=True, label_smoothing=recipe.label_smoothing
             ),
             metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
-            # `loss` also holds what cells add; this is the image's own, as without cells.
+            # `loss` includes the cell loss; this is the loss of the image's label only.
             weighted_metrics=[
                 keras.metrics.BinaryCrossentropy(
                     name="image_loss", from_logits=True, label_smoothing=recipe.label_smoothing
@@ -140,10 +154,10 @@ def _trained(
     boxes_an_image: int,
     class_weights: Mapping[int, float] | None,
 ) -> keras.Model:
-    """Return what is fitted to train a model; the model, which is saved, stays a plain one.
+    """Return the model to fit, around the plain model that is saved.
 
-    Its inputs are the images; with augmentation, its numbers; with cells to learn from boxes, the
-    boxes and the labels.
+    Its inputs are the images, then the random numbers of the augmentation, if any, then the boxes
+    and the labels if cells are trained on boxes.
     """
     images = keras.Input(model.input_shape[1:], name="images")
     inputs = [images]
@@ -208,7 +222,7 @@ def _optimizer(model: keras.Model, recipe: Recipe, steps: int) -> keras.optimize
 
 @contextmanager
 def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
-    """Make the layers that are built meanwhile compute in 16 bits, and keep weights in 32."""
+    """Build layers that compute in 16 bits and keep their weights in 32 bits."""
     usual = keras.config.dtype_policy()
     if mixed:
         keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
@@ -219,33 +233,34 @@ def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
 
 
 def uses_xla(jit: str, strategy: tf.distribute.Strategy, model: keras.Model) -> bool:
-    """Return whether XLA compiles the training step of a model.
+    """Return whether to compile the training step of a model with XLA.
 
     Parameters
     ----------
     jit : {"auto", "on", "off"}
+        "auto" uses XLA on CPUs where it is faster.
     strategy : tf.distribute.Strategy
     model : keras.Model
 
     Raises
     ------
     UsageError
-        It is asked for on several devices, across which XLA can't compile Keras' step.
+        `jit` is "on" and there are several devices: XLA can't compile Keras' step across devices.
     """
     if jit == "on" and strategy.num_replicas_in_sync > 1:
         raise UsageError(
             f"--jit on: XLA can't compile a training step on {strategy.num_replicas_in_sync}"
-            " devices at once; use --jit off, or one device, such as --devices gpu:0"
+            " devices; use --jit off, or one device, such as --devices gpu:0"
         )
     if jit != "auto":
         return jit == "on"
     if strategy.num_replicas_in_sync > 1 or has_gpu(strategy):
-        return False  # on a GPU it is untried
+        return False  # untested on GPUs
     # On a CPU, XLA took ten to twenty times as long for the gradients of depthwise convolutions.
     if any(isinstance(one, keras.layers.DepthwiseConv2D) for one in model._flatten_layers()):
         return False
-    # conv4 trained up to 1.4 times as fast by XLA on a CPU without AVX-512, and 1.4 times as slowly
-    # on one with it.
+    # With XLA, conv4 trained up to 1.4 times as fast on a CPU without AVX-512, and 1.4 times as
+    # slowly on one with it.
     return not has_avx512()
 
 
@@ -256,7 +271,7 @@ def _zero_logit(model: keras.Model) -> None:
 
 
 def _synchronise_normalisation(model: keras.Model) -> None:
-    # Otherwise each replica would keep statistics of its own, and the first one's be saved.
+    # Otherwise each replica keeps separate statistics, and only those of the first are saved.
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True

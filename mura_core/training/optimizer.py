@@ -1,4 +1,4 @@
-"""Adam with centralised gradients, and with a learning rate of its own for some layers."""
+"""Adam with gradient centralisation and a separate learning rate for the head."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import keras
 
 
 class CentralisedAdam(keras.optimizers.Adam):
-    """Adam whose kernel gradients have mean zero over the inputs of each unit.
+    """Adam with gradient centralisation.
 
-    Behind ReLU and pooling all inputs of a unit are positive, so an uncentralised step moves the
-    unit's output the same way for every image: a few noisy steps switch most units of a layer off
-    for good (docs/training.md has the counts). Without the mean of its gradient a step tells images
-    apart or does nothing.
+    The gradient of a kernel is centralised to mean zero over the inputs of each unit. After ReLU
+    and pooling, all inputs of a unit are positive, so an uncentralised step moves the unit's output
+    in the same direction for every image. A few noisy steps can then switch most units of a layer
+    off permanently (docs/training.md has the counts). A centralised step has no such common
+    component.
 
     Yong et al. 2020, "Gradient Centralization: A New Optimization Technique for Deep Neural
     Networks" (arXiv:2004.01461), equation 1.
@@ -22,13 +23,13 @@ class CentralisedAdam(keras.optimizers.Adam):
     Parameters
     ----------
     centralised : iterable of keras.Variable
-        The kernels whose gradients are centralised; the last axis is that of the units.
+        Kernels whose gradients are centralised. Their last axis is the units.
     faster : iterable of keras.Variable
-        The variables that take larger steps than the others.
+        Variables trained with another learning rate.
     factor : float
-        Their learning rate, as a multiple of the others'.
+        Multiple of the learning rate for the variables in `faster`.
     **options
-        Those of `keras.optimizers.Adam`.
+        Passed to `keras.optimizers.Adam`.
     """
 
     def __init__(
@@ -40,13 +41,13 @@ class CentralisedAdam(keras.optimizers.Adam):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        # Inside a step the variables are TensorFlow's, one a device: a key tells them apart.
+        # Inside a step there is one TensorFlow variable per device; keys identify them.
         self._centralised = {self._var_key(variable) for variable in centralised}
         self._faster = {self._var_key(variable) for variable in faster}
         self._factor = factor
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one variable by its gradient."""
+        """Update one variable, given its gradient and the learning rate."""
         key = self._var_key(variable)
         if key in self._centralised:
             axes = tuple(range(len(gradient.shape) - 1))
@@ -57,10 +58,18 @@ class CentralisedAdam(keras.optimizers.Adam):
 
 
 def kernels(model: keras.Model) -> list[Any]:
-    """Return the kernels of a model's dense layers and convolutions that have several units.
+    """Return the kernels of the dense and convolution layers that have several units.
 
-    A layer of one unit gives a logit, which no activation can switch off. Depthwise convolutions
-    aren't among them either: each of their units has a single input channel.
+    Layers with one unit are left out: they return a logit, which no activation can switch off. So
+    are depthwise convolutions, whose units have a single input channel each.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    list of keras.Variable
     """
     kinds = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
     inner = model._flatten_layers(include_self=False)
@@ -69,9 +78,18 @@ def kernels(model: keras.Model) -> list[Any]:
 
 
 def head_variables(model: keras.Model) -> list[Any]:
-    """Return the trainable variables of the layers that are named as those of a head are.
+    """Return the trainable variables of the head.
 
-    Their names begin with `logit` or `cells`: in a network with pretrained weights they are new.
+    The head is all layers whose names begin with `logit` or `cells`. In a network with pretrained
+    weights, these start from random weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+
+    Returns
+    -------
+    list of keras.Variable
     """
     return [
         variable

@@ -1,4 +1,4 @@
-"""Whether a training fits a GPU's memory, and what to do where it doesn't, before it starts."""
+"""Predict whether training fits into GPU memory, and find options that make it fit."""
 
 from __future__ import annotations
 
@@ -29,8 +29,23 @@ Count = Callable[[Recipe], StepMemory]
 
 
 def counter(build: Callable[..., keras.Model], options: Mapping[str, Any], square: Square) -> Count:
-    """Return a function from a recipe to the memory that training an architecture by it takes."""
-    strategy = strategy_on("cpu")  # a step's tensors are as large there as on a GPU
+    """Return a cached memory estimator for an architecture.
+
+    Parameters
+    ----------
+    build : callable
+        The architecture's builder.
+    options : mapping
+        Keyword arguments of the builder.
+    square : Square
+        The input size.
+
+    Returns
+    -------
+    callable
+        Takes a Recipe and returns the StepMemory of its training step.
+    """
+    strategy = strategy_on("cpu")  # tensors have the same size on a GPU
 
     @cache
     def counted(recipe: Recipe) -> StepMemory:
@@ -38,11 +53,11 @@ def counter(build: Callable[..., keras.Model], options: Mapping[str, Any], squar
             lambda: build_model(build, options, None, square), recipe, 1000, strategy
         )
         memory = count_memory(trained)
-        keras.backend.clear_session()  # layers of later models are named as if this never was
+        keras.backend.clear_session()  # resets the counters in the names of later layers
         return memory
 
     def count(recipe: Recipe) -> StepMemory:
-        # The graph is the same for any batch size, and for any number of batches summed.
+        # The graph doesn't depend on the batch size or the number of accumulated batches.
         return counted(
             replace(recipe, batch_size=2, accumulate=min(recipe.accumulate, 2), epochs=2)
         )
@@ -51,9 +66,19 @@ def counter(build: Callable[..., keras.Model], options: Mapping[str, Any], squar
 
 
 def ways(recipe: Recipe) -> dict[str, Recipe]:
-    """Return the recipe and those that take less memory, by the options that they add.
+    """Return the recipe and variants that need less memory.
 
-    What changes the result least comes first: recomputing changes nothing, 16 bits the rounding.
+    They are ordered by their effect on the result: recomputing features has none, 16 bits change
+    the rounding.
+
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Returns
+    -------
+    dict of str to Recipe
+        The keys are the added options, such as "--rematerialise", or "as it is".
     """
     found: dict[str, Recipe] = {}
     options: tuple[dict[str, Any], ...] = (
@@ -65,30 +90,31 @@ def ways(recipe: Recipe) -> dict[str, Recipe]:
     for changes in options:
         way = replace(recipe, **changes)
         name = " ".join(f"--{option.replace('_', '-')}" for option in changes) or "as it is"
-        if way not in found.values():  # what is asked for already isn't another way
+        if way not in found.values():  # unless the recipe has these options already
             found[name] = way
     return found
 
 
 def fitted(count: Count, recipe: Recipe, gpu_memory: int, replicas: int = 1) -> Recipe:
-    """Return the recipe, changed as little as its training needs to fit a GPU's memory.
+    """Return the recipe with the fewest changes that make it fit into GPU memory.
 
-    A way that takes batches whole comes before one that accumulates smaller ones, whose batch
-    normalisation has other statistics.
+    Whole batches are preferred to accumulating smaller ones, which changes the statistics of batch
+    normalisation.
 
     Parameters
     ----------
     count : callable
-        As `counter` makes it.
+        Memory estimator, as returned by `counter`.
+    recipe : Recipe
     gpu_memory : int
         Bytes of each GPU.
     replicas : int
-        GPUs that share a batch.
+        Number of GPUs that share a batch.
 
     Raises
     ------
     UsageError
-        Not even one image at a time fits.
+        Not even a batch of one image fits.
     """
     available = gpu_memory - RUNTIME
 
@@ -101,13 +127,24 @@ def fitted(count: Count, recipe: Recipe, gpu_memory: int, replicas: int = 1) -> 
                     return way
     least = min(count(way).of(1).total for way in ways(recipe).values())
     raise UsageError(
-        f"the network doesn't fit {in_gib(gpu_memory)}: one image at a time takes {in_gib(least)},"
-        f" beside {in_gib(RUNTIME)} for the GPU's software. Take a smaller --size or --model."
+        f"the network doesn't fit into {in_gib(gpu_memory)}: a batch of one image takes"
+        f" {in_gib(least)}, plus {in_gib(RUNTIME)} for the GPU's software. Use a smaller --size or"
+        " --model."
     )
 
 
 def flags(recipe: Recipe) -> str:
-    """Return the options that ask for what a plan decides."""
+    """Return the command-line options for the memory settings of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Returns
+    -------
+    str
+        Such as "--batch-size 8 --accumulate 2".
+    """
     return (
         f"--batch-size {recipe.batch_size}"
         + (f" --accumulate {recipe.accumulate}" if recipe.accumulate > 1 else "")
@@ -117,23 +154,48 @@ def flags(recipe: Recipe) -> str:
 
 
 def warn_if_too_large(count: Count, recipe: Recipe, gpu_memory: int, replicas: int) -> None:
-    """Warn where a training is expected to take more memory than each GPU has."""
+    """Warn if training is expected to need more memory than a GPU has.
+
+    Parameters
+    ----------
+    count : callable
+        Memory estimator, as returned by `counter`.
+    recipe : Recipe
+    gpu_memory : int
+        Bytes of each GPU.
+    replicas : int
+        Number of GPUs that share a batch.
+    """
     wanted = _taken_of_each(count, recipe, replicas) + RUNTIME
     if wanted > gpu_memory:
         log.warning(
-            "Training is expected to take %s of a GPU that has %s, and may fail;"
-            " `mura-run plan` says what fits, and --gpu-memory %.1fGiB makes this run fit",
+            "Training is expected to take %s on a GPU with %s and may run out of memory;"
+            " `mura-run plan` lists settings that fit, and --gpu-memory %.1fGiB makes this run fit",
             in_gib(wanted), in_gib(gpu_memory), gpu_memory / 2**30,
         )  # fmt: skip
 
 
 def _taken_of_each(count: Count, recipe: Recipe, replicas: int) -> int:
-    # The largest share of a batch that doesn't divide evenly.
+    # Rounded up: the largest share of a batch that doesn't divide evenly.
     return count(recipe).of(-(-recipe.batch_size // replicas)).total
 
 
 def plan_as_text(count: Count, recipe: Recipe, gpu_memory: int) -> str:
-    """Return what training takes of a GPU, each way that takes less, and what to do."""
+    """Return a table of the GPU memory that a recipe and its variants need.
+
+    Parameters
+    ----------
+    count : callable
+        Memory estimator, as returned by `counter`.
+    recipe : Recipe
+    gpu_memory : int
+        Bytes of the GPU.
+
+    Returns
+    -------
+    str
+        Several lines; the last one gives the options that fit, or says that none do.
+    """
     available = gpu_memory - RUNTIME
     asked = count(recipe).of(recipe.batch_size)
     lines = [
@@ -155,12 +217,11 @@ def plan_as_text(count: Count, recipe: Recipe, gpu_memory: int) -> str:
     lines.append(f"{name:36}{in_gib(singly):>16}{'any':>16}")
     lines += [
         "",
-        f"Counted from the training step's graph, with {ALLOWANCE - 1:.0%} on top for what it"
-        " doesn't show",
-        f"(scratch space, copies; {ALLOWANCE_RECOMPUTED - 1:.0%} where features are recomputed) and"
-        f" {in_gib(RUNTIME)} of the GPU",
-        "for CUDA and its libraries. On CPUs this was held against what training took; on GPUs it"
-        " is untried.",
+        f"Counted from the graph of the training step, plus {ALLOWANCE - 1:.0%} for scratch space"
+        " and copies",
+        f"({ALLOWANCE_RECOMPUTED - 1:.0%} if features are recomputed) and {in_gib(RUNTIME)} for"
+        " CUDA and its libraries.",
+        "Checked against measurements on CPUs; untested on GPUs.",
         "",
     ]
     try:
@@ -171,5 +232,5 @@ def plan_as_text(count: Count, recipe: Recipe, gpu_memory: int) -> str:
 
 
 def in_gib(count: int) -> str:
-    """Return a number of bytes, to read."""
+    """Format a number of bytes in GiB, such as "1.50 GiB"."""
     return f"{count / 2**30:.2f} GiB"

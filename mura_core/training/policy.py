@@ -1,4 +1,4 @@
-"""What a watched figure decides after an epoch: keep the weights, lower the rate, stop."""
+"""Decisions based on the watched metric: keep the weights, lower the learning rate, stop."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _PLATEAU_FACTOR = 0.1  # Rajpurkar et al. 2017, section 3.1
 
 @dataclass(frozen=True)
 class Watched:
-    """How the watched figure has gone so far.
+    """State of the watched metric.
 
     Attributes
     ----------
     best : float or None
-        Its best value, where less is better; None before the first epoch.
+        Best value so far, lower is better (AUROC is negated); None before the first epoch.
     without_better : int
-        Epochs since then.
+        Number of epochs since the best value.
     since_lowered : int
-        Epochs since then, or since the learning rate was lowered.
+        Number of epochs since the best value or since the learning rate was last lowered.
     """
 
     best: float | None = None
@@ -29,22 +29,22 @@ class Watched:
     since_lowered: int = 0
 
     def stops(self, recipe: Recipe) -> bool:
-        """Return whether training stops early."""
+        """Return whether early stopping ends the training."""
         return 0 < recipe.early_stopping <= self.without_better
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What follows from an epoch's figure.
+    """The decision after an epoch.
 
     Attributes
     ----------
     watched : Watched
-        With the epoch counted.
+        State after this epoch.
     is_best : bool
-        Whether the figure is the best so far.
+        Whether the epoch is the best so far.
     rate_factor : float
-        What the learning rate is multiplied by.
+        Factor by which to multiply the learning rate.
     """
 
     watched: Watched
@@ -53,15 +53,15 @@ class Decision:
 
 
 def decide(recipe: Recipe, watched: Watched, figure: float) -> Decision:
-    """Return what an epoch's figure decides.
+    """Return the decision after an epoch.
 
     Parameters
     ----------
     recipe : Recipe
     watched : Watched
-        Before this epoch.
+        State before this epoch.
     figure : float
-        The watched figure of the epoch: `recipe.watch`. NaN is never the best.
+        The epoch's value of the metric `recipe.watch`. NaN is never the best.
     """
     value = -figure if recipe.watch == "auroc" else figure
     if value < (watched.best if watched.best is not None else float("inf")):

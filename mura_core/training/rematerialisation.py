@@ -1,9 +1,9 @@
-"""Features recomputed on the way back instead of kept: less memory, about a third more work.
+"""Recompute features in the backward pass: less memory, about a third more computation.
 
 A network is cut where a single tensor leads from one part to the next. In training only these
-tensors are kept; a part's own features are computed again when its gradient is taken (Chen et al.
-2016, "Training Deep Nets with Sublinear Memory Cost"). The result is the same: the second time a
-part sees the state that it saw the first time (dropout's masks, moving statistics), unchanged.
+tensors are kept; the features inside a part are computed again for its gradient (Chen et al. 2016,
+"Training Deep Nets with Sublinear Memory Cost"). The result is the same, because both times a part
+starts from the same state (dropout masks, moving statistics).
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from mura_core.errors import UsageError
 
 
 class Rematerialised(keras.layers.Layer):
-    """A network whose parts are recomputed in training; the weights are the network's own.
+    """A network whose features are recomputed in training. It shares the network's weights.
 
     Parameters
     ----------
     network : keras.Model
-        Functional or sequential, from one tensor to one tensor.
+        Functional or sequential, with one input and one output tensor.
+    **options
+        Passed to `keras.layers.Layer`.
 
     Raises
     ------
     UsageError
-        The network is subclassed, or nowhere leads a single tensor on.
+        The network is subclassed, or can't be cut at a single tensor.
     """
 
     def __init__(self, network: keras.Model, **options: Any) -> None:
@@ -40,7 +42,7 @@ class Rematerialised(keras.layers.Layer):
         self.parts = [keras.Model(*ends) for ends in _grouped(pieces)]
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Return what the network does."""
+        """Return the output of the network."""
         for part in self.parts:
             inputs = _recomputed(part, inputs) if training else part(inputs, training=False)
         return inputs
@@ -57,8 +59,8 @@ def _recomputed(part: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
         state_after[:] = after
 
         def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
-            # Computed from the inputs alone, the features would be there from the first time on,
-            # or be merged with the first ones: they must seem to depend on what comes back.
+            # If the features depended on the inputs only, TensorFlow could compute them early or
+            # merge them with the first ones: they must appear to depend on the upstream gradient.
             first = tf.reshape(upstream, [-1])[0]
             nothing = tf.where(first == first, 0.0, float("nan"))
             later = inputs + tf.cast(nothing, inputs.dtype)
@@ -75,24 +77,24 @@ def _recomputed(part: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
     return outputs
 
 
-Ends = tuple[Any, Any]  # the tensors that a part leads from and to
+Ends = tuple[Any, Any]  # the input and output tensors of a part
 
 
 def _functional(network: keras.Model) -> Any:
-    # A sequential model keeps its functional twin to itself.
+    # A sequential model has a private functional equivalent.
     functional = getattr(network, "_functional", None) or network
     if not hasattr(functional, "_nodes_by_depth"):
         raise UsageError(
-            f"--rematerialise: {network.name} is no functional or sequential Keras model, so where"
-            " it could be cut isn't known"
+            f"--rematerialise: {network.name} is not a functional or sequential Keras model, so it"
+            " can't be cut into parts"
         )
     return functional
 
 
 def _pieces(network: Any) -> Iterator[tuple[Ends, int]]:
-    """Yield the ends of the smallest parts, and the bytes of an image's features in each.
+    """Yield the ends of the smallest parts, and the bytes of features per image in each.
 
-    A network that is a part of another is cut in its turn.
+    Nested networks are cut, too.
     """
     [start] = network.inputs
     uses = {id(network.outputs[0]): 1}
@@ -126,7 +128,7 @@ def _pieces(network: Any) -> Iterator[tuple[Ends, int]]:
 
 
 def _grouped(pieces: list[tuple[Ends, int]]) -> list[Ends]:
-    """Join pieces so that what is kept between parts and within the largest is least together."""
+    """Join pieces to minimise the memory between parts plus that of the largest part."""
     total = sum(size for _, size in pieces)
     candidates = [_joined(pieces, total / count) for count in range(2, len(pieces) + 1)]
     least = min(

@@ -279,7 +279,7 @@ def test_data_that_is_missing_or_of_one_label_is_refused(tmp_path: Path, own_mur
     refused(1, "no radiographs found", "--data", tmp_path / "empty", *out)
     labels = own_mura / "MURA-v1.1" / "train_labeled_studies.csv"
     labels.write_text(labels.read_text().replace(",1\n", ",0\n"))
-    refused(1, "are all of one label", "--data", own_mura, *out)
+    refused(1, "don't have both labels", "--data", own_mura, *out)
 
 
 def test_data_without_validation_images_is_refused(own_mura: Path, tmp_path: Path):

@@ -136,7 +136,7 @@ def test_the_first_layer_without_an_active_unit_is_named(nested):
     assert (found.layer, found.share) == ("second_relu", 0)
     logits = np.asarray(dead(IMAGES[..., None]))[:, 0]
     reason = collapse_reason(logits, found, 0.7)
-    assert reason == f"{SAME_ANSWER}, since no unit of its layer second_relu is ever active"
+    assert reason == f"{SAME_ANSWER}, because no unit of its layer second_relu is ever active"
 
 
 def test_a_dead_branch_that_is_skipped_is_no_collapse():

@@ -92,7 +92,7 @@ def test_an_architecture_that_ends_in_two_outputs_is_refused():
         inputs = keras.Input(shape)
         return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
 
-    with pytest.raises(DataError, match=r"shape \(None, 2\); one logit an image"):
+    with pytest.raises(DataError, match=r"shape \(None, 2\); expected one logit per image"):
         build_model(two, {}, None, Square(8))
 
 
@@ -179,7 +179,7 @@ def test_a_model_file_that_is_none_or_runs_code_is_refused(tmp_path: Path):
     inputs = keras.Input((4, 4, 1))
     code = keras.layers.Lambda(lambda x: x)(inputs)
     keras.Model(inputs, code).save(tmp_path / "code.keras")
-    with pytest.raises(DataError, match=r"code\.keras: can't be loaded .*holds code of its own"):
+    with pytest.raises(DataError, match=r"code\.keras: can't be loaded .*contains code"):
         load_model(tmp_path / "code.keras")
 
 
@@ -261,8 +261,8 @@ def test_batches_that_devices_cannot_share_are_refused_or_warned_of(caplog):
     look_at_shares(8, 2)
     assert not caplog.text
     look_at_shares(8, 3)
-    assert "Better is --batch-size 9" in caplog.text
-    with pytest.raises(UsageError, match="batches of 2 can't be shared by 3 devices"):
+    assert "Use --batch-size 9" in caplog.text
+    with pytest.raises(UsageError, match="batches of 2 can't be split across 3 devices"):
         look_at_shares(2, 3)
 
 

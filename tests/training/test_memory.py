@@ -164,7 +164,7 @@ def test_what_is_asked_for_stays():
 
 
 def test_what_fits_nowhere_is_refused_with_what_it_takes():
-    with pytest.raises(UsageError, match=r"doesn't fit 1\.00 GiB: one image at a time takes 4\.88"):
+    with pytest.raises(UsageError, match=r"fit into 1\.00 GiB: a batch of one image takes 4\.88"):
         fitted(growing(5000, again=1, half=1), Recipe(), 2**30)
 
 
@@ -172,7 +172,7 @@ def test_the_plan_names_what_to_do():
     command = ["plan", "--size", "64", "--gpu-memory", "800MiB", "--batch-size", "512"]
     result = mura_run(*command)
     assert result.exit_code == 0, result.output
-    for said in ("weights", "optimizer", "activations", "workspace", "largest batch", "untried"):
+    for said in ("weights", "optimizer", "activations", "workspace", "largest batch", "untested"):
         assert said in result.output
     last = result.output.strip().splitlines()[-1]
     assert last.startswith("To fit 0.78 GiB: --batch-size ")

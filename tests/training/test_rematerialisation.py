@@ -87,7 +87,7 @@ def test_what_cannot_be_cut_is_refused_in_one_line():
         def call(self, inputs):
             return inputs
 
-    with pytest.raises(UsageError, match="is no functional or sequential Keras model"):
+    with pytest.raises(UsageError, match="is not a functional or sequential Keras model"):
         Rematerialised(Subclassed(name="own"))
     inputs = keras.Input((4,))
     with pytest.raises(UsageError, match="one_layer can't be cut into parts"):

@@ -121,7 +121,7 @@ def test_the_best_epoch_is_chosen_on_training_patients_and_kept(data, tmp_path, 
     seen = history(tmp_path / "best")
     best = int(seen["tune_loss"].argmin())
     assert best < 11, "the last epoch was the best: this shows nothing"
-    assert f"Kept the weights of epoch {best + 1}, the best by the loss" in caplog.text
+    assert f"Kept the weights of epoch {best + 1}, which has the best loss on" in caplog.text
     # The model is that epoch's: its validation loss is the one of that row.
     valid = np.flatnonzero(table["split"] == "valid")
     labels = table["label"].to_numpy()[valid]
@@ -364,13 +364,13 @@ def test_a_checkpoint_of_something_else_is_refused(data, tmp_path):
     images, table = data
     folder = tmp_path / "run"
     trained(data, folder, Recipe(epochs=1))
-    with pytest.raises(DataError, match="of another network, or another recipe"):
+    with pytest.raises(DataError, match="of a different network or recipe"):
         trained(data, folder, Recipe(epochs=2), build=conv4)
     changed = table.assign(label=1 - table["label"])
-    with pytest.raises(DataError, match="is of other images: the data has changed"):
+    with pytest.raises(DataError, match="belongs to different images: the data has changed"):
         trained((images, changed), folder, Recipe(epochs=2))
     (folder / "checkpoint.npz").write_bytes(b"PK\3\4")
-    with pytest.raises(DataError, match="is no checkpoint"):
+    with pytest.raises(DataError, match="is not a checkpoint"):
         trained(data, folder, Recipe(epochs=2))
 
 
