@@ -1,7 +1,7 @@
-"""Trained models: loaded, run on images, exported; and the devices they run on.
+"""Load trained models, predict and export them, and choose devices.
 
-A saved model is a plain Keras model from pixel values to the logit of 'abnormal', with its
-standardisation inside. Loading one never runs code from its file.
+A saved model is a plain Keras model from pixel values to the logit for 'abnormal'; standardisation
+is its first layer. Loading a model never runs code from its file.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""TensorFlow, started quietly, on the devices that are there."""
+"""Start TensorFlow without its log output, and select devices."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ log = logging.getLogger("mura")
 
 
 def start_tensorflow(seed: int, *, deterministic: bool = False) -> None:
-    """Import TensorFlow without its start-up noise, and seed every generator.
+    """Import TensorFlow without its start-up messages, and seed all random number generators.
 
-    GPU memory is taken as it is needed.
+    GPU memory is allocated as needed.
 
     Parameters
     ----------
     seed : int
+        Random seed of Python, NumPy and Keras.
     deterministic : bool
-        Use operations alone that give the same bits every time, which takes longer.
+        Whether to use only operations with bitwise reproducible results, which is slower.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_standard_error():
@@ -38,7 +39,7 @@ def start_tensorflow(seed: int, *, deterministic: bool = False) -> None:
 
         gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        # Once TensorFlow runs, or where a GPU is divided, growth can't be set any more.
+        # Memory growth can't be set after TensorFlow has started, or on a GPU that is divided.
         with suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
@@ -47,20 +48,23 @@ def start_tensorflow(seed: int, *, deterministic: bool = False) -> None:
 
 
 def nvidia_gpus() -> list[str]:
-    """Return the device files of the machine's NVIDIA GPUs, unless they are hidden on purpose."""
+    """Return the device files of the machine's NVIDIA GPUs, such as "/dev/nvidia0".
+
+    The list is empty if CUDA_VISIBLE_DEVICES hides all GPUs.
+    """
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return []
     return sorted(map(str, Path("/dev").glob("nvidia[0-9]*")))
 
 
 def strategy_on(devices: str) -> tf.distribute.Strategy:
-    """Return the strategy that trains on the devices that are asked for.
+    """Return the strategy for training on the given devices.
 
     Parameters
     ----------
     devices : str
-        `all` for every visible GPU, or the one device there is; else names such as `cpu`,
-        `gpu:1` or `gpu:0,gpu:1`.
+        `all` for every visible GPU, or the CPU if there is none; or names such as `cpu`, `gpu:1`
+        or `gpu:0,gpu:1`.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def strategy_on(devices: str) -> tf.distribute.Strategy:
     if devices == "all":
         names = [name for name in there if name.startswith("gpu")]
         if not names and nvidia_gpus():
-            # TensorFlow says so, too, but among its start-up noise.
+            # TensorFlow's own message is suppressed with its start-up output.
             log.warning(
                 "Training runs on the CPU: this machine has an NVIDIA GPU, but TensorFlow doesn't"
                 " see it. pip install 'mura-run[gpu]' installs CUDA; `mura-run check-device` says"
@@ -96,29 +100,38 @@ def strategy_on(devices: str) -> tf.distribute.Strategy:
 
 @cache
 def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
-    # One for the whole process: each numbers its exchanges between devices from the same number
-    # on, so those of a second one would be taken for the first one's, and abort.
+    # One per process: every strategy numbers its collective operations from the same start, so
+    # those of a second strategy would be mistaken for the first one's and abort.
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(names)
 
 
 def has_gpu(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether a strategy trains on a GPU."""
+    """Return whether any device of a strategy is a GPU."""
     return any("GPU" in device for device in strategy.extended.worker_devices)
 
 
 def gpu_memory(strategy: tf.distribute.Strategy) -> int | None:
-    """Return the bytes that TensorFlow may take of the strategy's smallest GPU; None without one.
+    """Return the memory of the strategy's smallest GPU that TensorFlow may use, in bytes.
 
-    Untried: no machine with a GPU was at hand.
+    Untested on a GPU.
+
+    Parameters
+    ----------
+    strategy : tf.distribute.Strategy
+
+    Returns
+    -------
+    int or None
+        None without a GPU.
     """
     if not has_gpu(strategy):
         return None
     import tensorflow as tf
     from tensorflow.python.client import device_lib
 
-    # Without growth, listing the devices could take all of their memory.
+    # Without memory growth, listing the devices could allocate all of their memory.
     growing = tf.compat.v1.ConfigProto(gpu_options={"allow_growth": True})
     chosen = {device.rpartition("device:")[2] for device in strategy.extended.worker_devices}
     limits = [
@@ -131,8 +144,8 @@ def gpu_memory(strategy: tf.distribute.Strategy) -> int | None:
 
 @contextmanager
 def _quiet_standard_error() -> Iterator[None]:
-    # TensorFlow's C++ side writes to file descriptor 2 before any log level applies. What it
-    # wrote is shown after all if it then fails.
+    # TensorFlow's C++ code writes to file descriptor 2 before any log level applies. If the import
+    # fails, the suppressed output is shown.
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as noise:

@@ -1,4 +1,4 @@
-"""Trained models in the formats of other programs."""
+"""Export trained models as SavedModel, ONNX or h5."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ FORMATS = ("savedmodel", "onnx", "h5")
 
 
 def export_model(model: keras.Model, path: Path, file_format: str) -> None:
-    """Write a model, from raw images (N, H, W, 1) to logits (N, 1), for another program.
+    """Export a model from raw images (N, H, W, 1) to logits (N, 1).
 
     Parameters
     ----------
     model : keras.Model
-        As `mura_core.training.model.build_model` made it.
+        As returned by `mura_core.training.model.build_model`.
     path : Path
         A new file, or for `savedmodel` a new folder.
     file_format : {"savedmodel", "onnx", "h5"}
-        SavedModel and ONNX by Keras' own export; h5 is Keras' older format. ONNX and h5 have no
-        place for the layer that standardises every pixel by itself: there a batch normalisation
-        with the same mean and deviation stands for it.
+        SavedModel and ONNX use Keras' own export; h5 is Keras' older format. ONNX and h5 don't
+        support the layer that standardises each pixel separately. There it is replaced by a batch
+        normalisation with the same mean and variance.
 
     Raises
     ------
     UsageError
-        The path exists, or what ONNX needs isn't installed.
+        The path exists, or the package for ONNX export isn't installed.
     DataError
-        It can't be written.
+        The file can't be written.
     """
     if path.exists():
-        raise UsageError(f"{path} exists already; name a new one")
+        raise UsageError(f"{path} already exists; choose another path")
     if file_format == "onnx" and find_spec("tf2onnx") is None:
         raise UsageError("ONNX needs the package tf2onnx: pip install 'mura-run[onnx]'")
     temporary = temporary_sibling(path)
     try:
         if file_format == "h5":
-            temporary = temporary.with_suffix(".h5")  # by which Keras knows the format
+            temporary = temporary.with_suffix(".h5")  # Keras selects the format by the suffix
             _with_batch_normalisation(model).save(temporary)
         elif file_format == "onnx":
             plain = _with_batch_normalisation(model)
-            plain(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras asks for it
+            plain(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras requires a first call
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # tf2onnx asks for np.object
+                warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses np.object
                 plain.export(temporary, format="onnx", verbose=False)
         else:
             model.export(temporary, format="tf_saved_model", verbose=False)

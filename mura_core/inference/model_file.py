@@ -1,4 +1,4 @@
-"""A saved model, and how its images become squares."""
+"""Load a saved model, and read from it how images must be resized."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ from mura_core.imaging import FITS, METHODS, Square
 
 
 def load_model(path: Path) -> keras.Model:
-    """Return a saved model, running none of the code that its file may hold.
+    """Load a saved model without running any code from its file.
+
+    Parameters
+    ----------
+    path : Path
+        A `.keras` file.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled.
 
     Raises
     ------
     DataError
-        The file is missing, is no Keras model, or wants to run code.
+        The file is missing, isn't a Keras model, or contains code.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such model file")
@@ -26,17 +36,22 @@ def load_model(path: Path) -> keras.Model:
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
         if "safe_mode" in str(error):
-            reason = "it holds code of its own, which is never run"
+            reason = "it contains code, which is never run"
         raise DataError(f"{path}: can't be loaded as a Keras model ({reason})") from None
 
 
 def square_of(model: keras.Model) -> Square:
-    """Return what images must become for a model, as the name of its input says.
+    """Return the input size and the resizing method of a model, read from its input's name.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As returned by `load_model`.
 
     Raises
     ------
     DataError
-        The model isn't one that `mura-run` trained: its input says nothing of it.
+        The input's name gives no resizing method, so the model wasn't trained by `mura-run`.
     """
     name = model.inputs[0].name
     for method in METHODS:
@@ -44,6 +59,6 @@ def square_of(model: keras.Model) -> Square:
             if name == f"pixels_{method}_{fit}":
                 return Square(model.input_shape[1], method, fit)
     raise DataError(
-        f"the model's input is named {name!r}, not pixels_area_stretch or the like, so how its"
-        " images become squares isn't known; is it a model that mura-run trained?"
+        f"the model's input is named {name!r}, not pixels_area_stretch or similar, so it is unknown"
+        " how its images must be resized; was it trained by mura-run?"
     )

@@ -1,4 +1,4 @@
-"""The logits of a trained model."""
+"""Predict the logits of a trained model."""
 
 from __future__ import annotations
 
@@ -28,17 +28,20 @@ def predict_logits(
     flip: bool = False,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Return the logit for 'abnormal' of some rows of a memory map.
+    """Return the logits for 'abnormal' of selected images.
 
     Parameters
     ----------
     model : keras.Model
+        From images (N, H, W, 1) to logits (N, 1).
     images : ndarray of shape (N, H, W), uint8
+        May be a memory map.
     rows : ndarray of shape (n,), int
+        Indices of the images.
     flip : bool
-        Whether to return the logit of the mean of the image's probability and that of the image
-        mirrored left to right.
+        Whether to average the probabilities of each image and its left-right mirror image.
     progress : callable, optional
+        Called with the number of images done and the total.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def predict_logits(
         return mean_logit(np.stack(votes, axis=1)).astype(np.float32)
     traced = _traced(model)
     logits = np.empty(len(rows), np.float32)
-    # A short last batch would be traced, and compiled, once more: it is filled up instead.
+    # A smaller last batch would be traced and compiled again, so it is padded instead.
     batch = np.zeros((_BATCH, *images.shape[1:], 1), np.uint8)
     for start in range(0, len(rows), _BATCH):
         chosen = rows[start : start + _BATCH]
@@ -63,22 +66,22 @@ def predict_logits(
 
 @lru_cache(maxsize=1)
 def _traced(model: keras.Model) -> Callable[[NDArray[np.uint8]], tf.Tensor]:
-    # Kept from call to call: tracing costs more than predicting a few hundred images.
+    # Cached between calls: tracing takes longer than predicting a few hundred images.
     return tf.function(lambda batch: model(batch, training=False)[:, 0])
 
 
 @dataclass(eq=False)
 class Squares:
-    """Image files as squares.
+    """Image files, read and resized to squares.
 
     Attributes
     ----------
-    images : ndarray of shape (readable files, size, size), uint8
-        On disk: peak memory doesn't grow with their number.
+    images : ndarray of shape (n, size, size), uint8
+        A memory map, so that peak memory doesn't grow with the number of images.
     paths : list of Path
-        The files that could be read.
+        The n files that could be read.
     left_out : list of RadiographError
-        Why the others couldn't.
+        The errors of the other files.
     """
 
     images: NDArray[np.uint8]
@@ -89,15 +92,17 @@ class Squares:
 def read_squares(
     paths: Sequence[Path], square: Square, readers: Readers, progress: Progress
 ) -> Squares:
-    """Read image files once, as squares in a temporary file.
+    """Read image files and resize them to squares, stored in a temporary file.
 
     Parameters
     ----------
     paths : sequence of Path
     square : Square
+        The size, and how images are resized to it.
     readers : mapping
-        Functions for further file suffixes.
+        Functions for additional file suffixes.
     progress : callable
+        Called with the number of files done and the total.
     """
     read: list[Path] = []
     left_out: list[RadiographError] = []
@@ -107,7 +112,7 @@ def read_squares(
             if isinstance(result, RadiographError):
                 left_out.append(result)
             else:
-                # Written, not assigned to a memory map: a full disk is an error then, not a crash.
+                # With `write` a full disk raises an error; with a memory map it crashes.
                 file.write(result.tobytes())
                 read.append(path)
             progress(done, len(paths))
@@ -119,27 +124,37 @@ def read_squares(
 
 
 def mean_logit(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the logit of the mean of several probabilities, even of those that round to 1.
+    """Return the logit of the mean probability, accurate even if probabilities round to 1.
 
     Parameters
     ----------
-    logits : ndarray of shape (images, votes)
+    logits : ndarray of shape (n, votes)
+        Logits of each image, such as one per network or view.
 
     Returns
     -------
-    ndarray of shape (images,)
+    ndarray of shape (n,), float64
     """
     votes = logits.astype(np.float64)
     if votes.shape[1] == 1:
         return votes[:, 0]
-    # The means of 1/(1 + exp(-z)) and of 1/(1 + exp(z)), as logarithms.
+    # The logarithms of the sums of 1/(1 + exp(-z)) and of 1/(1 + exp(z)).
     abnormal = np.logaddexp.reduce(-np.logaddexp(0, -votes), axis=1)
     normal = np.logaddexp.reduce(-np.logaddexp(0, votes), axis=1)
     return np.asarray(abnormal - normal, np.float64)
 
 
 def probability(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the probability of 'abnormal' for each logit, without overflow."""
+    """Return the probability of 'abnormal' for each logit, without overflow.
+
+    Parameters
+    ----------
+    logits : ndarray
+
+    Returns
+    -------
+    ndarray of the same shape, float64
+    """
     from scipy.special import expit
 
     return expit(np.asarray(logits, np.float64))

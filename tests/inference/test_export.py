@@ -63,7 +63,7 @@ def test_an_exported_model_gives_the_same_logits(model, tmp_path, file_format, n
     assert [left.name for left in tmp_path.iterdir()] == [name]
     again = mura_run(*arguments)
     assert again.exit_code == 2
-    assert f"{name} exists already" in again.stderr
+    assert f"{name} already exists" in again.stderr
 
 
 def test_without_tf2onnx_it_is_named(model, tmp_path, monkeypatch):
