@@ -1,4 +1,4 @@
-"""The built-in architectures: one family a file."""
+"""The built-in architectures, one family per file."""
 
 from mura_plugins import Architecture, hookimpl
 
@@ -15,7 +15,7 @@ def mura_architectures() -> list[Architecture]:
         Architecture(
             name="dense",
             build="mura_models.dense:dense",
-            summary="Dense layers alone, the report's first network.",
+            summary="Fully connected network; the report's first.",
             reference=_REPORT,
         ),
         Architecture(
@@ -27,7 +27,7 @@ def mura_architectures() -> list[Architecture]:
         Architecture(
             name="conv3",
             build="mura_models.conv:conv3",
-            summary="Five convolutions with growing kernels.",
+            summary="Five convolutions with kernels from 3 x 3 to 7 x 7.",
             reference=f"{_REPORT}, section 5.2.2",
         ),
         Architecture(
@@ -39,51 +39,51 @@ def mura_architectures() -> list[Architecture]:
         Architecture(
             name="conv4-gap",
             build="mura_models.conv:conv4_gap",
-            summary="conv4 with a mean over the image and one unit, as CAM needs.",
+            summary="conv4 with global average pooling and one unit, as CAM requires.",
             reference="Zhou et al. 2016, Learning Deep Features for Discriminative Localization",
         ),
         Architecture(
             name="vgg-like",
             build="mura_models.vgg:vgg_like",
-            summary="VGG16's pattern with an eighth of its filters (option width).",
+            summary="VGG16 with an eighth of its filters (option width).",
             reference="Simonyan and Zisserman 2015, Very Deep Convolutional Networks",
             input_size=512,
         ),
         Architecture(
             name="resnet18",
             build="mura_models.resnet:resnet18",
-            summary="Residual network of 18 layers.",
+            summary="Residual network with 18 layers.",
             reference=_RESNET,
         ),
         Architecture(
             name="resnet34",
             build="mura_models.resnet:resnet34",
-            summary="Residual network of 34 layers.",
+            summary="Residual network with 34 layers.",
             reference=_RESNET,
         ),
         Architecture(
             name="resnet50",
             build="mura_models.resnet:resnet50",
-            summary="Residual network of 50 layers, Keras' own.",
+            summary="Residual network with 50 layers, from keras.applications.",
             reference=_RESNET,
         ),
         Architecture(
             name="densenet121",
             build="mura_models.densenet:densenet121",
-            summary="Densely connected network of 121 layers, Keras' own.",
+            summary="DenseNet with 121 layers, from keras.applications.",
             reference=_DENSENET,
         ),
         Architecture(
             name="densenet169",
             build="mura_models.densenet:densenet169",
-            summary="Densely connected network of 169 layers: MURA's baseline.",
+            summary="DenseNet with 169 layers, the MURA baseline.",
             reference="Rajpurkar et al. 2017, arXiv 1712.06957",
             input_size=320,
         ),
         Architecture(
             name="densenet-small",
             build="mura_models.densenet:densenet_small",
-            summary="Half of densenet121, for small GPUs (option blocks).",
+            summary="Half of densenet121's layers per block, for small GPUs (option blocks).",
             reference=f"{_REPORT}; {_DENSENET}",
         ),
         *(
@@ -97,14 +97,14 @@ def mura_architectures() -> list[Architecture]:
             )
             for variant, size, summary in (
                 ("lite0", 224, "EfficientNet for mobile devices; fine-tunes on a CPU."),
-                ("lite1", 240, "The same with more blocks."),
-                ("lite2", 260, "The same with more blocks and filters."),
+                ("lite1", 240, "lite0 with more blocks."),
+                ("lite2", 260, "lite0 with more blocks and filters."),
             )
         ),
         Architecture(
             name="keras:*",
             build="mura_models.applications:*",
-            summary="Any of keras.applications, such as keras:EfficientNetV2B0.",
+            summary="Any backbone of keras.applications, such as keras:EfficientNetV2B0.",
             reference="https://keras.io/api/applications",
             weights="imagenet: downloaded by Keras; or a file",
         ),

@@ -1,6 +1,6 @@
-"""Any backbone of `keras.applications`, with ImageNet's weights or without.
+"""Backbones of `keras.applications`, with or without ImageNet weights.
 
-`keras:NAME` builds `mura_models.applications:NAME`, for every name of `BACKBONES`.
+`keras:NAME` builds `mura_models.applications:NAME` for every name in `BACKBONES`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ BACKBONES = (
     "ResNet152V2", "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
 )  # fmt: skip
 
-# ImageNet's grey: the mean over colours of torchvision's means and deviations, of 255.
+# Grey level statistics of ImageNet: torchvision's means and deviations averaged over the colours,
+# times 255.
 IMAGENET_MEAN, IMAGENET_DEVIATION = 114.5, 57.6
-# What a standardised image is multiplied by, and what is added, to be as a backbone's weights
-# expect it: the modes of keras.applications' preprocess_input, and levels 0 to 255 for those that
-# preprocess inside. The first name that a backbone's begins with counts.
+# Scale and offset from a standardised image to the input that a backbone's weights expect: the
+# modes of keras.applications' preprocess_input, and levels 0 to 255 for backbones with built-in
+# preprocessing.
 _SCALES = {
     "torch": (1.0, 0.0),
     "tf": (IMAGENET_DEVIATION / 127.5, IMAGENET_MEAN / 127.5 - 1),
     "caffe": (IMAGENET_DEVIATION, 0.0),
     "levels": (IMAGENET_DEVIATION, IMAGENET_MEAN),
 }
+# By prefix of the backbone's name; the first match counts.
 _MODES = {
     "ConvNeXt": "levels", "DenseNet": "torch", "EfficientNet": "levels", "Inception": "tf",
     "MobileNetV3": "levels", "MobileNet": "tf", "NASNet": "tf", "ResNet50V2": "tf",
@@ -48,27 +50,28 @@ def backbone(
     weights: str = "none",
     dropout: float = 0.0,
 ) -> Any:
-    """Return a backbone of `keras.applications` with its mean over the image and one logit.
+    """Return a backbone of `keras.applications` with global average pooling and one logit.
 
     Parameters
     ----------
     name : str
         One of `BACKBONES`.
     input_shape : tuple
-        (H, W, 1). The grey channel is given thrice, at the scale that ImageNet's weights expect.
+        (H, W, 1). The grey channel is repeated three times, at the scale that ImageNet weights
+        expect.
     weights : str
-        `none`; `imagenet`, which Keras downloads; or a file of the backbone's weights without its
-        top, `.weights.h5`, `.h5` or `.keras`.
-        NOTE: Keras divides EfficientNetB0 to B7's input once more where it downloads ImageNet's
-        weights itself, and doesn't where it reads a file; the V2 ones have no such difference.
+        `none`; `imagenet`, downloaded by Keras; or the path of a `.weights.h5`, `.h5` or `.keras`
+        file with the backbone's weights without its top.
+        NOTE: for EfficientNetB0 to B7, Keras adds another division of the input if it downloads
+        the ImageNet weights, but not if it reads them from a file. The V2 models don't differ.
     dropout : float
-        Share of the features dropped in training.
+        Dropout rate before the logit.
 
     Raises
     ------
     PluginError
-        The weights can't be downloaded or read, or are another backbone's; or the images are too
-        small for it.
+        The weights can't be downloaded or read, or belong to another backbone; or the images are
+        too small.
     """
     import keras
     from keras import layers
@@ -97,19 +100,19 @@ def _with_weights(name: str, shape: tuple[int, int, int], weights: str) -> Any:
         network = build(weights="imagenet" if weights == "imagenet" else None)
     except ValueError as error:  # the images are too small
         raise PluginError(f"{name}: {_first_line(error)}") from None
-    except Exception as error:  # Keras raises a bare Exception where a download fails
+    except Exception as error:  # Keras raises a bare Exception if a download fails
         raise PluginError(
-            f"ImageNet's weights of {name} can't be downloaded ({_first_line(error)});"
-            " name a file of them instead"
+            f"the ImageNet weights of {name} can't be downloaded ({_first_line(error)});"
+            " give a weights file instead"
         ) from None
     if not from_file:
         return network
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # of layers that the file has nothing for
+            warnings.simplefilter("error", UserWarning)  # raised for layers missing from the file
             network.load_weights(weights)
     except Exception as error:
-        raise PluginError(f"{weights} holds no weights of {name} ({_first_line(error)})") from None
+        raise PluginError(f"{weights} has no weights of {name} ({_first_line(error)})") from None
     return network
 
 

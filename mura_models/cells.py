@@ -1,12 +1,12 @@
-"""A head that says where in the image its evidence is, as well as what the image is."""
+"""A classification head with a cell map that localises findings."""
 
 import keras
 from keras import layers
 
 _FEATURES = 96
 _TOP_CELLS = 3
-_PRIOR = -4.0  # the logit at the start: few cells lie in a finding
-_SHARE = 0.6  # at the start, of the highest cells and of the pooled features in the image's logit
+_PRIOR = -4.0  # initial bias of the cells' logits: few cells lie in a finding
+_SHARE = 0.6  # initial weights of the highest cells and of the pooled features in the image's logit
 
 
 def logit_with_cells(
@@ -15,22 +15,23 @@ def logit_with_cells(
     pooled: keras.KerasTensor,
     dropout: float = 0.2,
 ) -> keras.KerasTensor:
-    """Return an image's logit from the highest cells of a map and from pooled features.
+    """Return the image's logit, computed from a cell map and from pooled features.
 
-    The layer `cells` gives the map, (N, h, w, 1): for each cell the logit that it lies in a
-    finding. Where the data has boxes, mura-run trains it on them (docs/training.md). The image's
-    logit is a learned sum of the mean of its three highest cells and of a unit on `pooled`.
+    The output of the layer `cells`, of shape (N, h, w, 1), is the logit that each cell lies in a
+    finding. If the data has boxes, mura-run trains the layer on them (docs/training.md). The
+    image's logit is a learned weighted sum of two terms: the mean of its three highest cells, and
+    a linear unit on `pooled`.
 
     Parameters
     ----------
     fine : KerasTensor of shape (N, h, w, channels)
-        Features of the map's resolution, such as 1/16 of the image's side.
+        Features at the map's resolution, such as 1/16 of the image's side.
     coarse : KerasTensor of shape (N, h / 2, w / 2, channels)
-        Features that see more of the image around; sides are rounded up.
+        Features with a larger receptive field; h / 2 and w / 2 are rounded up.
     pooled : KerasTensor of shape (N, channels)
         Features of the whole image.
     dropout : float
-        Share of the map's features dropped in training.
+        Dropout rate of the map's features.
 
     Returns
     -------

@@ -9,16 +9,16 @@ from mura_models.sizes import refuse_smaller
 def conv2(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Model:
     """Return the report's first convolutional network, section 5.2.1: two convolutions.
 
-    The report gives no more numbers. Chosen here: 4 and 8 filters of 3 x 3, each pooled by 4, so
-    that a dense layer of 64, as in the report's later networks, has 100,000 weights at 224 x 224
-    and not a million.
+    The report gives no further numbers. Chosen here: 4 and 8 filters of 3 x 3, each followed by
+    4 x 4 pooling. A dense layer of 64 units, as in the report's later networks, then has 100,000
+    weights at 224 x 224 pixels instead of a million.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1), of at least 16 x 16 pixels.
+        (H, W, 1), at least 16 x 16 pixels.
     dropout : float
-        Share of the dense layer's units dropped in training.
+        Dropout rate after the dense layer.
     """
     refuse_smaller(input_shape, 16, "conv2")
     inputs = keras.Input(input_shape)
@@ -34,14 +34,14 @@ def conv2(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Mode
 def conv3(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Model:
     """Return the report's second convolutional network, section 5.2.2.
 
-    The report doesn't say how much is dropped; here it is half, as in its other networks.
+    The report doesn't give the dropout rate; the default is that of its other networks.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1), of at least 64 x 64 pixels.
+        (H, W, 1), at least 64 x 64 pixels.
     dropout : float
-        Share of the features dropped in training, before the dense layer.
+        Dropout rate before the dense layer.
     """
     refuse_smaller(input_shape, 64, "conv3")
     inputs = keras.Input(input_shape)
@@ -58,16 +58,16 @@ def conv3(input_shape: tuple[int, int, int], dropout: float = 0.5) -> keras.Mode
 def conv4(input_shape: tuple[int, int, int], width: int = 1, dropout: float = 0.5) -> keras.Model:
     """Return the report's last and best network, section 5.2.3.
 
-    The report ended in a sigmoid; here its logit is the output, which is the same network.
+    The report's network ends in a sigmoid; here the output is its logit.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1); the report used (224, 224, 1). At least 32 x 32 pixels.
+        (H, W, 1), at least 32 x 32 pixels; the report used (224, 224, 1).
     width : int
-        So many times the report's filters.
+        Multiple of the report's numbers of filters.
     dropout : float
-        Share of the dense layer's units dropped in training.
+        Dropout rate after the dense layer.
     """
     refuse_smaller(input_shape, 32, "conv4")
     inputs = keras.Input(input_shape)
@@ -78,15 +78,15 @@ def conv4(input_shape: tuple[int, int, int], width: int = 1, dropout: float = 0.
 
 
 def conv4_gap(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return conv4 with the mean over the image and one unit in place of its dense layers.
+    """Return conv4 with global average pooling and one unit instead of its dense layers.
 
     Class activation maps (Zhou et al. 2016, "Learning Deep Features for Discriminative
-    Localization") are defined for such a head alone.
+    Localization") are only defined for this kind of head.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1), of at least 32 x 32 pixels.
+        (H, W, 1), at least 32 x 32 pixels.
     """
     refuse_smaller(input_shape, 32, "conv4-gap")
     inputs = keras.Input(input_shape)

@@ -1,4 +1,4 @@
-"""The dense network of the 2019 report."""
+"""The fully connected network of the 2019 report."""
 
 import keras
 from keras import layers
@@ -9,16 +9,16 @@ def dense(
     units: tuple[int, ...] = (512, 64, 32),
     dropout: float = 0.5,
 ) -> keras.Model:
-    """Return layers of units that each see all of the layer before, as the report's code had them.
+    """Return a fully connected network, as in the report's code.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1); the report used (224, 224, 1), which makes 25.7 million weights.
+        (H, W, 1); the report used (224, 224, 1), which gives 25.7 million weights.
     units : tuple of int
-        Of the hidden layers.
+        Number of units of each hidden layer.
     dropout : float
-        Share of the last hidden layer's units dropped in training.
+        Dropout rate after the last hidden layer.
     """
     inputs = keras.Input(input_shape)
     features = layers.Flatten(name="flatten")(inputs)

@@ -1,9 +1,9 @@
-"""Densely connected networks (Huang et al. 2017), of Keras' own blocks on one grey channel."""
+"""Densely connected networks (Huang et al. 2017), Keras' implementation with one grey channel."""
 
 import keras
 from keras import layers
 
-# Not among Keras' public names, and the only way to other blocks; the version is pinned.
+# Not part of Keras' public API, but required for other block sizes; the version is pinned.
 from keras.src.applications.densenet import DenseNet
 
 from mura_models.sizes import refuse_smaller
@@ -11,19 +11,25 @@ from mura_plugins import PluginError
 
 
 def densenet121(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return the network of 121 layers for (H, W, 1) images, of any size from 32 x 32 pixels."""
-    return _dense_network(input_shape, (6, 12, 24, 16), "densenet121")  # table 1
-
-
-def densenet169(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return MURA's baseline network (Rajpurkar et al. 2017), untrained.
-
-    The baseline started from ImageNet's weights: that is `keras:DenseNet169` with its weights.
+    """Return the DenseNet with 121 layers.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1); the baseline used 320 x 320. At least 32 x 32 pixels.
+        (H, W, 1), at least 32 x 32 pixels.
+    """
+    return _dense_network(input_shape, (6, 12, 24, 16), "densenet121")  # table 1
+
+
+def densenet169(input_shape: tuple[int, int, int]) -> keras.Model:
+    """Return the DenseNet with 169 layers, the MURA baseline (Rajpurkar et al. 2017), untrained.
+
+    The baseline started from ImageNet weights; for these, use `keras:DenseNet169`.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1), at least 32 x 32 pixels; the baseline used 320 x 320.
     """
     return _dense_network(input_shape, (6, 12, 32, 32), "densenet169")  # table 1
 
@@ -31,15 +37,15 @@ def densenet169(input_shape: tuple[int, int, int]) -> keras.Model:
 def densenet_small(
     input_shape: tuple[int, int, int], blocks: tuple[int, ...] = (3, 6, 12, 8)
 ) -> keras.Model:
-    """Return a smaller network, as the 2019 team tried when the larger didn't fit their GPU.
+    """Return a smaller DenseNet, as the 2019 report used when the larger one didn't fit its GPU.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1), of at least 32 x 32 pixels.
+        (H, W, 1), at least 32 x 32 pixels.
     blocks : tuple of int
-        Layers of each of the four dense blocks. The report doesn't give its own; these are half
-        of densenet121's.
+        Number of layers in each of the four dense blocks. The report doesn't give them; the
+        default is half of densenet121's.
 
     Raises
     ------

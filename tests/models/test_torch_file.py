@@ -231,7 +231,7 @@ def test_nothing_allowed_can_be_changed_or_misused(thing, form, tmp_path):
                 "w": tensor(),
                 "v": tensor(storage=Stored("storage", Named("torch", "IntStorage"), "0", "cpu", 4)),
             },
-            "the storage of w is of two types or lengths",
+            "the storage of w has two types or lengths",
         ),
         ({"w": tensor(storage=Stored("storage", Named("torch", "BFloat16Storage"), "0", "cpu", 4))},
          "it names torch.BFloat16Storage, which isn't allowed in a file of tensors"),
