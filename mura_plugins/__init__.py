@@ -1,8 +1,8 @@
-"""The contracts between mura-run and its plugins, the built-in ones included.
+"""The interface between mura-run and its plugins, which include the built-in ones.
 
-A plugin is a module with some of the hooks in `mura_plugins.hookspecs`, marked `@hookimpl`, and
-named by its distribution's entry point of the group `mura`. Importing this package, or a
-plugin's module, imports no Keras: records name their functions by string.
+A plugin is a module that implements hooks of `mura_plugins.hookspecs`, marked with `@hookimpl`. Its
+distribution names it in an entry point of the group `mura`. Importing this package or a plugin's
+module doesn't import Keras, because records refer to their functions by name.
 """
 
 import pluggy

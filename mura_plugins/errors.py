@@ -1,26 +1,26 @@
-"""The errors that a user can cause. mura-run shows each as one line, without a traceback."""
+"""Errors that a user can cause. `mura-run` shows each as one line, without a traceback."""
 
 from __future__ import annotations
 
 
 class MuraError(Exception):
-    """A failure to be shown to the user as one line.
+    """Base class of errors that are shown to the user as one line.
 
     Attributes
     ----------
     exit_status : int
-        That `mura-run` ends with: 1 where data or files are wrong, 2 where what was asked for
-        doesn't exist or can't be done.
+        Exit status of `mura-run`: 1 for problems with data or files, 2 for requests that can't be
+        fulfilled.
     """
 
     exit_status = 1
 
 
 class PluginError(MuraError):
-    """A plugin, a name that should be a plugin's, or its options can't be used as asked.
+    """A plugin can't be found, loaded or used with the given options.
 
-    A plugin's function raises it with a message of one line, which names what is wrong and the
-    remedy.
+    Functions of plugins can raise it. The message should be one line that states the problem and
+    the remedy.
     """
 
     exit_status = 2
@@ -32,7 +32,7 @@ class NotApplicable(MuraError):
     Parameters
     ----------
     reason : str
-        Why, as a clause: "it has no convolution".
+        Why, as a clause, such as "it has no convolution".
     remedy : str
         What to do instead, as a sentence.
     """

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement. Version 1: an argument may be added, none removed."""
+"""The hooks that a plugin can implement. Version 1: arguments can be added, but not removed."""
 
 import pluggy
 
@@ -9,19 +9,19 @@ hookspec = pluggy.HookspecMarker("mura")
 
 @hookspec
 def mura_architectures() -> list[Architecture]:  # type: ignore[empty-body]
-    """Return the networks that this plugin can build."""
+    """Return the architectures that the plugin provides."""
 
 
 @hookspec
 def mura_explainers() -> list[Explainer]:  # type: ignore[empty-body]
-    """Return the methods by which this plugin explains a network."""
+    """Return the explainers that the plugin provides."""
 
 
 @hookspec
 def mura_readers() -> list[Reader]:  # type: ignore[empty-body]
-    """Return readers of file formats that the core doesn't know."""
+    """Return readers for additional image file formats."""
 
 
 @hookspec
 def mura_run_finished(run: RunSummary) -> None:
-    """Hear that a run is finished; what this raises is reported, and the run stands."""
+    """Handle a finished run. Exceptions are reported and don't affect the run."""

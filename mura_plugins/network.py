@@ -1,4 +1,4 @@
-"""What an explainer sees of a trained network."""
+"""The view of a trained network that explainers get."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ if TYPE_CHECKING:
 
 
 class Network:
-    """A trained model from images (N, H, W) to logits, and the layer that methods look at.
+    """A trained model from images (N, H, W) to logits (N,), with access to its features.
 
     Parameters
     ----------
     model : keras.Model
         Sequential, functional, nested or subclassed, from (N, H, W, 1) to logits (N, 1).
     layer : str, optional
-        The layer whose output is looked at. By default, in networks that end in global average
-        pooling and one unit, what is pooled; in others the last convolution's output, after the
-        normalisations, activations and joins that directly follow it, before any pooling.
+        Name of the layer whose output is explained. By default, for networks that end in global
+        average pooling and one unit, the input of the pooling. For other networks, the output of
+        the last convolution, after the normalisations, activations and merges that directly follow
+        it, before any pooling.
 
     Raises
     ------
     NotApplicable
-        The model has no layer of this name; or no convolution, and a method looks at one.
+        The model has no layer of this name. Methods that use the layer also raise it if `layer`
+        isn't given and the model has no convolution.
     """
 
     def __init__(self, model: keras.Model, layer: str | None = None) -> None:
         self.model = model
         self._named = _named_layer(model, layer) if layer else None
-        self._read: str | None = None  # the layer whose output was asked for by name
-        self._others: dict[str, Network] = {}  # by the layer, so that each is traced once
+        self._read: str | None = None  # the layer last passed to `output_of`
+        self._others: dict[str, Network] = {}  # by layer name, so that each is traced once
 
     @cached_property
     def _layer(self) -> keras.Layer:
@@ -49,26 +51,33 @@ class Network:
 
     @property
     def layer(self) -> str:
-        """The name of the layer that is looked at."""
+        """The name of the layer whose output is explained."""
         return self._layer.name
 
     @property
     def looked_at(self) -> str | None:
-        """The name of the layer that a method has looked at, None if at pixels alone."""
+        """The name of the layer that a method has used, or None if it used pixels only."""
         return self.layer if "_layer" in vars(self) else self._read
 
     def forget_what_was_looked_at(self) -> None:
-        """Make `looked_at` tell of the next method alone; what was traced stays."""
+        """Reset `looked_at` before the next method. Traced functions are kept."""
         vars(self).pop("_layer", None)
         self._read = None
 
     @cached_property
     def layer_names(self) -> frozenset[str]:
-        """The names of the layers that hold no others."""
+        """The names of all leaf layers."""
         return frozenset(layer.name for layer in leaves(self.model))
 
     def output_of(self, name: str, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return what the layer of a name gives for images (N, H, W), some at a time, float32."""
+        """Return the output (N, ...), float32, of a layer for images, computed in batches.
+
+        Parameters
+        ----------
+        name : str
+            Name of the layer. If there is no such layer, NotApplicable is raised.
+        images : ndarray of shape (N, H, W)
+        """
         self._read = name
         if name not in self._others:
             self._others[name] = Network(self.model, name)
@@ -89,9 +98,9 @@ class Network:
 
     @property
     def pooled_weights(self) -> NDArray[np.float32] | None:
-        """What the mean of each feature at `layer` is multiplied by to give the logit, (channels,).
+        """The weights (channels,) of the logit for the mean of each channel of `layer`.
 
-        None where the network doesn't end in global average pooling of this layer and one unit.
+        None if the network doesn't end in global average pooling of this layer and one unit.
         """
         head = _pooling_head(self.model)
         if head is None or head[0] is not self._layer:
@@ -100,7 +109,7 @@ class Network:
 
     @cached_property
     def baseline(self) -> NDArray[np.float32]:
-        """The image that shows nothing, (H, W): the mean training image, or else black."""
+        """The baseline image (H, W), float32: the mean training image, or black if unknown."""
         import keras
 
         shape = self.model.input_shape[1:3]
@@ -111,31 +120,31 @@ class Network:
         return np.zeros(shape, np.float32)
 
     def logits(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return the logits (N,), float32, of images (N, H, W), some at a time."""
+        """Return the logits (N,), float32, of images (N, H, W), computed in batches."""
         batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
         return self._logits_of(batches)
 
     def logits_through(
         self, image: NDArray[np.generic], masks: Iterable[NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        """Return the logits of one image seen through masks, whatever their number.
+        """Return the logits of one image under masks, computed in batches.
 
         Parameters
         ----------
         image : ndarray of shape (H, W)
         masks : iterable of ndarray of shape (H, W)
-            Where 1 the image is seen, where 0 the `baseline`.
+            Values from 0 to 1: 1 keeps the image, 0 replaces it with the `baseline`.
 
         Returns
         -------
-        ndarray of shape (masks,), float32
+        ndarray of shape (n_masks,), float32
         """
         difference = image.astype(np.float32) - self.baseline
         seen = (self.baseline + mask * difference for mask in masks)
         return self._logits_of(np.stack(batch) for batch in _in_batches(seen))
 
     def pixel_gradients(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Return the logits' gradients with respect to the pixels, a few images at a time.
+        """Return the gradients of the logits with respect to the pixels, computed in batches.
 
         Parameters
         ----------
@@ -143,7 +152,8 @@ class Network:
 
         Returns
         -------
-        ndarray of shape (N, H, W), float32, in logits a grey level
+        ndarray of shape (N, H, W), float32
+            In logits per grey level.
         """
         batches = (images[start : start + _BACKWARD] for start in range(0, len(images), _BACKWARD))
         pixels = (batch.astype(np.float32) for batch in batches)
@@ -177,18 +187,23 @@ class Network:
         return traced
 
     def features_and_logit(self, images: Any) -> tuple[Any, Any]:
-        """Return the layer's output (N, h, w, channels) and the logits (N,), as tensors.
+        """Return the layer's output and the logits as tensors.
 
-        Of a layer that the network applies several times it is the last output. Inside a
-        `tf.GradientTape` that watches `images`, the logits' gradient with respect to the features
-        can be taken.
+        If the network applies the layer several times, the last output is returned. Inside a
+        `tf.GradientTape` that watches `images`, the gradient of the logits with respect to the
+        features can be computed.
 
         Parameters
         ----------
         images : tensor of shape (N, H, W), float32
+
+        Returns
+        -------
+        features : tensor of shape (N, h, w, channels)
+        logits : tensor of shape (N,)
         """
-        # The layer's call is wrapped for the time of one forward pass. This reaches layers
-        # that no `keras.Model(inputs, layer.output)` can: in nested and in subclassed models.
+        # The layer's call is wrapped during one forward pass. Unlike
+        # `keras.Model(inputs, layer.output)`, this works in nested and subclassed models.
         seen: list[Any] = []
         original = self._layer.call
 
@@ -207,7 +222,7 @@ class Network:
     def gradients(
         self, images: NDArray[np.generic]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return features, the logits' gradients with respect to them, and the logits.
+        """Return the features, the gradients of the logits with respect to them, and the logits.
 
         Parameters
         ----------
@@ -218,7 +233,7 @@ class Network:
         features, gradients : ndarrays of shape (N, h, w, channels), float32
         logits : ndarray of shape (N,), float32
         """
-        _ = self._layer  # what is not applicable is said here, not from within a graph
+        _ = self._layer  # raises NotApplicable here instead of while tracing
         results = self._traced_gradients(images.astype(np.float32))
         return tuple(tensor.numpy() for tensor in results)
 
@@ -231,8 +246,8 @@ class Network:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(images)
                 features, logits = self.features_and_logit(images)
-            # One image's logit depends on that image's features alone (training=False), so the
-            # sum's gradient holds each image's own.
+            # With training=False, a logit depends only on the features of the same image, so the
+            # gradient of the sum contains the gradient of each logit.
             gradients = tape.gradient(logits, features)
             return [tf.cast(tensor, tf.float32) for tensor in (features, gradients, logits)]
 
@@ -240,7 +255,7 @@ class Network:
 
 
 _BATCH = 32
-_BACKWARD = 8  # backwards through the whole network, which keeps what every layer gives
+_BACKWARD = 8  # smaller, because a full backward pass keeps the output of every layer
 
 
 def _in_batches(images: Iterable[NDArray[np.float32]]) -> Iterator[list[NDArray[np.float32]]]:
@@ -250,7 +265,7 @@ def _in_batches(images: Iterable[NDArray[np.float32]]) -> Iterator[list[NDArray[
 
 
 def _pooling_head(model: keras.Model) -> tuple[keras.Layer, keras.Layer] | None:
-    """Return what is pooled and the unit, of a network that ends in pooling and one unit."""
+    """Return the pooled layer and the unit if the network ends in pooling and one unit."""
     import keras
 
     last = [leaf for leaf in leaves(model) if not isinstance(leaf, keras.layers.Dropout)][-3:]
@@ -295,7 +310,7 @@ def _last_convolution(model: keras.Model) -> keras.Layer:
     if chosen is None:
         raise NotApplicable(
             "the network has no convolution whose output could be mapped onto the image",
-            "Choose an explainer that works on the image itself, or another architecture.",
+            "Choose an explainer that works on pixels, such as occlusion, or another architecture.",
         )
     return chosen
 
@@ -308,8 +323,9 @@ def _named_layer(model: keras.Model, name: str) -> keras.Layer:
 
 
 def leaves(layer: keras.Layer) -> list[keras.Layer]:
-    """Return the layers that hold no others, in the order in which the network applies them."""
-    # A functional or sequential model knows its order; other layers list theirs as assigned.
+    """Return the layers inside a layer or model that have no sublayers, in order of application."""
+    # Functional and sequential models know the order of application; other layers give the order
+    # of assignment.
     inner = getattr(layer, "layers", None) or list(
         layer._flatten_layers(recursive=False, include_self=False)
     )

@@ -1,4 +1,4 @@
-"""What plugins hand over: small frozen records that name their functions by string."""
+"""Frozen records that plugins return. They refer to their functions by name."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Architecture:
     Parameters
     ----------
     name : str
-        As in `--model NAME`. One that ends in `*` is a family: what a user writes in place of the
-        star stands in place of the star that `build` ends in, too.
+        Name for `--model`. A name that ends in `*` is a family: the user's text in place of the
+        star also replaces the star at the end of `build`.
     build : str
         `"package.module:function"`. The function takes the input shape (H, W, 1), then options
         as keyword arguments with types and defaults, and returns an uncompiled `keras.Model`
         from standardised images (N, H, W, 1) float32 to logits for 'abnormal' (N, 1) float32.
     summary : str
-        One line for `mura-run plugins`.
+        One line, shown by `mura-run plugins`.
     reference : str
         The paper or report that describes the network.
     input_size : int
-        The side of the square, in pixels, that the network was described for.
+        Side of the square input in pixels, as in the reference. Used if `--size` isn't given.
     weights : str
-        Which weights `--weights` can start from, and how they are had, for `mura-run plugins`;
-        empty where there are none. The builder takes them as its option `weights`.
+        The pretrained weights for `--weights` and how to get them, shown by `mura-run plugins`;
+        empty if there are none. The builder receives the user's choice as its option `weights`.
     """
 
     name: str
@@ -41,28 +41,29 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Explainer:
-    """A method that says where in an image a network found its evidence.
+    """A method that maps a network's evidence onto the image.
 
     Parameters
     ----------
     name : str
-        As in `--explain NAME`.
+        Name for `--explain`.
     explain : str
         `"package.module:function"` of a function
         `explain(network, images, *, toward, seed) -> ndarray (N, h, w) float32`, where
         `network` is a `mura_plugins.network.Network` and `images` are its inputs (N, H, W),
         uint8 or float32.
         It returns raw evidence, in the logit's units, for 'abnormal' (`toward=1`) or for
-        'normal' (`toward=-1`), at the method's own resolution; a batch gives what its images
-        give one by one, and the network isn't changed. Scale, size and colour are the core's.
+        'normal' (`toward=-1`), at the method's own resolution. The result for an image must not
+        depend on the other images of the batch, and the network must not be changed. The core does
+        the upsampling, scaling and colouring.
     summary : str
-        One line for `mura-run plugins`.
+        One line, shown by `mura-run plugins`.
     reference : str
         The paper that describes the method.
     signed : bool
-        Whether values below zero are evidence against.
+        Whether maps can have negative values, for evidence against.
     stochastic : bool
-        Whether `seed` matters.
+        Whether the result depends on `seed`.
     """
 
     name: str
@@ -75,20 +76,21 @@ class Explainer:
 
 @dataclass(frozen=True)
 class Reader:
-    """A function for image files that the core can't read.
+    """A reader for an image file format that the core doesn't support.
 
     Parameters
     ----------
     name : str
-        As in `mura-run plugins`.
+        Name shown by `mura-run plugins`.
     suffixes : tuple of str
-        File name endings, such as `(".dcm",)`, that neither mura-run nor another plugin reads.
+        File name endings in lower case, such as `(".dcm",)`, that neither mura-run nor another
+        plugin reads.
     read : str
-        `"package.module:function"` of a function from a `pathlib.Path` to a grey image, an
-        ndarray of shape (H, W), uint8 or uint16. What it raises is reported with the file, and
-        the file is left out.
+        `"package.module:function"` of a function that takes a `pathlib.Path` and returns a grey
+        image, an ndarray of shape (H, W), uint8 or uint16. If it raises an exception, the file is
+        left out and the exception is reported with it.
     summary : str
-        One line for `mura-run plugins`.
+        One line, shown by `mura-run plugins`.
     """
 
     name: str
@@ -99,7 +101,17 @@ class Reader:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A finished run: its folder, its model's name, and the contents of `metrics.json`."""
+    """A finished run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    model : str
+        Name of the architecture.
+    metrics : mapping
+        Contents of `metrics.json`.
+    """
 
     folder: Path
     model: str

@@ -1,11 +1,11 @@
-"""Checks of the contracts, for plugin authors to run in their own tests.
+"""Checks that plugin authors can run in their tests.
 
     from mura_plugins.testing import check_architecture
 
     def test_their_net():
         check_architecture(ARCHITECTURE)
 
-Each check raises an AssertionError that says which promise is broken.
+A check raises an AssertionError that names the violated requirement.
 """
 
 from __future__ import annotations
@@ -36,19 +36,25 @@ def check_architecture(
     sizes: tuple[int, int] = (64, 96),
     options: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check that an architecture builds, learns and is saved as the core needs it.
+    """Check that an architecture meets the requirements of the core.
 
-    It is built at two sizes; its output is one float32 logit; the same seed gives the same weights
-    and loss; gradients reach every weight; it overfits eight images; saved and loaded, it gives
-    the same logits; and it trains on two devices (two halves of the CPU, in a process of its own).
+    The network can be built at two sizes and returns one float32 logit. The same seed gives the
+    same weights and loss. Gradients reach every weight, and the network can overfit eight images.
+    After saving and loading, the logits are the same. The network can be trained on two devices
+    (two virtual CPUs, in a separate process).
 
     Parameters
     ----------
     record : Architecture
     sizes : tuple of int
-        Two sides of square images, in pixels, at which it must build. It is trained at the first.
+        Two side lengths of square images in pixels. Training uses the first.
     options : mapping, optional
-        The builder's, such as fewer blocks, to check a large network in little time.
+        Options of the builder, such as fewer blocks, to check a large network quickly.
+
+    Raises
+    ------
+    AssertionError
+        A requirement is violated.
     """
     import keras
 
@@ -56,7 +62,7 @@ def check_architecture(
     build = partial(resolve(record.build), **options)
     for size in sizes:
         model = build((size, size, 1))
-        assert isinstance(model, keras.Model), f"{record.build} returns no keras.Model"
+        assert isinstance(model, keras.Model), f"{record.build} doesn't return a keras.Model"
         assert model.output_shape == (None, 1), f"output {model.output_shape} is not (None, 1)"
         assert _dtype(model) == "float32", f"the logit is {_dtype(model)}, not float32"
 
@@ -74,26 +80,31 @@ def check_architecture(
         model.save(Path(folder) / "model.keras")
         again = keras.saving.load_model(Path(folder) / "model.keras", safe_mode=True)
     difference = np.abs(again.predict(images, verbose=0) - logits).max()
-    assert difference <= 1e-6, f"saved and loaded, its logits differ by {difference}"
+    assert difference <= 1e-6, f"after saving and loading, the logits differ by {difference}"
     _check_two_devices(record, size, options)
 
 
 def check_explainer(record: Explainer, model: keras.Model | None = None) -> None:
-    """Check that an explainer keeps its promises on a network.
+    """Check that an explainer meets the requirements of the core.
 
-    Its maps are finite float32 of shape (N, h, w), and below zero only where the record says so.
-    A batch gives what its images give one by one, and bytes what floats give. The seed decides
-    where the record says that it matters, and nothing else does. The network, the images and the
-    global random state are left as they were. On the network whose evidence is known, the map
-    peaks at the evidence, speaks against 'normal' there if it is signed, and is of the logit: it
-    stays the same where the probability is as good as 1.
+    Maps are finite, float32 and of shape (N, h, w), and negative only if the record is signed.
+    The result for an image doesn't depend on the other images of the batch, nor on the dtype uint8
+    or float32. It depends on the seed if and only if the record is stochastic. The network, the
+    images and NumPy's global random state are not changed. On the default network, the map peaks
+    at the evidence; if the record is signed, it is negative there for 'normal'. It explains the
+    logit: it doesn't change if the probability saturates at 1.
 
     Parameters
     ----------
     record : Explainer
     model : keras.Model, optional
-        From images (N, H, W, 1) to logits (N, 1); by default a small convolutional network
-        whose evidence is known: bright spots count for 'abnormal', and nothing else counts.
+        From images (N, H, W, 1) to logits (N, 1). By default a small convolutional network with
+        known evidence: only bright spots raise the logit.
+
+    Raises
+    ------
+    AssertionError
+        A requirement is violated.
     """
     known = model is None
     model = model or _bright_spot_network(bias=-1.0)
@@ -108,18 +119,18 @@ def check_explainer(record: Explainer, model: keras.Model | None = None) -> None
     ) -> NDArray[np.float32]:
         return resolve(record.explain)(network, images, toward=toward, seed=seed)
 
-    np.random.random()  # noqa: NPY002 - a state that no seed gives
+    np.random.random()  # noqa: NPY002 - a state that differs from that after any seeding
     before, chance = _state(network, given), _chance()
     maps = explain()
-    assert maps.ndim == 3, f"maps of shape {maps.shape}; (N, h, w) is wanted"
-    assert len(maps) == 4, f"maps of shape {maps.shape}; (N, h, w) is wanted"
+    assert maps.ndim == 3, f"maps have shape {maps.shape}; expected (N, h, w)"
+    assert len(maps) == 4, f"maps have shape {maps.shape}; expected (N, h, w)"
     assert maps.dtype == np.float32, f"maps are {maps.dtype}, not float32"
-    assert np.isfinite(maps).all(), "maps hold NaN or infinity"
-    assert record.signed or maps.min() >= 0, "an unsigned map goes below 0"
+    assert np.isfinite(maps).all(), "maps contain NaN or infinity"
+    assert record.signed or maps.min() >= 0, "an unsigned map has negative values"
     assert np.array_equal(images, given), "explaining changed the images"
     for one, other in zip(before, _state(network, given), strict=True):
         assert np.array_equal(one, other), "explaining changed the network"
-    assert _chance() == chance, "explaining drew from NumPy's global random state"
+    assert _chance() == chance, "explaining changed NumPy's global random state"
 
     tolerance = 1e-4 * max(float(np.abs(maps).max()), 1e-6)
 
@@ -127,13 +138,13 @@ def check_explainer(record: Explainer, model: keras.Model | None = None) -> None
         return maps.shape != others.shape or float(np.abs(maps - others).max()) > tolerance
 
     singles = np.concatenate([explain(image[None]) for image in images])
-    assert not differs(singles), "a batch differs from its images one by one"
-    assert not differs(explain(images.astype(np.uint8))), "bytes give other maps than floats"
-    assert not differs(explain()), "the same seed gives other maps"
+    assert not differs(singles), "the maps of a batch differ from those of single images"
+    assert not differs(explain(images.astype(np.uint8))), "uint8 and float32 give different maps"
+    assert not differs(explain()), "the same seed gives different maps"
     if record.stochastic:
-        assert differs(explain(seed=1)), "it is said to be stochastic, and another seed is no other"
+        assert differs(explain(seed=1)), "stochastic=True, but maps don't depend on the seed"
     else:
-        assert not differs(explain(seed=1)), "it isn't said to be stochastic, and the seed matters"
+        assert not differs(explain(seed=1)), "stochastic=False, but maps depend on the seed"
     if known:
         row, column = np.unravel_index(maps[0].argmax(), maps[0].shape)
         place = row * height / maps.shape[1], column * width / maps.shape[2]
@@ -141,17 +152,17 @@ def check_explainer(record: Explainer, model: keras.Model | None = None) -> None
         assert 18 <= place[1] <= 29, "the map's peak isn't where the network's evidence is"
         if record.signed:
             against = explain(toward=-1)[0, row, column]
-            assert against < 0, "the evidence for 'abnormal' doesn't count against 'normal'"
+            assert against < 0, "evidence for 'abnormal' isn't negative in the map for 'normal'"
         sure = explain(network=Network(_bright_spot_network(bias=40.0)))
         assert maps.shape == sure.shape, "the shape of maps depends on the logit"
         difference = np.abs(maps - sure).max()
         assert difference <= 1e-2 * np.abs(maps).max(), (
-            "the map changes with how sure the network is: it is of the probability, not the logit"
+            "the map changes when the probability saturates: it must explain the logit instead"
         )
 
 
 def _state(network: Network, images: NDArray[np.float32]) -> list[NDArray[Any]]:
-    """Return the weights, which of them train, and what the network answers."""
+    """Return the trainable flags, the outputs and the weights of a network."""
     layers = [layer.trainable for layer in leaves(network.model)]
     answers = np.asarray(network.model(images[..., None], training=False))
     return [np.array(layers), answers, *(weight.copy() for weight in network.model.get_weights())]
@@ -176,7 +187,7 @@ def _check_deterministic(build: Any, size: int) -> None:
         weights.append(model.get_weights())
         losses.append(float(loss(labels, model(images, training=True))))
     assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True)), (
-        "the same seed gives other weights"
+        "the same seed gives different weights"
     )
     assert abs(losses[0] - losses[1]) <= 1e-6, f"the same seed gives the losses {losses}"
 
@@ -204,15 +215,15 @@ assert np.isfinite(history.history["loss"]).all(), history.history
 
 
 def _check_two_devices(record: Architecture, size: int, options: dict[str, Any]) -> None:
-    # In a process of its own: devices are divided before TensorFlow starts, or not at all.
+    # In a separate process, because a device can't be divided after TensorFlow has started.
     command = [sys.executable, "-c", _ON_TWO_DEVICES, record.build, str(size), repr(options)]
-    # It finds modules where this process does, a test's temporary folders included.
+    # The same module search path as this process, which can include a test's temporary folders.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(  # noqa: S603
         command, env=environment, capture_output=True, text=True, check=False
     )
     reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-    assert done.returncode == 0, f"it doesn't train on two devices: {reason[0]}"
+    assert done.returncode == 0, f"training on two devices fails: {reason[0]}"
 
 
 def _dtype(model: keras.Model) -> str:
@@ -245,13 +256,13 @@ def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
     losses: list[float] = []
     while len(losses) < 150 and not (losses and max(losses[-5:]) < 0.1 * losses[0]):
         losses.append(float(model.train_on_batch(images, labels)))
-    # Called as in training: the moving statistics of batch normalisation take longer to settle.
+    # In training mode: the moving statistics of batch normalisation take longer to converge.
     outputs = np.asarray(model(images, training=True))
     assert outputs.min() < 0 or outputs.max() > 1, (
-        "trained on eight images, its outputs stay within 0 and 1: a probability, not a logit"
+        "after training, outputs are between 0 and 1: probabilities instead of logits"
     )
     assert min(losses[-10:]) < 0.5 * losses[0], (
-        f"it doesn't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}"
+        f"it can't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}"
     )
 
 
@@ -259,7 +270,7 @@ def _bright_spot_network(bias: float) -> keras.Model:
     import keras
 
     inputs = keras.Input((32, 48, 1))
-    # One channel fires above level 200; the other sees the darkness and counts for nothing.
+    # One channel is active above level 200; the other, active in dark regions, has weight 0.
     features = keras.layers.Conv2D(2, 1, activation="relu", name="threshold")(inputs)
     pooled = keras.layers.GlobalAveragePooling2D()(features)
     model = keras.Model(inputs, keras.layers.Dense(1)(pooled))

@@ -1,7 +1,7 @@
-"""The map of cells that some networks give by themselves, learned from boxes of findings.
+"""The cell map, an output of networks that are trained on boxes of findings.
 
-It isn't computed after the fact from the network's evidence: it is a part of the network, whose
-highest cells make up the image's logit. It is defined for networks with a layer named `cells` only.
+Unlike post-hoc explanations, the map is a part of the network: its highest cells contribute to the
+image's logit. It requires a network with a layer named `cells`.
 """
 
 import numpy as np
@@ -14,17 +14,17 @@ from mura_plugins.network import Network
 def explain(
     network: Network, images: NDArray[np.generic], *, toward: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return how surely each cell lies in a finding, as `log(1 + exp(logit))`.
+    """Return the score of each cell, `log(1 + exp(logit))`.
 
-    Most cells' logits are far below 0 even in a finding that the network sees; the function keeps
-    their order and is 0 where the network is sure that there is nothing.
+    The logits of most cells are far below 0, even inside a finding that the network detects. The
+    function preserves their order and is close to 0 for very negative logits.
 
     Parameters
     ----------
     network : Network
     images : ndarray of shape (N, H, W)
     toward : int
-        1 for cells in a finding, -1 for cells outside.
+        1 for cells inside a finding, -1 for cells outside.
     seed : int
         Not used: the method is deterministic.
 
@@ -40,7 +40,7 @@ def explain(
     if "cells" not in network.layer_names:
         raise NotApplicable(
             "the network has no layer named cells",
-            "Train one that has, such as --model efficientnet-lite0 --model-option cells=true.",
+            "Train one that has it, such as --model efficientnet-lite0 --model-option cells=true.",
         )
     cells = network.output_of("cells", images)[..., 0]
     return np.logaddexp(0, toward * cells).astype(np.float32)

@@ -1,7 +1,7 @@
 """Grad-CAM (Selvaraju et al. 2017, ICCV, arXiv:1610.02391).
 
-It finds which regions the network's evidence comes from at the resolution of one layer. It
-can't show fine detail, nor features that count against the asked direction.
+It shows which regions provide the evidence, at the resolution of one layer. It shows neither fine
+detail nor evidence against the requested direction.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ def explain(
 ) -> NDArray[np.float32]:
     """Return Grad-CAM maps of the logit (equations 1 and 2 of the paper).
 
-    The logit is explained, not the probability, whose gradient vanishes where the network is
-    sure.
+    The logit is explained instead of the probability, whose gradient vanishes if the network is
+    confident.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Grad-CAM++ (Chattopadhyay et al. 2018, WACV, arXiv:1710.11063).
 
-It weights each place of a feature by itself, to show several findings in one image. The weights
-are derived for the exponential of the logit, and can't be justified by what the network computes
-(Lerma and Lucas 2022, arXiv:2205.10838, find them nearly those of the positive gradients).
+It weights each position of a channel separately, to show several findings in one image. The weights
+are derived for the exponential of the logit and aren't justified by the network's computation
+(Lerma and Lucas 2022, arXiv:2205.10838, find them close to the positive gradients).
 """
 
 import numpy as np
@@ -16,7 +16,18 @@ def explain(
 ) -> NDArray[np.float32]:
     """Return Grad-CAM++ maps of the logit (equations 10, 11 and 19 of the paper).
 
-    The parameters are those of `gradcam`.
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        1 for evidence that the image is abnormal, -1 that it is normal.
+    seed : int
+        Not used: the method is deterministic.
+
+    Returns
+    -------
+    ndarray of shape (N, h, w), float32, not negative
     """
     features, gradients, _ = network.gradients(images)
     gradients = toward * gradients

@@ -1,7 +1,7 @@
 """Integrated gradients (Sundararajan, Taly and Yan 2017, ICML, arXiv:1703.01365).
 
-Pixel by pixel, and complete: a map sums to the difference between the image's logit and that of
-the mean training image. What it marks depends on that choice of a baseline, and it is grainy.
+Each map has pixel resolution and sums to the difference between the logit of the image and that of
+the baseline, the mean training image. Maps depend on this choice of baseline, and are noisy.
 """
 
 import numpy as np
@@ -13,9 +13,22 @@ from mura_plugins.network import Network
 def explain(
     network: Network, images: NDArray[np.generic], *, toward: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return signed maps of the image's own size that sum to the difference of logits.
+    """Return signed maps that sum to the difference of the logits of image and baseline.
 
-    The parameters are those of `gradcam`. The path from the baseline is straight, in 32 steps.
+    The path from the baseline is a straight line with 32 steps.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        1 for evidence that the image is abnormal, -1 that it is normal.
+    seed : int
+        Not used: the method is deterministic.
+
+    Returns
+    -------
+    ndarray of shape (N, H, W), float32
     """
     difference = images.astype(np.float32) - network.baseline  # (N, H, W)
     gradients = np.zeros(images.shape, np.float64)

@@ -1,7 +1,7 @@
 """LayerCAM (Jiang et al. 2021, IEEE Transactions on Image Processing 30).
 
-Like HiResCAM, but places whose gradient is negative are left out, which makes maps of earlier,
-finer layers usable. What speaks against the asked direction is never seen.
+Like HiResCAM, but without negative gradients, which makes maps of earlier, finer layers usable. It
+doesn't show evidence against the requested direction.
 """
 
 import numpy as np
@@ -15,7 +15,18 @@ def explain(
 ) -> NDArray[np.float32]:
     """Return LayerCAM maps of the logit (equations 5 and 6 of the paper).
 
-    The parameters are those of `gradcam`.
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        1 for evidence that the image is abnormal, -1 that it is normal.
+    seed : int
+        Not used: the method is deterministic.
+
+    Returns
+    -------
+    ndarray of shape (N, h, w), float32, not negative
     """
     features, gradients, _ = network.gradients(images)
     weights = np.maximum(toward * gradients, 0)

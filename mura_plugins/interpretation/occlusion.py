@@ -1,8 +1,8 @@
 """Occlusion (Zeiler and Fergus 2014, ECCV, arXiv:1311.2901).
 
-How much the logit falls when a square of the image is replaced by the mean training image. It
-shows what the network used, in squares of a seventh of the side; a finding that can be seen in
-two places is missed, since hiding one of them changes little.
+The decrease of the logit when a square of the image is replaced with the mean training image. The
+side of a square is a seventh of the image's side. A finding that is visible in two places can be
+missed, because hiding one of them has little effect.
 """
 
 import numpy as np
@@ -14,9 +14,22 @@ from mura_plugins.network import Network
 def explain(
     network: Network, images: NDArray[np.generic], *, toward: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return signed maps of 14 x 14 places: the logit less that without the place.
+    """Return signed maps of 14 x 14 positions: the decrease of the logit when each is hidden.
 
-    The parameters are those of `gradcam`. The squares are twice as wide as their places.
+    The hidden squares are twice as wide as the spacing of the positions.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        1 for evidence that the image is abnormal, -1 that it is normal.
+    seed : int
+        Not used: the method is deterministic.
+
+    Returns
+    -------
+    ndarray of shape (N, 14, 14), float32
     """
     height, width = images.shape[1:]
     rows, columns = _places(height), _places(width)

@@ -1,7 +1,7 @@
 """RISE (Petsiuk, Das and Saenko 2018, BMVC, arXiv:1806.07421).
 
-The image is seen through 500 random masks; a place counts by how high the logit is when it is
-seen. It asks nothing of the network, but is noisy, and takes 500 predictions an image.
+The image is masked with 500 random masks. The value of a pixel is the mean logit over the masks
+that show it. The method works with any network, but is noisy and needs 500 predictions per image.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,23 @@ from mura_plugins.network import Network
 def explain(
     network: Network, images: NDArray[np.generic], *, toward: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return signed maps of the image's own size (equation 6 of the paper).
+    """Return signed maps (equation 6 of the paper).
 
-    The parameters are those of `gradcam`; `seed` is the masks', the same for every image. NOTE:
-    the logit's mean over the masks is taken off, so that 0 means that seeing a place or not makes
+    NOTE: the mean logit over all masks is subtracted, so that 0 means that showing a pixel makes
     no difference.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        1 for evidence that the image is abnormal, -1 that it is normal.
+    seed : int
+        Seed of the masks, which are the same for every image.
+
+    Returns
+    -------
+    ndarray of shape (N, H, W), float32
     """
     maps = []
     for image in images:
@@ -33,12 +45,12 @@ def explain(
 
 _MASKS = 500
 _GRID = 8  # cells along a side, as in the paper
-_SEEN = 0.5  # of the cells
+_SEEN = 0.5  # share of cells that are shown
 _AT_ONCE = 20
 
 
 def _masks(shape: tuple[int, ...], seed: int) -> Iterator[NDArray[np.float32]]:
-    """Yield masks (H, W): random cells, enlarged smoothly and shifted by less than a cell."""
+    """Yield masks (H, W): random grids, upsampled bilinearly and shifted by less than a cell."""
     import tensorflow as tf
 
     random = np.random.default_rng(seed)

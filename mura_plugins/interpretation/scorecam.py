@@ -1,8 +1,8 @@
 """Score-CAM (Wang et al. 2020, CVPR workshops, arXiv:1910.01279).
 
-A feature's weight is how high the logit is when the image is seen through the feature, without
-any gradient. It takes a prediction for each feature, so it is slow on wide networks; and an image
-seen through a soft mask is like none that the network was trained on.
+A channel's weight is the softmax of the logit for the image masked with that channel; no gradients
+are used. It needs one prediction per channel, so it is slow on wide networks. Images under soft
+masks differ from all training images.
 """
 
 import numpy as np
@@ -16,7 +16,20 @@ def explain(
 ) -> NDArray[np.float32]:
     """Return Score-CAM maps (algorithm 1 of the paper).
 
-    The parameters are those of `gradcam`. What a mask hides shows the mean training image.
+    Masked regions show the mean training image.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        1 for evidence that the image is abnormal, -1 that it is normal.
+    seed : int
+        Not used: the method is deterministic.
+
+    Returns
+    -------
+    ndarray of shape (N, h, w), float32, not negative
     """
     features, _, _ = network.gradients(images)
     return np.stack(
@@ -31,7 +44,7 @@ def _map(
 
     lowest = features.min(axis=(0, 1))
     spans = np.ptp(features, axis=(0, 1))
-    # A feature that is the same all over hides nothing and shows nothing: it has no say.
+    # A constant channel can't be normalised to a mask, so it is left out.
     uneven = np.flatnonzero(spans > 0)
     if len(uneven) == 0:
         return np.zeros(features.shape[:2], np.float32)

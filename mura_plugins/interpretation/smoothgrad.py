@@ -1,7 +1,7 @@
 """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825).
 
-Where the logit is sensitive to single pixels, averaged over noisy copies of the image. It says
-neither in which direction they count, nor how much they did: `toward` changes nothing.
+The sensitivity of the logit to single pixels, averaged over noisy copies of the image. It shows
+neither the direction nor the size of a pixel's contribution, so `toward` has no effect.
 """
 
 import numpy as np
@@ -13,10 +13,22 @@ from mura_plugins.network import Network
 def explain(
     network: Network, images: NDArray[np.generic], *, toward: int, seed: int
 ) -> NDArray[np.float32]:
-    """Return the size of the mean gradient, in logits a grey level, of the image's own size.
+    """Return the absolute mean gradient, in logits per grey level.
 
-    The parameters are those of `gradcam`; `seed` is the noise's, the same for every image. Its
-    deviation is 0.15 of an image's range of levels.
+    The standard deviation of the noise is 0.15 of the image's range of grey levels.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, H, W)
+    toward : int
+        Not used: the result has no direction.
+    seed : int
+        Seed of the noise, which is the same for every image.
+
+    Returns
+    -------
+    ndarray of shape (N, H, W), float32, not negative
     """
     random = np.random.default_rng(seed)
     images = images.astype(np.float32)

@@ -267,10 +267,10 @@ def constant(input_shape):
     [
         ("two_logits", r"output \(None, 2\) is not \(None, 1\)"),
         ("half", "the logit is float16, not float32"),
-        ("probability", "a probability, not a logit"),
-        ("unseeded", "the same seed gives other weights"),
+        ("probability", "probabilities instead of logits"),
+        ("unseeded", "the same seed gives different weights"),
         ("cut_off", "no gradient reaches conv2d"),
-        ("constant", "it doesn't overfit eight images"),
+        ("constant", "it can't overfit eight images"),
     ],
 )
 def test_an_architecture_that_breaks_the_contract_is_told_how(name, reason, tmp_path, monkeypatch):
@@ -359,20 +359,20 @@ def one_sided(network, images, *, toward, seed):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("flat", r"maps of shape \(32, 48\); \(N, h, w\) is wanted"),
+        ("flat", r"maps have shape \(32, 48\); expected \(N, h, w\)"),
         ("doubles", "maps are float64, not float32"),
         ("undefined", "NaN or infinity"),
-        ("scales_the_batch", "a batch differs from its images one by one"),
-        ("bytes_overflow", "bytes give other maps than floats"),
-        ("has_chance", "it isn't said to be stochastic, and the seed matters"),
-        ("draws_globally", "explaining drew from NumPy's global random state"),
+        ("scales_the_batch", "the maps of a batch differ from those of single images"),
+        ("bytes_overflow", "uint8 and float32 give different maps"),
+        ("has_chance", "stochastic=False, but maps depend on the seed"),
+        ("draws_globally", "explaining changed NumPy's global random state"),
         ("paints", "explaining changed the images"),
         ("guided", "explaining changed the network"),
         ("freezes", "explaining changed the network"),
         ("trains", "explaining changed the network"),
-        ("probability", "it is of the probability, not the logit"),
+        ("probability", "it must explain the logit instead"),
         ("marks_the_dark", "the map's peak isn't where the network's evidence is"),
-        ("one_sided", "the evidence for 'abnormal' doesn't count against 'normal'"),
+        ("one_sided", "evidence for 'abnormal' isn't negative in the map for 'normal'"),
     ],
 )
 def test_an_explainer_that_breaks_the_contract_is_told_how(name, reason, broken_explainers):
@@ -386,11 +386,11 @@ def test_the_record_must_say_what_an_explainer_is(broken_explainers):
 
     check_explainer(record("honest", signed=True))
     check_explainer(record("has_chance", signed=True, stochastic=True))
-    with pytest.raises(AssertionError, match="another seed is no other"):
+    with pytest.raises(AssertionError, match="stochastic=True, but maps don't depend on the seed"):
         check_explainer(record("ignores_the_seed", signed=True, stochastic=True))
-    with pytest.raises(AssertionError, match="the same seed gives other maps"):
+    with pytest.raises(AssertionError, match="the same seed gives different maps"):
         check_explainer(record("has_time", signed=True, stochastic=True))
-    with pytest.raises(AssertionError, match="an unsigned map goes below 0"):
+    with pytest.raises(AssertionError, match="an unsigned map has negative values"):
         check_explainer(record("against"))
 
 
