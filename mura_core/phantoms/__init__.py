@@ -1,17 +1,17 @@
-"""The embedded data set: phantom radiographs, drawn by the computer.
+"""The embedded data set: synthetic radiographs of phantoms, for trying the tool without data.
 
-Whoever has no radiographs tries the tool on these. Grey is what a ray loses on its way through
-simple solids: a limb is a tube of soft tissue, a bone a tube with a marrow cavity, and the rays
-that graze its wall make the bright rim of cortex. Half of the images carry a finding.
+Grey levels are the absorption of rays in simple solids. A limb is a tube of soft tissue; a bone is
+a tube with a marrow cavity, whose wall appears as the bright rim of the cortex. Half of the images
+have a finding.
 
-Only the finding tells an abnormal image from a normal one:
+Abnormal images differ from normal ones only in the finding:
 
-- Patients come in pairs. Both of a pair have the same bones and the same studies with opposite
-  labels; image by image they share size, mode, pose, exposure, borders and letters.
-- An abnormal image gets the histogram of grey values that it would have without its finding.
-- Images of both classes show lead discs and rings, so bright metal alone is no sign of disease.
+- Patients come in pairs with the same bones and the same studies, but opposite labels.
+  Corresponding images have the same size, mode, pose, exposure, borders and letters.
+- An abnormal image has the same grey level histogram as the image without its finding.
+- Images of both classes show lead discs and rings, so bright metal doesn't indicate disease.
 
-Invariant: an image depends on nothing but its place in the plan, on no file, font or clock.
+Invariant: an image depends only on its position in the plan, not on files, fonts or time.
 """
 
 from mura_core.phantoms.folder import phantom_folder, write_phantoms

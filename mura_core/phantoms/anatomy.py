@@ -12,14 +12,23 @@ from mura_core.phantoms.tubes import Tube, step
 
 
 class Anatomy(NamedTuple):
-    """What lies in a body part; findings are in one of the `sites`."""
+    """The solids of a body part.
+
+    Attributes
+    ----------
+    soft : list of Tube
+        Soft tissue.
+    sites : list of Tube
+        Bones that can have a finding.
+    other_bones : list of Tube
+    """
 
     soft: list[Tube]
     sites: list[Tube]
     other_bones: list[Tube]
 
     def placed(self, middle: complex, turn: complex, mirrored: bool = False) -> Anatomy:
-        """Return the anatomy with every tube placed so."""
+        """Return the anatomy with every tube moved, see `Tube.placed`."""
         return Anatomy(*([tube.placed(middle, turn, mirrored) for tube in kind] for kind in self))
 
 
@@ -30,12 +39,12 @@ def _bone(
     bow: float = 0.0,
     density: float = 0.9,
 ) -> Tube:
-    """Return a bone with the radii of its shaft, its head and its foot."""
+    """Return a bone with the given radii of shaft, head and foot."""
     return Tube(start, end, *radii, bow, cavity=0.75, density=density)
 
 
 def _flesh(start: complex, end: complex, head: float, foot: float) -> Tube:
-    """Return a limb's soft tissue."""
+    """Return the soft tissue of a limb."""
     return Tube(start, end, (head + foot) / 2, head, foot, density=0.3)
 
 
@@ -73,7 +82,7 @@ def _elbow(rng: Generator) -> Anatomy:
 
 
 class Skeleton(NamedTuple):
-    """A hand with its forearm."""
+    """A hand and forearm."""
 
     soft: list[Tube]
     forearm: list[Tube]
@@ -82,8 +91,8 @@ class Skeleton(NamedTuple):
     phalanges: list[Tube]
 
 
-# Angle in degrees, distance of its joint from the middle of the wrist, lengths of the metacarpal
-# and the phalanges; the thumb first.
+# For each finger, thumb first: angle in degrees, distance of its joint from the middle of the
+# wrist, lengths of the metacarpal and the phalanges.
 _FINGERS = (
     (142, 0.045, (0.09, 0.07, 0.05)),
     (172, 0.030, (0.14, 0.085, 0.05, 0.035)),

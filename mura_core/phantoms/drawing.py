@@ -1,4 +1,4 @@
-"""Drawing a radiograph: rays through the anatomy, exposure, development, letters."""
+"""Draw a radiograph: absorption in the anatomy, exposure, development, letters."""
 
 from __future__ import annotations
 
@@ -16,16 +16,30 @@ from mura_core.phantoms.tubes import Grey, Tube, absorption, local_coordinates
 
 
 class Drawing(NamedTuple):
-    """A drawn image and what is known about it."""
+    """A drawn image with its annotations.
+
+    Attributes
+    ----------
+    picture : Image
+    box : Box or None
+        Box of the finding.
+    letters : list of (Box, str)
+        Boxes and texts of the burnt-in letters.
+    """
 
     picture: Image.Image
-    box: Box | None  # of the finding
+    box: Box | None
     letters: list[tuple[Box, str]]
 
 
 def draw_image(planned: PlannedImage) -> Drawing:
-    """Return the image, drawn; the same for the same place in the plan."""
-    # The images of a study, and those of the pair's other patient, show one body.
+    """Draw a planned image. The result is deterministic.
+
+    Parameters
+    ----------
+    planned : PlannedImage
+    """
+    # All images of a study, and those of the pair's other patient, show the same anatomy.
     body = np.random.default_rng([SEED, planned.pair, planned.study])
     anatomy = ANATOMIES[planned.part](body)
     site = int(body.integers(len(anatomy.sites)))
@@ -55,7 +69,7 @@ def draw_image(planned: PlannedImage) -> Drawing:
 
 
 def _flesh(soft: list[Tube], trinket: Tube | None, shape: tuple[int, int]) -> Grey:
-    """Return what rays lose outside the bones: the thickest tube counts, and metal on top."""
+    """Return the absorption outside the bones: the maximum over soft tissue, plus metal."""
     absorbed = np.zeros(shape, dtype=np.float32)
     for tube in soft:
         local = local_coordinates(tube, shape)
@@ -67,7 +81,7 @@ def _flesh(soft: list[Tube], trinket: Tube | None, shape: tuple[int, int]) -> Gr
 
 
 def _bones(bones: list[Tube], shape: tuple[int, int]) -> Grey:
-    """Return what rays lose in the bones, one behind another."""
+    """Return the total absorption of the bones."""
     absorbed = np.zeros(shape, dtype=np.float32)
     for bone in bones:
         local = local_coordinates(bone, shape)
@@ -76,14 +90,14 @@ def _bones(bones: list[Tube], shape: tuple[int, int]) -> Grey:
 
 
 def _expose(absorbed: Grey, noise: Grey, grain: float) -> Grey:
-    """Return what the detector sees, shape (height, width), with dense matter bright."""
+    """Return the detector signal, shape (height, width); dense matter is bright."""
     return np.asarray(1 - np.exp(-1.1 * absorbed) + grain * noise)
 
 
 def _with_histogram_of(reference: Grey, exposed: Grey) -> Grey:
-    """Return the exposed image with the grey values of the reference, in its own order.
+    """Return the exposed image with its histogram matched to that of the reference.
 
-    A finding would otherwise show in the image's mean or maximum, without being looked at.
+    Otherwise a finding would change the mean or the maximum of the image.
     """
     matched = np.empty(exposed.size, dtype=np.float32)
     matched[np.argsort(exposed, axis=None)] = np.sort(reference, axis=None)
@@ -91,7 +105,7 @@ def _with_histogram_of(reference: Grey, exposed: Grey) -> Grey:
 
 
 def _develop(exposed: Grey, technique: Technique) -> Image.Image:
-    """Return the exposed image as an 8-bit picture, black where the collimator was closed."""
+    """Return the exposed image as an 8-bit picture, black outside the collimator's field."""
     white = np.percentile(exposed[::2, ::2], technique.white_percentile)
     bright = np.clip(exposed[technique.open_field] / white, 0, 1) ** technique.gamma
     grey = np.zeros(exposed.shape, dtype=np.uint8)
@@ -101,7 +115,7 @@ def _develop(exposed: Grey, technique: Technique) -> Image.Image:
 
 def _burn_in(picture: Image.Image, letters: Letters) -> tuple[Box, str]:
     """Write the letters into the picture and return their box and text."""
-    font = ImageFont.load_default(letters.size)  # comes with Pillow: no system font
+    font = ImageFont.load_default(letters.size)  # part of Pillow, independent of system fonts
     left, top, right, bottom = (int(edge) for edge in font.getbbox(letters.text))
     x = round(letters.right * (picture.width - (right - left)))
     y = round(letters.down * (picture.height - (bottom - top)))

@@ -1,4 +1,4 @@
-"""What is wrong with a bone: each finding changes what rays lose in it, and has a true box."""
+"""Findings: each changes the absorption of a bone and has a ground-truth box."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mura_core.phantoms.tubes import Grey, LocalCoordinates, Tube, absorption
 
 
 class Box(NamedTuple):
-    """The pixels x0 <= x < x1, y0 <= y < y1 of an image."""
+    """A box of the pixels with x0 <= x < x1 and y0 <= y < y1."""
 
     x0: int
     y0: int
@@ -22,7 +22,7 @@ class Box(NamedTuple):
 
 
 def _box(local: LocalCoordinates, marked: NDArray[np.bool_]) -> Box:
-    """Return the box around the marked pixels of the tube's window."""
+    """Return the bounding box of the marked pixels of a tube's window."""
     top, left = (side.start for side in local.window)
     rows, columns = np.nonzero(marked)
     return Box(
@@ -34,7 +34,7 @@ def _box(local: LocalCoordinates, marked: NDArray[np.bool_]) -> Box:
 
 
 def _break(rng: Generator, bone: Tube, local: LocalCoordinates, at: float) -> tuple[Grey, Box]:
-    """Break the bone: a jagged dark gap, and a far piece pushed aside."""
+    """Break the bone: a jagged dark gap and a displaced fragment."""
     push = bone.shaft * rng.uniform(0.4, 1.5) * rng.choice([-1, 1])
     return _displaced(rng, bone, local, at, push)
 
@@ -42,12 +42,12 @@ def _break(rng: Generator, bone: Tube, local: LocalCoordinates, at: float) -> tu
 def _displaced(
     rng: Generator, bone: Tube, local: LocalCoordinates, at: float, push: float
 ) -> tuple[Grey, Box]:
-    """Break the bone and push its far piece aside by so many pixels."""
+    """Break the bone and displace the distal fragment sideways by `push` pixels."""
     slant = rng.uniform(-0.7, 0.7)
     half_gap = bone.shaft * rng.uniform(0.25, 0.7)
     jag = 0.15 * bone.shaft * np.sin(3 / bone.shaft * local.across)
     beyond = (local.along - at) * bone.length - slant * local.across - jag  # pixels past the break
-    # The far piece is pushed aside at the break and still held at its joint.
+    # The distal fragment is displaced at the break, but not at its joint.
     aside = np.where(beyond > 0, push * (1 - local.along) / (1 - at), 0).astype(np.float32)
     broken = absorption(bone, local._replace(across=local.across - aside))
     broken[np.abs(beyond) < half_gap] = 0
@@ -67,7 +67,7 @@ def _lesion(rng: Generator, bone: Tube, local: LocalCoordinates, at: float) -> t
 
 
 def _metal(rng: Generator, bone: Tube, local: LocalCoordinates, at: float) -> tuple[Grey, Box]:
-    """Screw a metal plate to the bone, over a break that it holds together."""
+    """Add a metal plate with screws over a break without displacement."""
     change, _ = _displaced(rng, bone, local, at, push=0.0)
     half_length = bone.shaft * rng.uniform(3.5, 5.5)
     side = rng.choice([-1, 1])

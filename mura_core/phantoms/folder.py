@@ -1,4 +1,4 @@
-"""The folder: the data set on disk, in MURA's layout."""
+"""Write the phantom data set to disk, in MURA's layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mura_core.phantoms.drawing import draw_image
 from mura_core.phantoms.findings import Box
 from mura_core.phantoms.plan import PATIENT_PAIRS, ROOT, PlannedImage, plan_images
 
-VERSION = 3  # Raise it whenever any file changes: old phantoms must not pass for new ones.
+VERSION = 3  # Increase it whenever a file changes, so that cached phantoms are drawn again.
 
 README = """\
 These radiographs are phantoms, drawn by a computer program for trying software without data.
@@ -31,20 +31,20 @@ _IMAGES_A_TASK = 16
 def phantom_folder(
     cache_folder: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Return the folder of the drawn phantoms; draw them first where they aren't there yet.
+    """Return the folder of the phantoms, drawing them if they aren't cached.
 
     Parameters
     ----------
     cache_folder : Path
-        Made if it doesn't exist; the phantoms take a folder of their own inside it.
+        Created if it doesn't exist. The phantoms are in a subfolder.
     progress : callable, optional
-        Called with the number of images drawn so far and the number of all images.
+        Called with the number of images drawn and the total.
 
     Returns
     -------
     Path
-        The folder `PHANTOMS`, in MURA's layout. Its `boxes.csv` holds the true box of each
-        finding, its `letters.csv` those of the burnt-in text, in the image's own pixels.
+        The folder `PHANTOMS`, in MURA's layout. Its `boxes.csv` has the ground-truth boxes of the
+        findings, its `letters.csv` those of the burnt-in text, in pixels of the original images.
     """
     finished = cache_folder / f"phantoms-{VERSION}"
     if not finished.is_dir():
@@ -55,25 +55,26 @@ def phantom_folder(
             try:
                 unfinished.rename(finished)
             except OSError:
-                # Someone else may have drawn the same images meanwhile: theirs will do.
+                # Another process may have drawn the same images in the meantime.
                 if not finished.is_dir():
                     raise
     return finished / ROOT
 
 
 def write_phantoms(folder: Path, count: int, *, valid: int) -> Path:
-    """Draw a few of the phantoms only, in this process, and return their folder.
+    """Draw a small part of the data set, in this process, and return its folder.
 
     Parameters
     ----------
     folder : Path
+        The output folder.
     count, valid : int
-        Images to train on, and to judge; of both labels.
+        Number of training and of validation images, half of each label (rounded up).
 
     Returns
     -------
     Path
-        A folder without CSVs but `boxes.csv`: the images' paths give the labels.
+        The folder `PHANTOMS`. Its only CSV is `boxes.csv`; the images' paths give the labels.
     """
     images = plan_images()
     wanted = [
@@ -102,16 +103,16 @@ def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None
 
     findings: list[tuple[object, ...]] = []
     letters: list[tuple[object, ...]] = []
-    # Drawing is many small array operations, so threads wait for the interpreter lock; processes
-    # don't. They are spawned: a fork would copy the locks that TensorFlow's threads may hold, and
-    # wait for them for ever.
+    # Drawing consists of many small array operations, so threads would wait for the interpreter
+    # lock. Processes are spawned: a forked process would copy locks held by TensorFlow's threads
+    # and wait for them forever.
     pool = ProcessPoolExecutor(
         usable_cores(),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_follow_the_parent,
     )
     try:
-        # In the order of the plan, whichever process is done first.
+        # Results are in the order of the plan.
         drawn = pool.map(partial(_draw_and_save, folder), images, chunksize=_IMAGES_A_TASK)
         for done, (planned, (box, texts)) in enumerate(zip(images, drawn, strict=True), start=1):
             if box is not None:
@@ -120,7 +121,7 @@ def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None
             if progress is not None:
                 progress(done, len(images))
     finally:
-        # Waits for the images being drawn, so that none is saved after the folder is removed.
+        # Wait for running tasks, so that no image is saved after the folder is removed.
         pool.shutdown(cancel_futures=True)
 
     data = folder / ROOT
@@ -135,9 +136,9 @@ def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None
 
 
 def _draw_and_save(folder: Path, planned: PlannedImage) -> tuple[Box | None, list[tuple[Box, str]]]:
-    """Return the finding's box and the letters of an image drawn into the folder.
+    """Draw and save an image; return the finding's box and the letters.
 
-    The pixels stay out of what one process hands to the other.
+    The pixels aren't returned, which saves transferring them between processes.
     """
     drawing = draw_image(planned)
     drawing.picture.save(folder / planned.path, compress_level=1)
@@ -145,13 +146,13 @@ def _draw_and_save(folder: Path, planned: PlannedImage) -> tuple[Box | None, lis
 
 
 def _follow_the_parent() -> None:
-    """Leave Ctrl-C, which reaches every process, to the parent, and end when the parent ends."""
+    """Ignore Ctrl-C, which the parent handles, and exit when the parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
 def _end_with_the_parent() -> None:
-    # A killed parent can't say that there is no more to do: its processes would wait for ever.
+    # Without this, the processes of a killed parent would wait for tasks forever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""The plan: who is imaged, how often, and what is wrong."""
+"""The plan of the data set: patients, studies, images and findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mura_core.phantoms.findings import FINDINGS
 
 ROOT = "PHANTOMS"
 PATIENT_PAIRS = {"train": 135, "valid": 40}
-SEED = 1  # of everything random, in the plan and in the images
+SEED = 1  # of the plan and the images
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,19 @@ class PlannedImage:
 
     Attributes
     ----------
+    split : str
+        "train" or "valid".
+    part : str
+        Body part, a key of `ANATOMIES`.
+    patient : int
+        Number of the patient, from 1.
+    study_folder : str
+        Name of the study's folder, such as "study1_positive".
     pair, study, image : int
-        The pair of patients, the study within the patient, the image within the study, from 0.
-        Everything that the two patients share is drawn from these three.
+        Index of the pair of patients, of the study of the patient and of the image of the study,
+        from 0. They seed everything that the two patients of the pair share.
     finding : str or None
-        A key of `FINDINGS`; None on a normal image.
+        A key of `FINDINGS`; None for a normal image.
     """
 
     split: str
@@ -41,17 +49,17 @@ class PlannedImage:
 
     @property
     def study_path(self) -> str:
-        """The study's path in MURA's style, with its final slash."""
+        """The study's path in MURA's layout, with a trailing slash."""
         return f"{ROOT}/{self.split}/{self.part}/patient{self.patient:05d}/{self.study_folder}/"
 
     @property
     def path(self) -> str:
-        """The image's path in MURA's style."""
+        """The image's path in MURA's layout."""
         return f"{self.study_path}image{self.image + 1}.png"
 
 
 def plan_images() -> list[PlannedImage]:
-    """Return every image of the data set, in the order of the CSV files."""
+    """Return all images of the data set, in the order of the CSV files."""
     pair = count()
     return [
         planned

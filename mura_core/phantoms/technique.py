@@ -1,4 +1,4 @@
-"""How a radiograph is taken: its size, pose and exposure, and the letters burnt into it."""
+"""Acquisition settings of a radiograph: size, pose, exposure and burnt-in letters."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ class Letters(NamedTuple):
 
     Attributes
     ----------
+    text : str
+    size : int
+        Font size.
     right, down : float
-        Where the text lies, from 0 at the image's left or upper edge to 1 at the opposite one.
+        Position of the text, from 0 at the left or upper edge of the image to 1 at the opposite
+        edge.
     """
 
     text: str
@@ -30,18 +34,29 @@ class Letters(NamedTuple):
 
 @dataclass(frozen=True)
 class Technique:
-    """How an image is taken.
+    """Acquisition settings of an image.
 
     Attributes
     ----------
+    mode : str
+        Pillow's mode of the image, "L" or "RGB".
+    height, width : int
+        Size of the image.
     middle, turn, mirrored
-        How the anatomy is placed on the image, see `Tube.placed`.
+        Position, scale and rotation of the anatomy, see `Tube.placed`.
     open_field : tuple of slice
-        The rows and columns that the collimator leaves open.
-    white_percentile, gamma, haze, grain : float
-        Exposure and development.
+        Rows and columns inside the collimator's field.
+    white_percentile : float
+        Percentile of the exposure that becomes white.
+    gamma : float
+        Exponent of the grey levels.
+    haze : float
+        Grey level of unexposed pixels inside the field, from 0 to 1.
+    grain : float
+        Standard deviation of the noise.
     trinket : Tube or None
         A ring or a lead disc.
+    letters : list of Letters
     """
 
     mode: str
@@ -60,13 +75,20 @@ class Technique:
 
 
 def choose_technique(rng: Generator, complaint: complex) -> Technique:
-    """Return how an image is taken of a patient who complains of that place of the anatomy."""
+    """Return random acquisition settings for an image.
+
+    Parameters
+    ----------
+    rng : Generator
+    complaint : complex
+        The painful place, in the coordinates of the anatomy. Images are centred near it.
+    """
     longer = int(rng.integers(220, 361))
     shorter = int(longer * rng.uniform(0.7, 1.0))
     height, width = (longer, shorter) if rng.random() < 0.8 else (shorter, longer)
     turn = complex(longer * rng.uniform(0.95, 1.1) * np.exp(1j * np.radians(rng.normal(0, 5))))
     mirrored = bool(rng.random() < 0.5)
-    # Images are centred near to where it hurts, but not on it.
+    # Images are centred near the painful place, but not exactly on it.
     aim = 0.7 * turn * (mirror(complaint) if mirrored else complaint)
     aim += longer * complex(rng.uniform(-0.04, 0.04), rng.uniform(-0.04, 0.04))
     top, bottom, left, right = rng.uniform(0, 0.09, size=4) * (rng.random() < 0.4)

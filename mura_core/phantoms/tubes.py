@@ -1,4 +1,4 @@
-"""Tubes: the solids of which phantoms are made, and what X-rays lose in them."""
+"""Tubes, the solids that phantoms are made of, and their X-ray absorption."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 Grey: TypeAlias = NDArray[np.float32]
 Window: TypeAlias = tuple[slice, slice]  # rows, columns
 
-# Points are complex numbers, x + iy with y downwards, so that turning and scaling are one
-# multiplication. Their unit is the image's longer side, with 0 in the image's middle, until a
-# tube is `placed` on an image: from then on it is a pixel, with 0 in the upper left corner.
+# Points are complex numbers, x + iy with y downwards, so that rotation and scaling are one
+# multiplication. In anatomies, the unit is the image's longer side and 0 is the image's centre.
+# After `placed`, the unit is a pixel and 0 is the upper left corner.
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Tube:
     Attributes
     ----------
     start, end : complex
-        Where the axis begins and ends.
+        End points of the axis.
     shaft, head, foot : float
         Radius in the middle, at the start and at the end.
     bow : float
-        How far the axis bends aside, as a share of its length.
+        Sideways deflection of the axis, as a share of its length.
     cavity : float
-        Share of the matter that is missing inside the wall: marrow, air.
+        Share of the matter inside the wall that is missing, such as for marrow or air.
     density : float
-        What a ray loses on its way through the middle of a shaft without cavity.
+        Absorption along a ray through the centre of a shaft without cavity.
     """
 
     start: complex
@@ -49,13 +49,23 @@ class Tube:
         return abs(self.end - self.start)
 
     def at(self, along: float) -> complex:
-        """Return the point at a share of the axis."""
+        """Return the point of the axis at a share of its length, from 0 at the start to 1."""
         return self.start + (self.end - self.start) * complex(
             along, 4 * self.bow * along * (1 - along)
         )
 
     def placed(self, middle: complex, turn: complex, mirrored: bool = False) -> Tube:
-        """Return the tube scaled and turned by `turn` about 0, which comes to lie at `middle`."""
+        """Return the tube scaled and rotated about 0, then moved.
+
+        Parameters
+        ----------
+        middle : complex
+            New position of the point 0.
+        turn : complex
+            Factor for scaling and rotation.
+        mirrored : bool
+            Whether to mirror the tube left to right first.
+        """
         start, end = self.start, self.end
         if mirrored:
             start, end = mirror(start), mirror(end)
@@ -72,22 +82,22 @@ class Tube:
 
 
 def mirror(point: complex) -> complex:
-    """Return the point with left and right exchanged."""
+    """Return a point mirrored left to right about 0."""
     return -point.conjugate()
 
 
 def step(length: float, degrees: float) -> complex:
-    """Return a step in some direction: 0 degrees is down the image, 90 to its right."""
+    """Return a vector of a length and a direction: 0 degrees is down, 90 is right."""
     return complex(length * np.sin(np.radians(degrees)), length * np.cos(np.radians(degrees)))
 
 
 class LocalCoordinates(NamedTuple):
-    """A tube's own coordinates on that part of the image which it can touch.
+    """Coordinates relative to a tube's axis, on the part of the image that it can cover.
 
     Attributes
     ----------
     window : tuple of slice
-        That part of the image, h rows and w columns.
+        The h rows and w columns of this part.
     along : ndarray of shape (h, w), float32
         0 at the tube's start, 1 at its end.
     across : ndarray of shape (h, w), float32
@@ -100,7 +110,15 @@ class LocalCoordinates(NamedTuple):
 
 
 def local_coordinates(tube: Tube, shape: tuple[int, int]) -> LocalCoordinates:
-    """Return the coordinates of a tube that lies on an image of that shape."""
+    """Return the coordinates relative to a tube on an image.
+
+    Parameters
+    ----------
+    tube : Tube
+        In pixels, as returned by `Tube.placed`.
+    shape : tuple of int
+        (height, width) of the image.
+    """
     reach = 2 * max(tube.shaft, tube.head, tube.foot) + abs(tube.bow) * tube.length
     rows = _clipped(tube.start.imag, tube.end.imag, reach, shape[0])
     columns = _clipped(tube.start.real, tube.end.real, reach, shape[1])
@@ -115,17 +133,17 @@ def local_coordinates(tube: Tube, shape: tuple[int, int]) -> LocalCoordinates:
 
 
 def _clipped(start: float, end: float, reach: float, size: int) -> slice:
-    """Return the pixels of a side of the image from start to end, and `reach` beyond them."""
+    """Return the slice of an image side from start to end, extended by `reach` on both sides."""
     first, last = int(min(start, end) - reach), int(max(start, end) + reach)
     return slice(min(max(first, 0), size), min(max(last, 0), size))
 
 
-_PLACES = np.linspace(0, 1, 256)  # along the axis; an index of them fits into a uint8
-_FLARE = np.exp(-((_PLACES / 0.2) ** 2))  # how much of an end's radius is felt at each place
+_PLACES = np.linspace(0, 1, 256)  # positions along the axis; their indices fit into uint8
+_FLARE = np.exp(-((_PLACES / 0.2) ** 2))  # weight of an end's radius at each position
 
 
 def _radius_profile(tube: Tube) -> Grey:
-    """Return the radius at 256 places along the axis: wider at head and foot, 0 at both ends."""
+    """Return the radius at 256 positions: wider at head and foot, rounded to 0 at both ends."""
     ends = ((tube.head, _PLACES, _FLARE), (tube.foot, _PLACES[::-1], _FLARE[::-1]))
     radius = np.full(256, tube.shaft)
     for end_radius, _, flare in ends:
@@ -136,13 +154,24 @@ def _radius_profile(tube: Tube) -> Grey:
 
 
 def absorption(tube: Tube, local: LocalCoordinates) -> Grey:
-    """Return what rays lose in the tube, shape (h, w)."""
+    """Return the absorption of a tube.
+
+    Parameters
+    ----------
+    tube : Tube
+    local : LocalCoordinates
+        As returned by `local_coordinates` for this tube.
+
+    Returns
+    -------
+    ndarray of shape (h, w), float32
+    """
     places = np.clip(local.along * 255, 0, 255).astype(np.uint8)
     radius = _radius_profile(tube)
     squared_distance = local.across**2
     half_chord = np.sqrt(np.maximum((radius**2)[places] - squared_distance, 0))
     if tube.cavity:
-        # Where a bone widens towards its joint the cortex thins out.
+        # The cortex gets thinner where a bone widens towards its joint.
         wall = np.float32(0.35 * tube.shaft**2) / np.maximum(radius, np.float32(tube.shaft))
         inner_radius = np.maximum(radius - wall, 0)
         inner_half_chord = np.sqrt(np.maximum((inner_radius**2)[places] - squared_distance, 0))
