@@ -1,5 +1,7 @@
 # make run    train, judge and explain conv4 on the embedded phantoms
-# make test   run the whole test suite
+# make test   run the tests
+# make test-fast  run those that take less than ten seconds each
+# make test-all   run the tests with every architecture, and long fuzzing
 # make lint   ruff, mypy and import-linter
 # make settings  write docs/settings.md from the declared settings
 # make gpu-check  see whether this machine's GPUs, or its CPU, train as they should: minutes
@@ -8,10 +10,14 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A process for each core, each with one thread: more would wait for one another. Tests of a module
+# stay together, since they share what its fixtures trained.
+PYTEST = OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	$(BIN)/python -m pytest -n auto --dist loadfile
 SOURCES := pyproject.toml setup.py $(wildcard mura_core/imaging/*.pyx mura_core/imaging/*.pxd mura_core/imaging/*.h \
 	mura_core/imaging/png/*.pyx mura_core/imaging/png/*.h)
 
-.PHONY: run test lint settings gpu-check seeds fuzz clean
+.PHONY: run test test-fast test-all lint settings gpu-check seeds fuzz clean
 
 run: .venv/installed
 	@echo "==> mura-run --model conv4 --explain gradcam"
@@ -19,7 +25,15 @@ run: .venv/installed
 
 test: .venv/installed-dev
 	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest
+	@$(PYTEST) -m "not exhaustive"
+
+test-fast: .venv/installed-dev
+	@echo "==> Running the fast tests"
+	@$(PYTEST) -m "not slow and not exhaustive"
+
+test-all: .venv/installed-dev
+	@echo "==> Running all tests"
+	@$(PYTEST)
 
 lint: .venv/installed-dev
 	@echo "==> Checking style, types and the directions of imports"

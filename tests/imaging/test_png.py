@@ -28,11 +28,12 @@ def by_pillow(content: bytes) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_twenty_thousand_files_are_read_as_pillow_does():
+@pytest.mark.parametrize("count", [3_000, pytest.param(20_000, marks=pytest.mark.exhaustive)])
+def test_thousands_of_files_are_read_as_pillow_does(count):
     # All colour types, filters, odd sizes, single rows and columns, split data, interlaced ones.
     random = np.random.default_rng(0)
     ours = 0
-    for number in range(20_000):
+    for number in range(count):
         content = random_png(random, largest=60 if number % 10 == 0 else 25)
         expected = by_pillow(content)
         np.testing.assert_array_equal(read_radiograph(content), expected)
@@ -40,7 +41,7 @@ def test_twenty_thousand_files_are_read_as_pillow_does():
         if pixels is not None:
             ours += 1
             np.testing.assert_array_equal(pixels, expected)
-    assert 15_000 < ours < 16_500
+    assert 0.75 * count < ours < 0.825 * count
 
 
 @settings(max_examples=200, deadline=None)

@@ -97,17 +97,22 @@ def test_functions_within_the_graph_are_counted():
 MEASURE = Path(__file__).parents[2] / "benchmarks" / "training_memory.py"
 
 
+OTHERS = [
+    ("resnet18", 224, 32, ("mixed_precision",)),
+    ("vgg-like", 512, 32, ()),
+    ("densenet-small", 224, 24, ()),
+    ("keras:MobileNetV2", 224, 24, ()),
+]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "side", "batch_size", "options"),
     [
         ("resnet18", 224, 32, ()),
-        ("resnet18", 224, 32, ("mixed_precision",)),
         ("densenet-small", 224, 64, ("rematerialise",)),
-        ("vgg-like", 512, 32, ()),
-        ("densenet-small", 224, 24, ()),
-        ("keras:MobileNetV2", 224, 24, ()),
         ("dense", 224, 8, ()),
+        *(pytest.param(*other, marks=pytest.mark.exhaustive) for other in OTHERS),
     ],
 )
 def test_training_takes_what_was_counted(name, side, batch_size, options):
