@@ -130,7 +130,7 @@ def test_intervals_cover_as_often_as_they_say():
 
 
 @pytest.mark.slow
-def test_40000_predictions_take_under_20_seconds_and_a_gigabyte():
+def test_40000_predictions_take_under_20_seconds_of_cpu_and_a_gigabyte():
     code = (
         PEAK_KIBIBYTES
         + """
@@ -155,9 +155,9 @@ table["probability"] = 1 / (1 + np.exp(-random.normal(size=images) - table["labe
 table["logit"] = np.log(table["probability"] / (1 - table["probability"]))
 table["part_rate"] = table.groupby("body_part")["label"].transform("mean")
 points = dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5))
-started = time.perf_counter()
+started = time.process_time()
 rows = compute_figures(table, points, seed=1)
-seconds = time.perf_counter() - started
+seconds = time.process_time() - started
 kibibytes = peak_kibibytes()
 given = sum(row["intervals"]["auroc"] is not None for row in rows)
 print(json.dumps([seconds, kibibytes / 2**20, len(rows), given]))

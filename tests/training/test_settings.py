@@ -25,6 +25,7 @@ from mura_core.training import (
     Recipe,
     TrainingData,
     build_model,
+    compiled,
     fit_model,
     write_contact_sheet,
 )
@@ -167,6 +168,34 @@ def test_label_smoothing_and_weight_decay(data, tmp_path):
     assert size[1] < size[0]
 
 
+def test_weight_decay_leaves_out_biases_and_normalisation():
+    def normalised(shape) -> keras.Model:
+        inputs = keras.Input(shape)
+        features = keras.layers.Conv2D(4, 3)(inputs)
+        features = keras.layers.ReLU()(keras.layers.BatchNormalization()(features))
+        features = keras.layers.GlobalAveragePooling2D()(features)
+        return keras.Model(inputs, keras.layers.Dense(1)(features))
+
+    recipe = Recipe(weight_decay=0.1, learning_rate=0.5, schedule="constant", jit="off")
+    _, model = compiled(
+        lambda: build_model(normalised, {}, None, Square(SIDE)),
+        recipe,
+        10,
+        strategy_on("cpu"),
+        class_weights=None,
+    )
+    variables = model.trainable_variables
+    for variable in variables:
+        variable.assign(keras.ops.ones_like(variable))
+    model.optimizer.apply([keras.ops.zeros_like(one) for one in variables], variables)
+    # Without a gradient only decay changes a weight: by the rate times the decay.
+    values = {one.path.split("/")[-1]: keras.ops.convert_to_numpy(one) for one in variables}
+    assert set(values) == {"kernel", "bias", "gamma", "beta"}
+    np.testing.assert_allclose(values.pop("kernel"), 0.95, rtol=1e-6)
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, 1, err_msg=name)
+
+
 def test_mixed_precision_computes_in_16_bits_and_saves_a_plain_model(data, tmp_path):
     recipe = Recipe(epochs=2, mixed_precision=True, rematerialise=True, augment=("rotate",))
     model = trained(data, tmp_path / "run", recipe, build=conv4)
@@ -209,7 +238,8 @@ def test_images_are_mirrored_turned_and_shifted():
     np.testing.assert_allclose(augmented(image, ["flip"], flip=0.7), image[:, ::-1])
     down, across = centre(augmented(image, ["rotate"], angle=1.0))
     assert np.hypot(down, across) == pytest.approx(20, abs=0.2)
-    assert abs(np.rad2deg(np.arctan2(down, across))) == pytest.approx(30, abs=0.5)
+    # Counterclockwise: what was on the right goes up, where rows count less.
+    assert np.rad2deg(np.arctan2(down, across)) == pytest.approx(-30, abs=0.5)
     moved = centre(augmented(disc(30, 30), ["shift"], down=1.0, across=0.25))
     assert moved == pytest.approx((6.1, -3.05), abs=0.1)
     # What isn't asked for isn't done, whatever the numbers.
