@@ -1,7 +1,7 @@
 /* Which vector instructions there are, and how a function is compiled for more than the least.
 
    Wheels are built for the least processor of their platform. What pays is compiled once more for
-   AVX2 and chosen while the program runs, by `instructions` (see mura_core/instructions.py). Both
+   AVX2 and chosen while the program runs, by `instructions` (see cpu.py). Both
    compilations do the same arithmetic in the same order: they give the same bits. */
 
 #ifndef MURA_PROCESSOR_H
