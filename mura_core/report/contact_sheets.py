@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +22,19 @@ _ACROSS = 4
 _SIDE = 224
 _CAPTION = 34  # pixels below each image
 _FONT_SIZE = 13
+_NAME_CHARACTERS = 50  # of a body part in the name of its sheet
 
 
 def sheet_of(part: str) -> str:
-    """Return the path of a body part's contact sheet, relative to the run folder."""
-    return f"errors/{part.replace('/', '-')}.png"
+    """Return the path of a body part's contact sheet, relative to the run folder.
+
+    A name that can't be a file name as it is gets a digest, which tells `hand/left` and `hand-left`
+    apart.
+    """
+    name = re.sub(r"[^\w.-]+", "-", part)[:_NAME_CHARACTERS]
+    if name != part:
+        name = f"{name}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+    return f"errors/{name}.png"
 
 
 def draw_contact_sheets(
