@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from mura_models.cells import logit_with_cells
+from mura_models.local_contrast import with_local_contrast
 from mura_models.sizes import refuse_smaller
 
 _FILTERS = (64, 128, 256, 512)  # table 1, the four stages
@@ -20,6 +21,7 @@ def resnet18(
     width: float = 1.0,
     dropout: float = 0.0,
     cells: bool = False,
+    local_contrast: bool = False,
 ) -> keras.Model:
     """Return the residual network with 18 layers.
 
@@ -34,9 +36,18 @@ def resnet18(
     cells : bool
         Whether to add a cell map, which is trained on boxes of findings and contributes to the
         logit.
+    local_contrast : bool
+        Whether to add the local contrast of the image as a second channel: see
+        `mura_models.local_contrast`.
     """
     return residual_network(
-        input_shape, (2, 2, 2, 2), width=width, dropout=dropout, cells=cells, name="resnet18"
+        input_shape,
+        (2, 2, 2, 2),
+        width=width,
+        dropout=dropout,
+        cells=cells,
+        local_contrast=local_contrast,
+        name="resnet18",
     )
 
 
@@ -45,16 +56,23 @@ def resnet34(
     width: float = 1.0,
     dropout: float = 0.0,
     cells: bool = False,
+    local_contrast: bool = False,
 ) -> keras.Model:
     """Return the residual network with 34 layers.
 
     Parameters
     ----------
-    input_shape, width, dropout, cells
+    input_shape, width, dropout, cells, local_contrast
         As for `resnet18`.
     """
     return residual_network(
-        input_shape, (3, 4, 6, 3), width=width, dropout=dropout, cells=cells, name="resnet34"
+        input_shape,
+        (3, 4, 6, 3),
+        width=width,
+        dropout=dropout,
+        cells=cells,
+        local_contrast=local_contrast,
+        name="resnet34",
     )
 
 
@@ -81,6 +99,7 @@ def residual_network(
     width: float = 1.0,
     dropout: float = 0.0,
     cells: bool = False,
+    local_contrast: bool = False,
     name: str = "resnet",
 ) -> keras.Model:
     """Return a residual network of basic blocks, two 3 x 3 convolutions each.
@@ -93,14 +112,18 @@ def residual_network(
         Number of blocks in each of the four stages.
     outputs : int
         Number of logits; the paper's networks have 1,000.
-    width, dropout, cells
+    width, dropout, cells, local_contrast
         As for `resnet18`.
     name : str
         Name of the model.
     """
     inputs = keras.Input(input_shape)
+    images = inputs
+    if local_contrast:
+        channels = [images, with_local_contrast(images)]
+        images = layers.Concatenate(name="local_channels")(channels)
     widths = [max(1, round(filters * width)) for filters in _FILTERS]
-    features = _convolved(inputs, widths[0], 7, stride=2, name="stem")
+    features = _convolved(images, widths[0], 7, stride=2, name="stem")
     features = layers.ReLU(name="stem_relu")(features)
     features = layers.ZeroPadding2D(1, name="stem_pool_padding")(features)
     features = layers.MaxPooling2D(3, strides=2, name="stem_pool")(features)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import mura_run
+from scipy.ndimage import uniform_filter
 
 import mura_models
 from mura_core.data import prepare
@@ -212,6 +213,28 @@ def test_residual_blocks_are_those_of_an_independent_implementation():
     images = random.normal(size=(3, 45, 39, 1))
     ours = model(images.astype(np.float32)).numpy()
     np.testing.assert_allclose(ours, NumPyNetwork(model, blocks)(images), rtol=1e-4)
+
+
+def test_local_contrast_is_a_second_channel_of_residual_networks(tmp_path):
+    # At 40 pixels the window, an eighth of the side, is 5 pixels, and the grid every pixel.
+    random = np.random.default_rng(5)
+    images = random.normal(size=(2, 40, 40, 1)).astype(np.float32)
+    images[:, :20] *= 0.1  # low contrast
+    counted = uniform_filter(np.ones((40, 40)), 5, mode="constant")
+
+    def mean_around(image: np.ndarray) -> np.ndarray:
+        return uniform_filter(image, 5, mode="constant") / counted  # of pixels in the image
+
+    expected = []
+    for image in images[..., 0].astype(np.float64):
+        difference = image - mean_around(image)
+        expected.append(difference / np.sqrt(mean_around(difference**2) + 0.2**2))
+    model = residual_network((40, 40, 1), (1, 1, 1, 1), width=0.1, local_contrast=True)
+    stem = keras.Model(model.inputs, model.get_layer("local_channels").output)
+    stem.save(tmp_path / "stem.keras")
+    channels = keras.saving.load_model(tmp_path / "stem.keras", safe_mode=True)(images)
+    np.testing.assert_array_equal(channels[..., 0], images[..., 0])
+    np.testing.assert_allclose(channels[..., 1], expected, rtol=0, atol=1e-4)
 
 
 # The family of keras.applications ---------------------------------------------------------------
