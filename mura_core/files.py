@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from mura_core.errors import DataError
+from mura_core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,29 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type
     finally:
         if not special:
             temporary.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise an error unless a file can be written, before the work whose result it takes.
+
+    Parameters
+    ----------
+    path : Path
+        As `--out` named it.
+
+    Raises
+    ------
+    UsageError
+        It is a folder, or is to be in a folder that is missing or can't be written to.
+    """
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a folder; name a file to write")
+    if path.exists() and not path.is_file():
+        return  # such as /dev/stdout
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--out {path}: the folder {path.parent} can't be written to")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

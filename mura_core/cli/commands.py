@@ -171,9 +171,11 @@ def evaluate(folder: Path, **settings: str | None) -> None:
 )
 def compare(folders: tuple[Path, Path], out: Path | None) -> None:
     """Compare two runs on the same images: the difference of each metric, with an interval."""
-    from mura_core.files import write_csv
+    from mura_core.files import refuse_unwritable, write_csv
     from mura_core.pipeline import compare_runs
 
+    if out is not None:
+        refuse_unwritable(out)
     table = compare_runs(*folders)
     if out is not None:
         write_csv(out, table)
@@ -265,7 +267,7 @@ def predict(
     Averages all networks of the run folder RUN and applies its calibration, operating point and
     study score. The images of one folder count as one study.
     """
-    from mura_core.files import write_csv
+    from mura_core.files import refuse_unwritable, write_csv
     from mura_core.pipeline import predict_by_models, predict_by_run
 
     if model_files and explain:
@@ -275,8 +277,8 @@ def predict(
             "--flip needs --model-file: a run averages mirror images if it was trained with"
             " --average-flips"
         )
-    if out is not None and out.is_dir() and not explain:
-        raise click.UsageError(f"--out {out} is a folder; name a CSV to write")
+    if out is not None and not explain:
+        refuse_unwritable(out)
     if model_files:
         table = predict_by_models(model_files, images, flip=flip)
     else:

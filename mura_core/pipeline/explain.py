@@ -34,6 +34,12 @@ from mura_core.heatmaps import (
 from mura_core.imaging import Readers
 from mura_core.pipeline.data import open_data, prepare_images, register_layers
 from mura_core.pipeline.evaluate import judge_letters
+from mura_core.pipeline.explained import (
+    explainers_named,
+    images_to_explain,
+    network_to_explain,
+    refuse_unknown_images,
+)
 from mura_core.progress import progress
 from mura_core.report import method_in_words
 from mura_core.runs import (
@@ -54,19 +60,6 @@ if TYPE_CHECKING:
     from mura_plugins.network import Network
 
 log = logging.getLogger("mura")
-
-
-def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
-    """Return the explainers of these names, each once; `all` names every one.
-
-    Raises
-    ------
-    PluginError
-        There is no such explainer, or there are two.
-    """
-    every = [offer.record.name for offer in plugins.explainers]
-    wanted = [one for name in names for one in (every if name == "all" else [name])]
-    return [plugins.explainer(name) for name in dict.fromkeys(wanted)]
 
 
 def explain_run(
@@ -123,19 +116,20 @@ def explain_run(
 
     start_tensorflow(config.seed)
 
+    register_layers(plugins)
+    networks, on_shuffled_labels = _networks(folder, config, judgement.predictions["fold"].unique())
     readers = installed_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     prepared = prepare_images(manifest, config, readers)
     refuse_other_pixels(folder, prepared.digest)
     rows = _rows_of(prepared, sample["path"])
-    register_layers(plugins)
     judged = judgement.predictions
     with progress("Looking for letters", "images") as so_far:
         letters, known = letters_region(
             manifest, judged["path"].tolist(), config.square, readers, so_far
         )
     images = prepared.images[rows]
-    networks, shuffled = _networks(folder, config, judged["fold"].unique(), images)
+    shuffled = _without_constant(on_shuffled_labels, images)
     bench = Bench(
         sample,
         images,
@@ -175,20 +169,13 @@ def _without_collapsed(judgement: Judgement) -> Judgement:
 
 
 def _networks(
-    folder: Path, config: RunConfig, folds: Iterable[int], images: NDArray[np.uint8]
+    folder: Path, config: RunConfig, folds: Iterable[int]
 ) -> tuple[dict[int, Network], dict[int, Network]]:
-    """Return the network of each fold, and where there are such, that of shuffled labels.
-
-    The latter are left out where they give every one of `images` the same answer.
-    """
+    """Return the network of each fold, and where there are such, that of shuffled labels."""
     from mura_core.inference import load_model
-    from mura_plugins.network import Network
 
     def network(path: Path) -> Network:
-        try:
-            return Network(load_model(path), config.layer or None)
-        except NotApplicable as error:
-            raise UsageError(f"--layer {config.layer}: {error}") from None
+        return network_to_explain(load_model(path), config.layer)
 
     # Each image by the network that judged it, which hasn't trained on it.
     own_folder = seed_folder(folder, config, config.network_seeds[0])
@@ -197,10 +184,17 @@ def _networks(
     if not config.shuffled_labels:
         return networks, {}
     shuffled = {fold: network(own / "shuffled" / "model.keras") for fold, own in folders.items()}
+    return networks, shuffled
+
+
+def _without_constant(
+    shuffled: dict[int, Network], images: NDArray[np.uint8]
+) -> dict[int, Network]:
+    """Return no network on shuffled labels if one gives every one of these images one answer."""
     if any(is_constant(one.logits(images)) for one in shuffled.values()):
         log.warning("Maps aren't compared with those of shuffled labels: on these %s.", SAME_ANSWER)
-        shuffled = {}
-    return networks, shuffled
+        return {}
+    return shuffled
 
 
 def _explain_by(
@@ -240,25 +234,11 @@ def _explain_by(
 def _sample(judgement: Judgement, which: str) -> pd.DataFrame:
     """Return the predictions of the images that `--explain-images` asks for."""
     judged = judgement.predictions
-    count = len(judged) if which == "all" else int(which) if which.isdecimal() else 0
-    if count:
-        return choose(judged, judgement.points, count)
-    try:
-        lines = Path(which).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise UsageError(
-            f"--explain-images {which!r} is no number above 0, not 'all', and no file that lists"
-            f" images ({reason})"
-        ) from None
-    paths = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    known = set(judged["path"])
-    for path in paths:
-        if path not in known:
-            raise DataError(f"{which}: {path} is not one of the run's judged images")
-    if not paths:
-        raise DataError(f"{which}: lists no image")
-    return judged.set_index("path", drop=False).loc[paths].reset_index(drop=True)
+    wanted = images_to_explain(which)
+    if not isinstance(wanted, list):
+        return choose(judged, judgement.points, wanted or len(judged))
+    refuse_unknown_images(which, judged["path"], "run's judged")
+    return judged.set_index("path", drop=False).loc[wanted].reset_index(drop=True)
 
 
 def _paint_letters_over(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from mura_core.errors import UsageError
+from mura_core.files import refuse_unwritable
 from mura_core.pipeline.data import register_layers
 from mura_plugins.manager import load_plugins
 
@@ -13,6 +15,10 @@ log = logging.getLogger("mura")
 
 def export_model_file(model_file: Path, path: Path, file_format: str) -> None:
     """Write a saved model in another program's format, and say what goes in and comes out."""
+    if path.exists():
+        raise UsageError(f"--out {path} exists already; name a new one")
+    refuse_unwritable(path)
+
     from mura_core.inference import start_tensorflow
 
     start_tensorflow(seed=0)

@@ -23,13 +23,14 @@ from mura_core.evaluation import (
 from mura_core.files import write_csv
 from mura_core.imaging import Readers, image_files
 from mura_core.pipeline.data import register_layers, warn_of_failures
-from mura_core.pipeline.explain import explainers_named
+from mura_core.pipeline.explained import explainers_named, network_to_explain
 from mura_core.pipeline.finished_run import FinishedRun, judgement_of
 from mura_core.pipeline.predict_heatmaps import explain_new_images, write_page
 from mura_core.progress import progress
 from mura_core.runs import (
     config_of,
-    make_run_folder,
+    new_run_folder,
+    refuse_used_folder,
     seed_folder,
     training_folder,
 )
@@ -146,7 +147,7 @@ def predict_by_run(
     if wanted:
         if out is None:
             raise UsageError("--explain needs --out FOLDER, for the heatmaps")
-        make_run_folder(out)
+        refuse_used_folder(out)
     plugins = _start(config.seed)
 
     from mura_core.inference import load_model, square_of
@@ -158,13 +159,15 @@ def predict_by_run(
         for fold in folds
     }
     run = FinishedRun(folder, config, judgement, models)
+    networks = [network_to_explain(model, config.layer) for model in run.networks if wanted]
     readers = installed_readers(plugins)
     squares = _read(sources, square_of(run.networks[0]), readers)
     table = _predict(run, squares)
     if wanted and out is not None:
-        write_csv(out / "predictions.csv", table)
-        drawn = explain_new_images(run, squares, table, wanted, out, readers)
-        write_page(run, squares, table, drawn, out)
+        with new_run_folder(out):
+            write_csv(out / "predictions.csv", table)
+            drawn = explain_new_images(run, networks, squares, table, wanted, out, readers)
+            write_page(run, squares, table, drawn, out)
     return table
 
 

@@ -34,6 +34,7 @@ PAGE = "predictions.html"
 
 def explain_new_images(
     run: FinishedRun,
+    networks: Sequence[Network],
     squares: Squares,
     table: pd.DataFrame,
     wanted: Sequence[Explainer],
@@ -41,12 +42,6 @@ def explain_new_images(
     readers: Readers,
 ) -> pd.DataFrame:
     """Draw each method's mean map of the run's networks; return rows of `heatmaps.csv`."""
-    from mura_plugins.network import Network
-
-    try:
-        networks = [Network(model, run.config.layer or None) for model in run.networks]
-    except NotApplicable as error:
-        raise UsageError(f"--layer {run.config.layer}: {error}") from None
     drawn = []
     for method in wanted:
         try:

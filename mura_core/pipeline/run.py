@@ -11,7 +11,8 @@ import logging
 from pathlib import Path
 
 from mura_core.pipeline.evaluate import evaluate_run
-from mura_core.pipeline.explain import explain_run, explainers_named
+from mura_core.pipeline.explain import explain_run
+from mura_core.pipeline.explained import explainers_named
 from mura_core.pipeline.report import write_report
 from mura_core.pipeline.train import train_run
 from mura_core.runs import RunConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from mura_core.pipeline.data import (
     say_counts,
     warn_of_failures,
 )
+from mura_core.pipeline.explained import network_to_explain, refuse_unknown_images
 from mura_core.runs import (
     RunConfig,
-    make_run_folder,
+    new_run_folder,
     parse_seeds,
     refuse_other_pixels,
+    refuse_used_folder,
     write_config,
     write_environment,
 )
@@ -44,6 +47,8 @@ def train_run(
     """
     plugins = plugins or load_plugins()
     warn_of_failures(plugins)
+    if not resume:
+        refuse_used_folder(folder)
     architecture = plugins.architecture(config.model)
     rule = parse_rule(config.operating_point)
     parse_seeds(config.seeds, config.seed)
@@ -51,6 +56,8 @@ def train_run(
     manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest, config.validate)
+    if config.explain:
+        refuse_unknown_images(config.explain_images, manifest.table["path"])
 
     from mura_core.inference import gpu_memory, start_tensorflow, strategy_on
 
@@ -61,6 +68,7 @@ def train_run(
     from mura_core.training import (
         build_model,
         counter,
+        parse_kinds,
         refuse_untrainable,
         uses_xla,
         warn_if_too_large,
@@ -68,10 +76,14 @@ def train_run(
     )
 
     # Whatever can be refused is refused before the images are read.
+    refuse_untrainable(manifest.table)
+    parse_kinds(config.augment)
     build = resolve(architecture.build)
     options = parse_options(build, config.options)
     strategy = strategy_on(config.devices)
     network = build_model(build, options, None, config.square)
+    if config.explain:
+        network_to_explain(network, config.layer)
     # What `auto` means here is kept in config.yaml, so that the run can be repeated elsewhere.
     config = replace(config, jit="on" if uses_xla(config.jit, strategy, network) else "off")
     del network  # its weights would stay in the GPU's memory
@@ -83,44 +95,44 @@ def train_run(
             memory,
             strategy.num_replicas_in_sync,
         )
-    if not resume:
-        make_run_folder(folder)
-        write_config(folder / "config.yaml", config)
-    prepared = prepare_images(manifest, config, readers)
-    pixels = prepared.digest
-    if resume:
-        refuse_other_pixels(folder, pixels)
-    write_environment(folder / "environment.json", pixels)
-    write_csv(folder / "counts.csv", count(prepared.table))
-    write_csv(folder / "left_out.csv", prepared.left_out)
-    divided = trainings(
-        prepared.table,
-        config.validate,
-        proportion=config.proportion,
-        folds=config.folds,
-        seed=config.seed,
-        # With folds, the other folds' predictions are there to choose an operating point by.
-        tunes=config.recipe.watches
-        or (config.validate != "kfold" and (rule.is_chosen or config.calibrate != "none")),
-    )
-    for training in divided:
-        refuse_untrainable(training.table)
-    if config.augment:
-        rows = np.flatnonzero(divided[0].table["split"] == "train")[:_AUGMENTED_IMAGES]
-        write_contact_sheet(
-            folder / "augmented.png", prepared.images[rows], config.augment, seed=config.seed
+    with nullcontext() if resume else new_run_folder(folder):
+        if not resume:
+            write_config(folder / "config.yaml", config)
+        prepared = prepare_images(manifest, config, readers)
+        pixels = prepared.digest
+        if resume:
+            refuse_other_pixels(folder, pixels)
+        write_environment(folder / "environment.json", pixels)
+        write_csv(folder / "counts.csv", count(prepared.table))
+        write_csv(folder / "left_out.csv", prepared.left_out)
+        divided = trainings(
+            prepared.table,
+            config.validate,
+            proportion=config.proportion,
+            folds=config.folds,
+            seed=config.seed,
+            # With folds, the other folds' predictions are there to choose an operating point by.
+            tunes=config.recipe.watches
+            or (config.validate != "kfold" and (rule.is_chosen or config.calibrate != "none")),
         )
-    boxes = None
-    if config.cell_loss:
-        boxes = finding_boxes(manifest, prepared, config.square, readers)
-    context = RunContext(
-        config,
-        prepared,
-        lambda statistics: build_model(build, options, statistics, config.square),
-        strategy,
-        boxes,
-    )
-    train_from_each_seed(divided, context, folder)
+        for training in divided:
+            refuse_untrainable(training.table)
+        if config.augment:
+            rows = np.flatnonzero(divided[0].table["split"] == "train")[:_AUGMENTED_IMAGES]
+            write_contact_sheet(
+                folder / "augmented.png", prepared.images[rows], config.augment, seed=config.seed
+            )
+        boxes = None
+        if config.cell_loss:
+            boxes = finding_boxes(manifest, prepared, config.square, readers)
+        context = RunContext(
+            config,
+            prepared,
+            lambda statistics: build_model(build, options, statistics, config.square),
+            strategy,
+            boxes,
+        )
+        train_from_each_seed(divided, context, folder)
 
 
 def _refuse_missing_split(manifest: Manifest, validate: str) -> None:

@@ -3,12 +3,13 @@ from .config import read_config as read_config
 from .config import write_config as write_config
 from .folder import RUN_TABLES as RUN_TABLES
 from .folder import TUNING as TUNING
-from .folder import make_run_folder as make_run_folder
+from .folder import new_run_folder as new_run_folder
 from .folder import read_metrics as read_metrics
 from .folder import read_predictions as read_predictions
 from .folder import read_run_table as read_run_table
 from .folder import refuse_other_data as refuse_other_data
 from .folder import refuse_other_pixels as refuse_other_pixels
+from .folder import refuse_used_folder as refuse_used_folder
 from .folder import restarts_of as restarts_of
 from .folder import seed_folder as seed_folder
 from .folder import training_folder as training_folder

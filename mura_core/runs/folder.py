@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -51,17 +53,48 @@ RUN_TABLES: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 
 
-def make_run_folder(folder: Path) -> None:
-    """Make the folder of a new run.
+def refuse_used_folder(folder: Path) -> None:
+    """Raise an error unless a folder can be made, or is there and empty.
 
     Raises
     ------
     UsageError
-        There are files in it already.
+        There are files in it already, or it can't be made or written to.
     """
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"--out {folder} is not empty; name a new folder")
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"--out {folder}: {existing} is not a folder; name another")
+    if not os.access(existing, os.W_OK):
+        raise UsageError(f"--out {folder}: the folder {existing} can't be written to")
+    if existing == folder and any(folder.iterdir()):
+        resume = f", or go on with that run: mura-run --resume {folder}"
+        is_run = (folder / "config.yaml").is_file()
+        raise UsageError(f"--out {folder} is not empty; name a new folder{resume * is_run}")
+
+
+@contextmanager
+def new_run_folder(folder: Path) -> Iterator[None]:
+    """Make a new folder for results, and take it away where the block fails without any.
+
+    An epoch of training is a result: its folder stays, and can be resumed. So does the folder of a
+    run that was interrupted.
+
+    Raises
+    ------
+    UsageError
+        There are files in it already, or it can't be made.
+    """
+    refuse_used_folder(folder)
+    was_there = folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except Exception:
+        if not any(folder.rglob("history.csv")):
+            shutil.rmtree(folder)
+            if was_there:
+                folder.mkdir()
+        raise
 
 
 def seed_folder(folder: Path, config: RunConfig, seed: int) -> Path:

@@ -1,5 +1,6 @@
 from .augmentation import AMOUNTS as AMOUNTS
 from .augmentation import Augmentation as Augmentation
+from .augmentation import parse_kinds as parse_kinds
 from .augmentation import write_contact_sheet as write_contact_sheet
 from .batches import training_batches as training_batches
 from .collapse import TrainingCollapsed as TrainingCollapsed

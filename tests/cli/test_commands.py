@@ -293,7 +293,9 @@ def test_a_run_folder_is_never_overwritten(finished: Path, mura: Path):
 
 def test_a_folder_that_cannot_be_written_is_named(mura: Path, tmp_path: Path):
     (tmp_path / "file").touch()
-    refused(1, "file/run: Not a directory", "--data", mura, "--out", tmp_path / "file" / "run")
+    refused(
+        2, "file is not a folder; name another", "--data", mura, "--out", tmp_path / "file" / "run"
+    )
     refused(1, "/proc/run: ", "--data", mura, "--out", "/proc/run", *SMALL)
 
 

@@ -201,7 +201,7 @@ def test_a_run_that_cannot_be_used_is_refused_by_name(
         images,
         "--flip",
     )
-    refused(2, "is a folder; name a CSV", "predict", split, images, "--out", tmp_path)
+    refused(2, "is a folder; name a file", "predict", split, images, "--out", tmp_path)
 
     run = tmp_path / "run"
     shutil.copytree(folds, run)

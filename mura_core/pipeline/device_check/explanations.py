@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mura_core.heatmaps import evidence
 from mura_core.pipeline.device_check.records import Job, Outcome, Setting, Status
-from mura_core.pipeline.explain import explainers_named
+from mura_core.pipeline.explained import explainers_named
 from mura_plugins import Explainer, NotApplicable
 from mura_plugins.manager import load_plugins, resolve
 from mura_plugins.network import Network
