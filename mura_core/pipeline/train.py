@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mura_core.data import Manifest, count, installed_readers, trainings
+from mura_core.data import Manifest, PreparedImages, Training, count, installed_readers, trainings
 from mura_core.errors import DataError
 from mura_core.evaluation import parse_rule
 from mura_core.files import write_csv
 from mura_core.heatmaps import finding_boxes
+from mura_core.imaging import PixelStatistics, Readers
 from mura_core.pipeline.data import (
     open_data,
     prepare_images,
@@ -31,26 +34,72 @@ from mura_core.runs import (
 )
 from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
 
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
 _AUGMENTED_IMAGES = 6  # on the contact sheet
+
+
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """A run of which everything is checked that is known before images are read.
+
+    Attributes
+    ----------
+    config : RunConfig
+        With `jit` decided.
+    manifest : Manifest
+    readers : mapping
+        Functions for further file suffixes.
+    build : callable
+        Returns a new model that standardises with these statistics, or doesn't standardise.
+    strategy : tf.distribute.Strategy
+    """
+
+    config: RunConfig
+    manifest: Manifest
+    readers: Readers
+    build: Callable[[PixelStatistics | None], keras.Model]
+    strategy: tf.distribute.Strategy
 
 
 def train_run(
     config: RunConfig, folder: Path, plugins: Plugins | None = None, *, resume: bool = False
 ) -> None:
-    """Prepare the images, train a model, or one a fold and seed, and predict the judged images.
+    """Train the networks of a run, and predict the images that it judges.
 
     Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
     `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
-    and `predictions.csv`, those of folds below `folds/`, those of several seeds below `seeds/`, and
-    below `shuffled/` what a network on shuffled labels leaves. Where it resumes a run, it goes on
-    from the last checkpoint.
+    and `predictions.csv`; those of folds into `folds/`, those of seeds into `seeds/`, and those of
+    a network on shuffled labels into `shuffled/`.
+
+    Parameters
+    ----------
+    config : RunConfig
+    folder : Path
+        The run folder: a new one, unless a run is resumed.
+    plugins : Plugins, optional
+        By default those that are installed.
+    resume : bool
+        Whether to continue from the last checkpoint in the folder.
     """
     plugins = plugins or load_plugins()
     warn_of_failures(plugins)
     if not resume:
         refuse_used_folder(folder)
+    checked = _check(config, plugins)
+    with nullcontext() if resume else new_run_folder(folder):
+        prepared = _prepare(checked, folder, resume=resume)
+        divided = _divide(prepared, checked.config)
+        _draw_augmented(divided[0], prepared, checked.config, folder)
+        _train(divided, prepared, checked, folder)
+
+
+def _check(config: RunConfig, plugins: Plugins) -> _Checked:
+    """Refuse what can be refused before images are read, and say which data it is."""
     architecture = plugins.architecture(config.model)
-    rule = parse_rule(config.operating_point)
+    parse_rule(config.operating_point)
     parse_seeds(config.seeds, config.seed)
     readers = installed_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
@@ -63,8 +112,6 @@ def train_run(
 
     start_tensorflow(config.seed, deterministic=config.deterministic)
 
-    from mura_core.pipeline.train_folds import RunContext
-    from mura_core.pipeline.train_seeds import train_from_each_seed
     from mura_core.training import (
         build_model,
         counter,
@@ -72,10 +119,8 @@ def train_run(
         refuse_untrainable,
         uses_xla,
         warn_if_too_large,
-        write_contact_sheet,
     )
 
-    # Whatever can be refused is refused before the images are read.
     refuse_untrainable(manifest.table)
     parse_kinds(config.augment)
     build = resolve(architecture.build)
@@ -89,50 +134,70 @@ def train_run(
     del network  # its weights would stay in the GPU's memory
     memory = gpu_memory(strategy)
     if memory is not None:
-        warn_if_too_large(
-            counter(build, options, config.square),
-            config.recipe,
-            memory,
-            strategy.num_replicas_in_sync,
-        )
-    with nullcontext() if resume else new_run_folder(folder):
-        if not resume:
-            write_config(folder / "config.yaml", config)
-        prepared = prepare_images(manifest, config, readers)
-        pixels = prepared.digest
-        if resume:
-            refuse_other_pixels(folder, pixels)
-        write_environment(folder / "environment.json", pixels)
-        write_csv(folder / "counts.csv", count(prepared.table))
-        write_csv(folder / "left_out.csv", prepared.left_out)
-        divided = trainings(
-            prepared.table,
-            config.validate,
-            proportion=config.proportion,
-            folds=config.folds,
-            seed=config.seed,
-            # With folds, the other folds' predictions are there to choose an operating point by.
-            tunes=config.recipe.watches
-            or (config.validate != "kfold" and (rule.is_chosen or config.calibrate != "none")),
-        )
-        for training in divided:
-            refuse_untrainable(training.table)
-        if config.augment:
-            rows = np.flatnonzero(divided[0].table["split"] == "train")[:_AUGMENTED_IMAGES]
-            write_contact_sheet(
-                folder / "augmented.png", prepared.images[rows], config.augment, seed=config.seed
-            )
-        boxes = None
-        if config.cell_loss:
-            boxes = finding_boxes(manifest, prepared, config.square, readers)
-        context = RunContext(
-            config,
-            prepared,
-            lambda statistics: build_model(build, options, statistics, config.square),
-            strategy,
-            boxes,
-        )
-        train_from_each_seed(divided, context, folder)
+        count_memory = counter(build, options, config.square)
+        warn_if_too_large(count_memory, config.recipe, memory, strategy.num_replicas_in_sync)
+
+    def build_standardised(statistics: PixelStatistics | None) -> keras.Model:
+        return build_model(build, options, statistics, config.square)
+
+    return _Checked(config, manifest, readers, build_standardised, strategy)
+
+
+def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages:
+    """Read the images, or find them in the cache, and write what is known of them."""
+    if not resume:
+        write_config(folder / "config.yaml", checked.config)
+    prepared = prepare_images(checked.manifest, checked.config, checked.readers)
+    if resume:
+        refuse_other_pixels(folder, prepared.digest)
+    write_environment(folder / "environment.json", prepared.digest)
+    write_csv(folder / "counts.csv", count(prepared.table))
+    write_csv(folder / "left_out.csv", prepared.left_out)
+    return prepared
+
+
+def _divide(prepared: PreparedImages, config: RunConfig) -> list[Training]:
+    """Return the trainings of the run: one, or one per fold."""
+    from mura_core.training import refuse_untrainable
+
+    # With folds, the other folds' predictions are there to choose an operating point by.
+    chooses = parse_rule(config.operating_point).is_chosen or config.calibrate != "none"
+    divided = trainings(
+        prepared.table,
+        config.validate,
+        proportion=config.proportion,
+        folds=config.folds,
+        seed=config.seed,
+        tunes=config.recipe.watches or (config.validate != "kfold" and chooses),
+    )
+    for training in divided:
+        refuse_untrainable(training.table)
+    return divided
+
+
+def _draw_augmented(
+    training: Training, prepared: PreparedImages, config: RunConfig, folder: Path
+) -> None:
+    """Write a contact sheet of augmented training images, if they are augmented."""
+    from mura_core.training import write_contact_sheet
+
+    if config.augment:
+        rows = np.flatnonzero(training.table["split"] == "train")[:_AUGMENTED_IMAGES]
+        images = prepared.images[rows]
+        write_contact_sheet(folder / "augmented.png", images, config.augment, seed=config.seed)
+
+
+def _train(
+    divided: list[Training], prepared: PreparedImages, checked: _Checked, folder: Path
+) -> None:
+    from mura_core.pipeline.train_folds import RunContext
+    from mura_core.pipeline.train_seeds import train_from_each_seed
+
+    config, boxes = checked.config, None
+    if config.cell_loss:
+        boxes = finding_boxes(checked.manifest, prepared, config.square, checked.readers)
+    context = RunContext(config, prepared, checked.build, checked.strategy, boxes)
+    train_from_each_seed(divided, context, folder)
 
 
 def _refuse_missing_split(manifest: Manifest, validate: str) -> None:
