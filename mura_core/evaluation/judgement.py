@@ -7,19 +7,53 @@ folds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mura_core.data import LEVELS
 from mura_core.errors import DataError, UsageError
-from mura_core.evaluation.calibration import Calibration, fit_calibration
+from mura_core.evaluation.calibration import Calibration, fit_calibration, uncalibrated
 from mura_core.evaluation.choices import CALIBRATIONS, MEAN, STUDY_SCORES
 from mura_core.evaluation.operating_point import OperatingPoint, Rule, choose_point
 from mura_core.evaluation.units import at_level
+
+
+@dataclass(frozen=True)
+class ChosenPoint:
+    """An operating point, and what it was chosen on.
+
+    Attributes
+    ----------
+    point : OperatingPoint
+    count, abnormal : int or None
+        The number of units that it was chosen on, and of abnormal ones; None for a fixed point.
+    """
+
+    point: OperatingPoint
+    count: int | None = None
+    abnormal: int | None = None
+
+
+@dataclass(frozen=True)
+class FoldJudgement:
+    """How the predictions of one fold's network are judged.
+
+    Attributes
+    ----------
+    points : mapping
+        The operating point of each level.
+    calibration : callable
+        From logits to probabilities.
+    temperature : float or None
+        Of the calibration, if that is how it was calibrated.
+    """
+
+    points: Mapping[str, ChosenPoint]
+    calibration: Calibration = uncalibrated
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,25 +64,29 @@ class Judgement:
     ----------
     predictions : DataFrame
         One row per image, with the calibrated `probability`.
-    points : dict
-        The operating point of each level and fold.
-    chosen : list of dict
-        The same as records: `level`, `fold`, `threshold`, `normal_below`, and the numbers of units
-        that it was chosen on, `count` and `abnormal`, None for a fixed point.
-    temperatures : dict of float
-        The temperature of each fold; empty for other calibrations.
-    calibrations : dict of callable
-        For each fold, the function from logits to probabilities.
+    folds : mapping
+        How each fold's predictions are judged.
     study_score : {"mean", "max", "noisy-or"}
         How the probability of a study or patient is computed from its images (see `score_units`).
     """
 
     predictions: pd.DataFrame
-    points: dict[tuple[str, int], OperatingPoint]
-    chosen: list[dict[str, Any]]
-    temperatures: dict[int, float]
-    calibrations: dict[int, Calibration]
+    folds: Mapping[int, FoldJudgement]
     study_score: str = MEAN
+
+    @property
+    def points(self) -> dict[tuple[str, int], OperatingPoint]:
+        """The operating point of each level and fold."""
+        return {
+            (level, fold): judged.points[level].point
+            for fold, judged in self.folds.items()
+            for level in judged.points
+        }
+
+    @property
+    def calibrations(self) -> dict[int, Calibration]:
+        """For each fold, the function from logits to probabilities."""
+        return {fold: judged.calibration for fold, judged in self.folds.items()}
 
 
 def judge(
@@ -89,50 +127,40 @@ def judge(
     """
     _refuse_unknown("--calibrate", calibrate, CALIBRATIONS)
     _refuse_unknown("--study-score", study_score, STUDY_SCORES)
+    folds = sorted(set(predictions["fold"].tolist()))
     if not rule.is_chosen and calibrate == "none":
-        given = OperatingPoint(
-            rule.abnormal.value, normal_below=rule.normal.value if rule.normal else None
-        )
-        points = {
-            (level, int(fold)): given
-            for level in LEVELS
-            for fold in sorted(predictions["fold"].unique())
-        }
-        chosen = [
-            {"level": level, "fold": fold, **asdict(point), "count": None, "abnormal": None}
-            for (level, fold), point in points.items()
-        ]
-        uncalibrated, _ = fit_calibration("none", *np.empty((2, 0)))
-        calibrations = {int(fold): uncalibrated for fold in predictions["fold"].unique()}
-        return Judgement(predictions, points, chosen, {}, calibrations, study_score)
+        low = rule.normal.value if rule.normal else None
+        fixed = ChosenPoint(OperatingPoint(rule.abnormal.value, normal_below=low))
+        same = FoldJudgement(dict.fromkeys(LEVELS, fixed))
+        return Judgement(predictions, dict.fromkeys(folds, same), study_score)
     judged: list[pd.DataFrame] = []
-    chosen = []
-    points, temperatures, calibrations = {}, {}, {}
-    for fold in sorted(set(predictions["fold"].tolist())):
+    by_fold = {}
+    for fold in folds:
         rows = predictions[predictions["fold"] == fold]
         others = predictions[predictions["fold"] != fold] if tuning is None else tuning
-        _refuse_unfit(others)
-        calibrated, temperature = fit_calibration(
-            calibrate, others["logit"].to_numpy(np.float64), others["label"].to_numpy()
-        )
-        calibrations[fold] = calibrated
-        if temperature is not None:
-            temperatures[fold] = temperature
-        judged.append(rows.assign(probability=calibrated(rows["logit"].to_numpy(np.float64))))
-        others = others.assign(probability=calibrated(others["logit"].to_numpy(np.float64)))
-        for level in LEVELS:
-            units = at_level(others, level, study_score)
-            if rule.is_chosen:
-                _refuse_unfit(units, level)
-            labels = units["label"].to_numpy()
-            point = choose_point(rule, labels, units["probability"].to_numpy())
-            points[level, fold] = point
-            chosen.append(
-                {"level": level, "fold": fold, **asdict(point)}
-                | {"count": len(units), "abnormal": int(labels.sum())}
-            )
-    together = pd.concat(judged).loc[predictions.index]
-    return Judgement(together, points, chosen, temperatures, calibrations, study_score)
+        by_fold[fold] = own = _judge_fold(others, rule, calibrate, study_score)
+        logits = rows["logit"].to_numpy(np.float64)
+        judged.append(rows.assign(probability=own.calibration(logits)))
+    return Judgement(pd.concat(judged).loc[predictions.index], by_fold, study_score)
+
+
+def _judge_fold(
+    held_out: pd.DataFrame, rule: Rule, calibrate: str, study_score: str
+) -> FoldJudgement:
+    """Return the calibration and the operating points that are chosen on held-out predictions."""
+    _refuse_unfit(held_out)
+    logits = held_out["logit"].to_numpy(np.float64)
+    calibration, temperature = fit_calibration(calibrate, logits, held_out["label"].to_numpy())
+    held_out = held_out.assign(probability=calibration(logits))
+    points = {}
+    for level in LEVELS:
+        units = at_level(held_out, level, study_score)
+        if rule.is_chosen:
+            _refuse_unfit(units, level)
+        labels = units["label"].to_numpy()
+        point = choose_point(rule, labels, units["probability"].to_numpy())
+        points[level] = ChosenPoint(point, len(units), int(labels.sum()))
+    return FoldJudgement(points, calibration, temperature)
 
 
 def _refuse_unknown(option: str, value: str, known: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,12 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
         "version": METRICS_VERSION,
         "validate": config.validate,
         **settings,
-        "operating_points": judgement.chosen,
-        "temperatures": judgement.temperatures,
+        "operating_points": _chosen_points(judgement),
+        "temperatures": {
+            fold: judged.temperature
+            for fold, judged in judgement.folds.items()
+            if judged.temperature is not None
+        },
         "intervals": {
             "method": "percentiles of a bootstrap over patients",
             "confidence": CONFIDENCE,
@@ -188,7 +193,7 @@ def compare_runs(first: Path, second: Path) -> pd.DataFrame:
     said: dict[Any, str] = {}
     for level in dict.fromkeys(row["level"] for row in rows):
         whole = next(row for row in rows if row["level"] == level)
-        points = [_points(run.chosen, level) for run in runs]
+        points = [_points(_chosen_points(run), level) for run in runs]
         if _says_same(said, (whole["count"], str(points)), level, "By"):
             continue
         log.info(
@@ -256,6 +261,15 @@ def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> boo
     names = (level.replace("_", " "), earlier.replace("_", " "))
     log.info("\n%s %s: as by %s, since they are the same units", start, *names)
     return True
+
+
+def _chosen_points(judgement: Judgement) -> list[dict[str, Any]]:
+    return [
+        {"level": level, "fold": fold, **asdict(chosen.point)}
+        | {"count": chosen.count, "abnormal": chosen.abnormal}
+        for fold, judged in judgement.folds.items()
+        for level, chosen in judged.points.items()
+    ]
 
 
 def _points(chosen: list[dict[str, Any]], level: str) -> list[tuple[float | None, ...]]:

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from mura_core.data import LEVELS
 from mura_core.errors import DataError
 from mura_core.evaluation import FIGURES, Judgement, OperatingPoint, compare_judgements
+from mura_core.evaluation.judgement import ChosenPoint, FoldJudgement
 from mura_core.evaluation.significance import delong, mcnemar
 
 # Of 43 patients: albumin, total protein, the K-G score, and whether surgery helped; the data of
@@ -82,10 +83,7 @@ def judgement(probability: np.ndarray, patients: int = 80) -> Judgement:
     )
     return Judgement(
         with_logits(table),
-        dict.fromkeys(((level, 0) for level in LEVELS), OperatingPoint(0.5)),
-        [],
-        {},
-        {},
+        {0: FoldJudgement(dict.fromkeys(LEVELS, ChosenPoint(OperatingPoint(0.5))))},
     )
 
 
@@ -151,10 +149,10 @@ def test_the_bootstrap_and_delong_agree_on_how_sure_a_difference_is():
 
 def test_runs_on_other_images_or_labels_are_refused():
     first, second = noisy(0, 1.0), noisy(1, 1.0)
-    fewer = Judgement(second.predictions.iloc[1:], second.points, [], {}, {})
+    fewer = Judgement(second.predictions.iloc[1:], second.folds)
     with pytest.raises(DataError, match=r"1 only in the first, 0 only in the second.* 0\.png"):
         compare_judgements(first, fewer, seed=0)
     table = second.predictions
     relabelled = table.assign(label=table["label"].where(table["path"] != "3.png", 0))
     with pytest.raises(DataError, match=r"different labels, .* for 1 images, such as 3\.png"):
-        compare_judgements(first, Judgement(relabelled, second.points, [], {}, {}), seed=0)
+        compare_judgements(first, Judgement(relabelled, second.folds), seed=0)

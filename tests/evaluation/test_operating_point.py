@@ -223,7 +223,7 @@ def test_held_out_training_patients_alone_decide(calibrate):
     np.testing.assert_array_equal(
         after.predictions["probability"], before.predictions["probability"]
     )
-    assert before.chosen[0]["count"] == len(tuning)
+    assert before.folds[0].points["image"].count == len(tuning)
     assert before.predictions["path"].tolist() == table["path"].tolist()
     # Each level has its own: a mean is nearer to one half than what it is the mean of.
     assert len({before.points[level, 0] for level in LEVELS}) > 1
