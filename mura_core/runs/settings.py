@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
+from mura_core.data import DEFAULT_SEED
 from mura_core.errors import UsageError
 from mura_core.evaluation import CalibrationMethod, StudyScore
 from mura_core.imaging import Fit, Method, Square
@@ -103,7 +104,7 @@ class RunConfig(Recipe):
         metavar="B",
         ge=0,
     )
-    seed: int = setting(2019, Group.TRAINING, "Random seed.", ge=0, le=_LARGEST_SEED)
+    seed: int = setting(DEFAULT_SEED, Group.TRAINING, "Random seed.", ge=0, le=_LARGEST_SEED)
     seeds: str = setting(
         "1",
         Group.TRAINING,
