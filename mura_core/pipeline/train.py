@@ -158,7 +158,7 @@ def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages
 
 def _divide(prepared: PreparedImages, config: RunConfig) -> list[Training]:
     """Return the trainings of the run: one, or one per fold."""
-    from mura_core.training import refuse_untrainable
+    from mura_core.training import refuse_untrainable, refuse_unwatchable
 
     # With folds, the other folds' predictions are there to choose an operating point by.
     chooses = parse_rule(config.operating_point).is_chosen or config.calibrate != "none"
@@ -172,6 +172,7 @@ def _divide(prepared: PreparedImages, config: RunConfig) -> list[Training]:
     )
     for training in divided:
         refuse_untrainable(training.table)
+        refuse_unwatchable(training.table, config.recipe)
     return divided
 
 

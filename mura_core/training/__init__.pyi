@@ -9,6 +9,7 @@ from .data import TrainingData as TrainingData
 from .fit import feed_speed as feed_speed
 from .fit import fit_model as fit_model
 from .fit import refuse_untrainable as refuse_untrainable
+from .fit import refuse_unwatchable as refuse_unwatchable
 from .fit import report_class_weights as report_class_weights
 from .history import history_table as history_table
 from .history import read_history as read_history

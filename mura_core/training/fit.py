@@ -46,6 +46,23 @@ def refuse_untrainable(table: pd.DataFrame) -> None:
         )
 
 
+def refuse_unwatchable(table: pd.DataFrame, recipe: Recipe) -> None:
+    """Raise a DataError if the held-out images can't give the figure that epochs are compared by.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per image, with the columns `label` and `split`.
+    recipe : Recipe
+    """
+    labels = table["label"][table["split"] == "tune"]
+    if recipe.watches and recipe.watch == "auroc" and labels.nunique() < 2:
+        raise DataError(
+            f"the {len(labels)} images of the training patients held out to compare epochs by all"
+            " have the same label, so they have no AUROC: use --watch loss, or more patients"
+        )
+
+
 def report_class_weights(
     labels: NDArray[np.integer], false_positive_bias: float = 0.0, exponent: float = 1.0
 ) -> dict[int, float]:

@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -27,6 +28,7 @@ from mura_core.training import (
     build_model,
     compiled,
     fit_model,
+    refuse_unwatchable,
     write_contact_sheet,
 )
 from mura_core.training.augmentation import draw_numbers
@@ -151,6 +153,20 @@ def test_training_stops_early(data, tmp_path):
     figures = history(tmp_path / "run")["tune_auroc"].to_numpy()
     assert len(figures) < 40
     assert figures[:-3].max() >= figures[-3:].max()
+
+
+@pytest.mark.parametrize("tuning", [(0, 0, 0), (1,), ()])
+def test_an_auroc_that_cannot_be_computed_is_refused(tuning):
+    table = pd.DataFrame(
+        {"label": [0, 1, *tuning], "split": ["train"] * 2 + ["tune"] * len(tuning)}
+    )
+    watching = Recipe(keep="best", watch="auroc")
+    with pytest.raises(DataError, match="have no AUROC: use --watch loss, or more patients"):
+        refuse_unwatchable(table, watching)
+    for recipe in (replace(watching, watch="loss"), Recipe(watch="auroc")):
+        refuse_unwatchable(table, recipe)
+    both = pd.DataFrame({"label": [0, 1], "split": "tune"})
+    refuse_unwatchable(both, watching)
 
 
 def test_label_smoothing_and_weight_decay(data, tmp_path):
