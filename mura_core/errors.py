@@ -1,32 +1,32 @@
-"""The errors a user can cause, each one line that says what is wrong and how to mend it."""
+"""User-facing errors. Each message is one line that states the problem and how to fix it."""
 
 from __future__ import annotations
 
 import re
 
-# The plugins' errors have the same base, and the contracts with plugins don't know the core.
+# Plugin errors share this base class, and `mura_plugins` must not import the core.
 from mura_plugins import MuraError as MuraError
 
 
 class DataError(MuraError):
-    """The data, or a file that was read or written, isn't as it must be."""
+    """Invalid data, or a file that can't be read or written."""
 
 
 class UsageError(MuraError):
-    """What was asked for doesn't exist or can't be done."""
+    """A request for something that doesn't exist or can't be done."""
 
     exit_status = 2
 
 
 class RadiographError(DataError):
-    """One file isn't a radiograph that can be read.
+    """An image file that can't be read.
 
     Parameters
     ----------
     path : str
-        The file, as the user knows it.
+        Path or name of the file, as shown to the user.
     reason : str
-        What is wrong with it.
+        Why the file can't be read.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -36,13 +36,14 @@ class RadiographError(DataError):
 
 
 class PngError(ValueError):
-    """A PNG file isn't whole.
+    """A damaged or invalid PNG file.
 
     Parameters
     ----------
     offset : int
-        The byte at which it was noticed.
+        Byte offset at which the error was detected.
     reason : str
+        Why the file is invalid.
     """
 
     def __init__(self, offset: int, reason: str) -> None:
@@ -51,12 +52,23 @@ class PngError(ValueError):
         self.reason = reason
 
 
-# Keras and TensorFlow say first where an error was noticed.
+# Keras and TensorFlow messages start with the location of the error.
 _SAYS_WHERE = ("Exception encountered", "Graph execution error", "Detected at node", "File ", "<")
 
 
 def first_reason(error: Exception) -> str:
-    """Return the first line of another library's message that says what is wrong."""
+    """Return the first line of another library's error message that states the cause.
+
+    Parameters
+    ----------
+    error : Exception
+        An exception raised by Keras or TensorFlow, for example.
+
+    Returns
+    -------
+    str
+        The line, without terminal colours, locations and the values received.
+    """
     plain = re.sub(r"\x1b\[\d+m", "", str(error))
     lines = [line.strip() for line in plain.splitlines()]
     said = [line for line in lines if line and not line.startswith(_SAYS_WHERE)]

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar in a terminal, lines now and then in a log."""
+"""Progress reporting: a progress bar in a terminal, periodic lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-# Called with how many units are done and how many there are.
+# Called with the number of units done and the total.
 Progress: TypeAlias = Callable[[int, int], None]
 
 log = logging.getLogger("mura")
@@ -19,14 +19,29 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(label: str, unit: str) -> Iterator[Progress]:
-    """Give a function to call with how many units are done and how many there are."""
+    """Provide a callback that reports progress on standard error.
+
+    Nothing is reported if the log level is above INFO.
+
+    Parameters
+    ----------
+    label : str
+        Description shown before the counts.
+    unit : str
+        Plural name of what is counted, such as "images".
+
+    Yields
+    ------
+    callable
+        Takes the number of units done and the total.
+    """
     if not log.isEnabledFor(logging.INFO):
         yield lambda done, total: None
     elif sys.stderr.isatty():
         from tqdm import tqdm
         from tqdm.contrib.logging import logging_redirect_tqdm
 
-        # Lines that are logged meanwhile go above the bar, not into it.
+        # Print log records above the bar, not into it.
         bar = tqdm(desc=label, unit=f" {unit}", leave=False)
         with bar, logging_redirect_tqdm([log]):
 
@@ -40,6 +55,8 @@ def progress(label: str, unit: str) -> Iterator[Progress]:
 
 
 class _Lines:
+    """Print a line at most every ten seconds."""
+
     def __init__(self, label: str, unit: str) -> None:
         self._label, self._unit = label, unit
         self._said = time.monotonic()
@@ -47,8 +64,8 @@ class _Lines:
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        # Units may come in batches, and what a run that goes on finds done says nothing of the
-        # rate: it is counted from the first call on.
+        # The rate is measured from the first call: a resumed run starts with units already done,
+        # and units may be reported in batches.
         first, started = self._first = self._first or (done, now)
         if now - self._said < _SECONDS_BETWEEN_LINES:
             return

@@ -1,7 +1,7 @@
-"""CSV tables: what each column holds, declared once, and the one way to read them.
+"""Read CSV tables with column types declared once for all tables.
 
-A column's name says what it holds, in whatever table it is. Patient 0012 stays 0012, a body part
-named NA stays NA, and every number is read back as the one that was written.
+The type of a column depends only on its name. Patient 0012 stays 0012, a body part named NA stays
+NA, and numbers are read back exactly as written.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ _AS_TRUTH = {"True": True, "False": False}
 
 
 def read_table(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
-    """Return a CSV table with a header.
+    """Return a CSV file with a header as a DataFrame.
 
     Parameters
     ----------
     path : Path
+        The CSV file, in UTF-8.
     columns : collection of str
-        Names of columns that it must have. Those that aren't declared to be text, whole numbers or
-        truth values hold real numbers. Another column that isn't declared holds real numbers, or
-        text where any of its cells isn't one.
+        Required columns. Those without a declared type are floats. Any other column without a
+        declared type is float if all its cells are numbers, otherwise text.
 
     Returns
     -------
     DataFrame
-        Text is str, empty where the cell is; whole numbers are int64, truth values bool, real
-        numbers float64 (`logit` float32), NaN where the cell is empty.
+        Text columns are str (an empty cell is an empty string), integers int64, booleans bool, and
+        floats float64 (`logit` float32; an empty cell is NaN).
 
     Raises
     ------
     DataError
-        The file is missing, isn't a table in UTF-8, lacks a column, or a cell isn't what its column
-        holds.
+        The file is missing, isn't CSV in UTF-8 or lacks a required column, or a cell doesn't have
+        its column's type.
     """
     import pandas as pd
 
     lines = csv_lines(path)
     _, header = next(lines, (0, []))
     if not header:
-        raise DataError(f"{path}: is not a CSV table (it is empty)")
+        raise DataError(f"{path}: is not a CSV table (the file is empty)")
     for column in columns:
         if column not in header:
-            raise DataError(f"{path}: has no column {column!r}; wanted are {', '.join(columns)}")
+            raise DataError(f"{path}: has no column {column!r}; expected {', '.join(columns)}")
     numbers, rows = [], []
     for number, cells in lines:
         if len(cells) != len(header):
@@ -83,7 +83,19 @@ def read_table(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
 
 
 def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the fields of each line of a CSV file that isn't blank.
+    """Yield the line number and the fields of each non-blank line of a CSV file.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file, in UTF-8 with or without a byte order mark.
+
+    Yields
+    ------
+    number : int
+        Line number, from 1.
+    fields : list of str
+        The fields of the line.
 
     Raises
     ------
@@ -107,17 +119,17 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _typed(
     path: Path, name: str, cells: Sequence[str], numbers: Sequence[int], *, strict: bool
 ) -> Any:
-    """Return a column's cells as what the column holds."""
+    """Return a column's cells as an array of the column's type."""
     if name in _TEXT:
         return np.array(cells, object)
     if name in _WHOLE_NUMBERS:
-        return np.array(_parsed(path, name, cells, numbers, int, "a whole number"), np.int64)
+        return np.array(_parsed(path, name, cells, numbers, int, "an integer"), np.int64)
     if name in _TRUTHS:
         return np.array(
             _parsed(path, name, cells, numbers, _AS_TRUTH.__getitem__, "True or False"), bool
         )
     try:
-        # Python's float reads each number back as the one that was written.
+        # Python's float() restores the exact value that was written.
         reals = _parsed(path, name, cells, numbers, _real, "a number")
     except DataError:
         if strict:

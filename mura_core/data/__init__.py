@@ -1,7 +1,8 @@
-"""Data sets: a folder of radiographs becomes a table, a split by patient, and prepared images.
+"""Data sets: manifests, splits by patient, and prepared images.
 
 `Manifest` lists every image with its label, patient, study and body part. `PreparedImages` holds
-the decoded images as a memory map on disk, so that peak memory doesn't grow with their number.
+the decoded images as a memory map on disk, so that peak memory doesn't grow with the number of
+images.
 """
 
 import lazy_loader

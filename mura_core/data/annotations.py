@@ -1,4 +1,4 @@
-"""Where findings and burnt-in letters are known to be: boxes that came with the data."""
+"""Bounding boxes of findings and burnt-in letters that come with a data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = ["path", "x0", "y0", "x1", "y1"]
 
 
 class Box(NamedTuple):
-    """A rectangle in a radiograph's pixels, from its upper left corner."""
+    """A bounding box in pixels, measured from the upper left corner of the image."""
 
     left: float
     top: float
@@ -27,15 +27,27 @@ class Box(NamedTuple):
 
 
 def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
-    """Return the boxes that a data set has in a CSV of this name, by the images' paths.
+    """Return the bounding boxes of a data set, by image path.
 
-    The file lies in the data folder or the one above it, and has the columns `path, x0, y0, x1, y1`
-    in pixels of the radiograph. There needn't be one.
+    The boxes are read from an optional CSV file in the data folder or its parent. Its columns are
+    `path, x0, y0, x1, y1`, in pixels of the original radiograph.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The data set. Boxes of other images are ignored.
+    name : str
+        File name, such as `FINDINGS` or `LETTERS`.
+
+    Returns
+    -------
+    dict of str to list of Box
+        The boxes of each image that has any; empty if there is no such file.
 
     Raises
     ------
     DataError
-        The file isn't such a table.
+        The file isn't such a table, or a box is empty or not finite.
     """
     for folder in (manifest.folder, manifest.folder.parent):
         path = folder / name
@@ -48,31 +60,35 @@ def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
     boxes: dict[str, list[Box]] = {}
     for number, row in enumerate(table[_COLUMNS].itertuples(index=False, name=None), start=2):
         image = row[0]
-        # Paths may start above the data folder, as MURA's do.
+        # As in MURA's CSVs, paths may start with the name of the data folder.
         image = image if image in known else image.removeprefix(f"{manifest.folder.name}/")
         box = Box(*row[1:])
         if not (all(map(isfinite, box)) and box.left < box.right and box.top < box.bottom):
-            raise DataError(f"{path}: line {number}: {tuple(box)} is no box of x0 < x1, y0 < y1")
+            raise DataError(
+                f"{path}: line {number}: {tuple(box)} is not a box with x0 < x1, y0 < y1"
+            )
         if image in known:
             boxes.setdefault(image, []).append(box)
     return boxes
 
 
 def box_mask(boxes: list[Box], shape: tuple[int, int], square: Square) -> NDArray[np.bool_]:
-    """Return which pixels of the square lie in the boxes of a radiograph.
+    """Return a mask of the pixels of a resized radiograph that lie in its boxes.
 
     Parameters
     ----------
     boxes : list of Box
+        In pixels of the original radiograph.
     shape : tuple of int
-        The radiograph's (height, width).
+        The original (height, width).
     square : Square
-        What it became.
+        How the radiograph was resized.
 
     Returns
     -------
     ndarray of shape (size, size), bool
-        A pixel counts if its centre lies in a box; at least one of each box that is in the square.
+        True for pixels whose centre lies in a box. A box smaller than a pixel marks the pixel that
+        contains its centre.
     """
     size = square.size
     pitch, start = _grid(shape, square)
@@ -85,19 +101,21 @@ def box_mask(boxes: list[Box], shape: tuple[int, int], square: Square) -> NDArra
 
 
 def in_square(boxes: list[Box], shape: tuple[int, int], square: Square) -> list[Box]:
-    """Return the boxes of a radiograph in the pixels of the square that it became.
+    """Return a radiograph's boxes in the pixel coordinates of the resized image.
 
     Parameters
     ----------
     boxes : list of Box
+        In pixels of the original radiograph.
     shape : tuple of int
-        The radiograph's (height, width).
+        The original (height, width).
     square : Square
+        How the radiograph was resized.
 
     Returns
     -------
     list of Box
-        In the same order, without those that were cut off; what sticks out is cut.
+        In the same order, clipped to the square; boxes outside it are dropped.
     """
     pitch, start = _grid(shape, square)
     moved = []
@@ -111,7 +129,7 @@ def in_square(boxes: list[Box], shape: tuple[int, int], square: Square) -> list[
 
 
 def _grid(shape: tuple[int, int], square: Square) -> tuple[tuple[float, float], ...]:
-    """Return how many pixels of a radiograph one of the square is, and where the first begins."""
+    """Return the size and origin (y, x) of the square's pixels, in pixels of the radiograph."""
     height, width = shape
     if square.fit == "stretch":
         return (height / square.size, width / square.size), (0.0, 0.0)
@@ -124,7 +142,7 @@ def _within(first: float, last: float, start: float, pitch: float, size: int) ->
     # Pixel i's centre is at start + (i + 0.5) * pitch.
     begin = int(np.ceil((first - start) / pitch - 0.5))
     end = int(np.ceil((last - start) / pitch - 0.5))
-    if end <= begin:  # smaller than a pixel: the one that it lies in
+    if end <= begin:  # smaller than a pixel: mark the pixel that contains its centre
         begin = int(np.floor(((first + last) / 2 - start) / pitch))
         end = begin + 1
     return slice(min(max(begin, 0), size), min(max(end, 0), size))

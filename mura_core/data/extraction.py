@@ -1,4 +1,4 @@
-"""The report's extraction: images as arrays, for people who bring their own learning."""
+"""Extract images and labels as arrays, for use with other machine learning code."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Images of the units (images, studies or patients) that were asked for, unit by unit.
+    """Images and labels, grouped by unit (image, study or patient).
 
     Attributes
     ----------
-    images : ndarray of shape (N, size, size), uint8, or float32 where standardised
-        A view of the memory map where its rows are wanted as they lie there.
+    images : ndarray of shape (N, size, size), uint8, or float32 if standardised
+        The images, ordered by unit. If possible, uint8 images are a view of the memory map.
     labels : ndarray of shape (units,), int8
-        1 where any image of the unit is abnormal.
+        1 if any image of the unit is abnormal.
     first : ndarray of shape (units + 1,), int
         Unit i's images are `images[first[i]:first[i + 1]]`.
-    table : DataFrame
+    table : DataFrame of N rows
         The manifest's row of each image.
     """
 
@@ -45,13 +45,32 @@ class Extraction:
     table: pd.DataFrame
 
     def unit(self, number: int) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """Return one unit's images, of shape (n, size, size)."""
+        """Return the images of a unit.
+
+        Parameters
+        ----------
+        number : int
+            Index of the unit, from 0.
+
+        Returns
+        -------
+        ndarray of shape (n, size, size), uint8 or float32
+        """
         return self.images[self.first[number] : self.first[number + 1]]
 
     def as_dataset(self, batch_size: int) -> tf.data.Dataset:
-        """Return batches of (images (B, H, W, 1) float32, labels (B, 1) float32), image by image.
+        """Return the images and labels as a `tf.data.Dataset` of batches.
 
-        Each image has its unit's label.
+        Parameters
+        ----------
+        batch_size : int
+            Images per batch; the last batch may be smaller.
+
+        Returns
+        -------
+        tf.data.Dataset
+            Pairs of images of shape (B, H, W, 1) and labels of shape (B, 1), both float32. Each
+            image has the label of its unit.
         """
         import tensorflow as tf
 
@@ -84,37 +103,44 @@ def extract(
     by: str = "image",
     readers: Readers | None = None,
 ) -> Extraction:
-    """Return the images of one body part or of all, as arrays.
+    """Return the images of a data set and their labels as arrays.
 
     Parameters
     ----------
     data : Path or str
         A folder of radiographs, or a CSV, as `mura_core.read_manifest` reads them.
     cache_folder : Path or str
-        Where the prepared images are kept.
+        Folder in which the prepared images are cached.
     body_part : str, optional
-        By default all.
+        Body part to extract; all by default.
     split : {"train", "valid"}
+        Split to extract.
     seed : int
-        By which data without a split is split: a run's `--seed` gives the split of that run.
+        Seed of the hold-out, for data without a split. A run with this `--seed` uses the same
+        split.
     square : Square
-        What each image becomes.
+        Size, interpolation and aspect-ratio handling of the resized images.
     standardise : bool
-        By the training images' mean and deviation, of this body part where one is named.
+        Standardise the images with the mean and deviation image of the training images, of this
+        body part if one is given.
     shuffle_seed : int, optional
-        Shuffles the units; by default they come in the manifest's order.
-    by : {"image", "study", "patient_within_part"}
-        What a unit is.
+        Seed for shuffling the units; by default they are in the manifest's order.
+    by : {"image", "study", "patient_within_part", "patient"}
+        Unit by which images are grouped.
     readers : mapping, optional
-        Functions for further file suffixes, such as ".dcm"; by default those of the installed
-        plugins.
+        Functions that read further file formats, by suffix, such as ".dcm"; by default those of the
+        installed plugins.
+
+    Returns
+    -------
+    Extraction
 
     Raises
     ------
     DataError
-        The data set is missing or contradicts itself, or no image can be read.
+        The data set is missing or inconsistent, or no image can be read.
     UsageError
-        `by` or `body_part` isn't known.
+        `by` or `body_part` is unknown.
 
     Examples
     --------
@@ -126,7 +152,7 @@ def extract(
         raise UsageError(f"by={by!r} is not one of {', '.join(LEVELS)}")
     readers = installed_readers() if readers is None else readers
     manifest = read_manifest(Path(data), seed, readers=readers)
-    # Prepared whole: the parts of a data set share one memory map.
+    # Prepare all body parts: they share one memory map.
     prepared = prepare(manifest, Path(cache_folder), square, readers=readers)
     of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()
     table = prepared.table[prepared.table["body_part"].isin(of_part)]

@@ -1,4 +1,4 @@
-"""What a figure can be of: an image, a study, a patient."""
+"""Levels at which metrics are computed, and the manifest columns that identify a unit of each."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""A folder of radiographs becomes a table, one row an image; nothing later knows which layout.
+"""Read a data set into a manifest: a table with one row per image, independent of the layout.
 
 The manifest is a `pandas.DataFrame` with the columns `COLUMNS`, sorted by split, body part,
-patient, study and path, so that the images of one part of one split lie side by side.
+patient, study and path, so that the images of a body part within a split are contiguous.
 
 - `path`: the file, relative to the data folder, with forward slashes;
-- `body_part`: as the data names it, such as XR_ELBOW; which parts there are is data;
-- `patient`: one person, also where images lie under several body parts;
-- `study`: unique within a patient's body part;
+- `body_part`: the name used in the data, such as XR_ELBOW; no list of body parts is built in;
+- `patient`: one person, also if their images are of several body parts;
+- `study`: unique within a patient and body part;
 - `label`: 1 abnormal, 0 normal;
 - `split`: `train` or `valid`.
 """
@@ -28,7 +28,8 @@ from mura_core.imaging import SUFFIXES, Readers
 from mura_core.tables import csv_lines
 
 COLUMNS = ["path", "body_part", "patient", "study", "label", "split"]
-# What makes a study, and what makes the 2019 report's 'patient', who is counted once a part.
+# The columns that identify a study, and the 2019 report's 'patient': a person with two body parts
+# counts twice.
 STUDY = ["body_part", "patient", "study"]
 PATIENT_WITHIN_PART = ["body_part", "patient"]
 SPLITS = ("train", "valid")
@@ -37,13 +38,32 @@ MANIFEST_NAME = "manifest.csv"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The table of a data set, and the folder its paths start from."""
+    """The table of a data set and its root folder.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder that the paths in the table are relative to.
+    table : DataFrame
+        One row per image, with the columns `COLUMNS`.
+    """
 
     folder: Path
     table: pd.DataFrame
 
     def of(self, body_parts: Iterable[str] = (), split: str | None = None) -> Manifest:
-        """Return the manifest of these body parts (all where none is named) and this split.
+        """Return the manifest of some body parts or of a split.
+
+        Parameters
+        ----------
+        body_parts : iterable of str
+            Body parts, ignoring case and MURA's prefix "XR_"; all if empty.
+        split : str, optional
+            Split; all by default.
+
+        Returns
+        -------
+        Manifest
 
         Raises
         ------
@@ -64,32 +84,38 @@ def read_manifest(
 ) -> Manifest:
     """Return the manifest of a data set.
 
-    Three layouts are read:
+    Three layouts are supported:
 
-    - a folder with `manifest.csv`, or that file itself under any name: a CSV with the
-      manifest's columns, paths relative to its folder; `split` may be left out;
-    - MURA's: `<split>_image_paths.csv` and `<split>_labeled_studies.csv`, in the folder or in
-      its only subfolder that holds any; labels come from the latter alone;
-    - a folder without CSVs, laid out as `[<split>/]<body part>/<patient>/<study>_positive/` or
-      `..._negative/`, which then gives the label.
+    - a folder with `manifest.csv`, or that file under any name: a CSV with the manifest's columns
+      and paths relative to its folder; the column `split` is optional;
+    - MURA's layout: `<split>_image_paths.csv` and `<split>_labeled_studies.csv`, in the folder or
+      in its only subfolder with such files; labels are read only from the latter;
+    - a folder without CSVs: `[<split>/]<body part>/<patient>/<study>_positive/` or
+      `..._negative/`, where the suffix is the label.
 
     Parameters
     ----------
     data : Path
+        The folder or CSV file.
     seed : int
-        Of the hold-out, for data that names no split: a fifth of the patients, stratified.
+        Seed of the hold-out, for data without a split: a stratified fifth of the patients.
     split : bool
-        Whether to hold them out; otherwise all images of such data are `train`.
+        Whether to hold out a fifth of the patients of data without a split. If False, all its
+        images are `train`.
     readers : mapping, optional
-        Functions for further file name endings, whose files a folder without CSVs may hold, too. By
-        default those of the installed plugins.
+        Functions that read further file formats, by suffix. In a folder without CSVs, files with
+        these suffixes are listed as well. By default those of the installed plugins.
+
+    Returns
+    -------
+    Manifest
 
     Raises
     ------
     DataError
-        The data set is missing, empty, or contradicts itself.
+        The data set is missing, empty or inconsistent.
     PluginError
-        Two plugins read the same kind of file.
+        Two plugins read the same file format.
     """
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. --data names a folder of radiographs.")
@@ -114,13 +140,20 @@ def read_manifest(
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
-    """Return how many images, studies and patients there are of each split, part and label.
+    """Count the images, studies and patients per split, body part and label.
 
-    The part ALL counts a person once, under however many parts they occur.
+    If there are several body parts, rows for the body part ALL are added, in which each patient
+    counts once.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest's table.
 
     Returns
     -------
-    DataFrame with the columns `split`, `body_part`, `label`, `images`, `studies`, `patients`.
+    DataFrame
+        With the columns `split`, `body_part`, `label`, `images`, `studies` and `patients`.
     """
     table = table.assign(study_key=table[STUDY].agg("\0".join, axis=1))
     table = table.sort_values(["split", "body_part", "label"], kind="stable")
@@ -134,9 +167,21 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_csv_by_part(manifest: Manifest, folder: Path) -> list[Path]:
-    """Write the report's path files, one a split and body part, and return their paths.
+    """Write the 2019 report's path files, one per split and body part.
 
-    `<split>_<body part>_image_paths.csv` has MURA's form: one path a line and no header.
+    `<split>_<body part>_image_paths.csv` has MURA's format: one path per line and no header.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The data set.
+    folder : Path
+        Output folder, created if it doesn't exist.
+
+    Returns
+    -------
+    list of Path
+        The files written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -149,7 +194,7 @@ def write_csv_by_part(manifest: Manifest, folder: Path) -> list[Path]:
 
 
 def _body_part(name: str, known: Iterable[str]) -> str:
-    # People say elbow; MURA says XR_ELBOW.
+    # Accept "elbow" for MURA's XR_ELBOW.
     for body_part in known:
         if name.casefold() in (body_part.casefold(), body_part.casefold().removeprefix("xr_")):
             return body_part
@@ -197,7 +242,8 @@ def _mura_rows(folder: Path) -> Iterator[Row]:
         labels = _study_labels(labels_file)
         for number, values in _mura_lines(paths):
             where = f"{paths}: line {number}"
-            # MURA's paths start above the folder of the CSVs, whatever that folder is called now.
+            # MURA's paths start with the original name of the folder that holds the CSVs. Ignore
+            # it: the folder may have been renamed.
             image = PurePosixPath(_safe_path(values[0], where)).parts[-5:]
             if len(image) < 5:
                 raise DataError(
@@ -214,7 +260,7 @@ def _mura_rows(folder: Path) -> Iterator[Row]:
 
 def _study_labels(path: Path) -> dict[tuple[str, ...], int]:
     if not path.is_file():
-        raise DataError(f"{path}: no such file; the labels of the studies are read from it")
+        raise DataError(f"{path}: no such file; it must hold the labels of the studies")
     labels: dict[tuple[str, ...], int] = {}
     for number, values in _mura_lines(path):
         where = f"{path}: line {number}"
@@ -223,13 +269,13 @@ def _study_labels(path: Path) -> dict[tuple[str, ...], int]:
         study = PurePosixPath(_safe_path(values[0], where)).parts[-4:]
         label = _label(values[1], where)
         if labels.setdefault(study, label) != label:
-            raise DataError(f"{where}: {values[0]!r} has the label {labels[study]} further up")
+            raise DataError(f"{where}: {values[0]!r} has the label {labels[study]} in a line above")
     return labels
 
 
 def _mura_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     for number, values in _csv_lines(path):
-        # One public copy of the CSVs has a header row, most have none.
+        # One public copy of the CSVs has a header row; most have none.
         if number > 1 or "/" in values[0]:
             yield number, values
 
@@ -251,7 +297,7 @@ def _folder_rows(folder: Path, suffixes: Collection[str]) -> Iterator[Row]:
 
 
 def _without_label(study: str) -> str:
-    # A relabelled study keeps its folder's name, so the name must not pass for a label.
+    # A relabelled study keeps its folder name, so the suffix may contradict the label in the CSV.
     return study.removesuffix("_positive").removesuffix("_negative")
 
 
@@ -263,7 +309,7 @@ def _folder_with_csvs(data: Path) -> Path | None:
         return data
     if len(found) > 1:
         several = ", ".join(folder.name for folder in found)
-        raise DataError(f"{data}: several data sets lie here ({several}); name one of them")
+        raise DataError(f"{data}: contains several data sets ({several}); choose one of them")
     return found[0] if found else None
 
 
@@ -279,7 +325,7 @@ def _safe_path(text: str, where: str) -> str:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text:
         raise DataError(
-            f"{where}: {text!r} leads out of the data folder; paths must be relative, with"
+            f"{where}: {text!r} is not a path in the data folder; paths must be relative, with"
             " forward slashes and without '..'"
         )
     return path.as_posix()
@@ -297,8 +343,8 @@ def _with_split(table: pd.DataFrame, data: Path, seed: int | None) -> pd.DataFra
     unknown = sorted(set(table["split"]) - set(SPLITS))
     if unknown:
         raise DataError(
-            f"{data}: the split {unknown[0]!r} is not one of {', '.join(SPLITS)}; name it for"
-            " every image or for none"
+            f"{data}: the split {unknown[0]!r} is not one of {', '.join(SPLITS)}; give the split"
+            " of every image or of none"
         )
     return table
 
@@ -311,6 +357,6 @@ def _refuse_contradictions(table: pd.DataFrame, data: Path) -> None:
     straddling = sides.index[sides > 1]
     if len(straddling):
         raise DataError(
-            f"{data}: {len(straddling)} patients are in both splits, {straddling[0]} for one;"
-            " a patient belongs to one side"
+            f"{data}: {len(straddling)} patients are in both splits, for example {straddling[0]};"
+            " all images of a patient must be in the same split"
         )

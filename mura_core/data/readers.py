@@ -1,4 +1,4 @@
-"""The readers of further file formats that plugins offer."""
+"""File format readers provided by installed plugins."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from mura_plugins.manager import Plugins, load_plugins
 
 
 def installed_readers(plugins: Plugins | None = None) -> Readers:
-    """Return the installed plugins' functions for further file formats, by file name ending.
+    """Return the file format readers of the installed plugins, by suffix.
 
     Parameters
     ----------
     plugins : Plugins, optional
-        Where they were loaded already.
+        The installed plugins; loaded if not given.
+
+    Returns
+    -------
+    mapping of str to callable
+        Functions from a Path to a grey image, by lower-case file name suffix, such as ".dcm".
 
     Raises
     ------
     PluginError
-        Two readers take the same ending, or one takes an ending that the core reads itself.
+        Two readers share a suffix, or one has a suffix that the core reads itself.
     """
     plugins = load_plugins() if plugins is None else plugins
     return plugins.readers_by_suffix(SUFFIXES)

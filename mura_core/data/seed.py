@@ -1,7 +1,7 @@
-"""The seed that everything takes by default, from the command line and from Python.
+"""The default random seed, on the command line and in Python.
 
-Data that names no split is split by it, so runs and extractions of the same data agree on who
-trains.
+It determines the split of data without one, so runs and extractions of the same data have the
+same training patients.
 """
 
 DEFAULT_SEED = 2019

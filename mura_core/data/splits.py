@@ -1,7 +1,7 @@
-"""Which patients train, which are held out to choose by, and which are judged.
+"""Split patients into training, tuning and validation sets.
 
-A patient is on one side only, whatever body parts their images are of, and each side has about the
-same share of each label of each body part (scikit-learn's StratifiedGroupKFold).
+All images of a patient are in the same set, whatever the body part. The sets have about the same
+proportions of labels and body parts (scikit-learn's StratifiedGroupKFold).
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError
 
-_TUNED_PROPORTION = (
-    0.1  # of the training patients, by whom an epoch or an operating point is chosen
-)
-_MOST_PARTS = 20  # so a proportion is met to a twentieth at worst
+# Proportion of the training patients held out to choose the epoch and the operating point.
+_TUNED_PROPORTION = 0.1
+_MOST_PARTS = 20  # proportions are rounded to fractions with at most this denominator
 
 
 @dataclass(frozen=True)
 class Training:
-    """One of the trainings of a run, of which k-fold validation has several.
+    """One training of a run; k-fold cross-validation has several.
 
     Attributes
     ----------
     fold : int
-        From 1; 0 where there is one training alone.
+        Number of the fold, from 1; 0 if there is only one training.
     table : DataFrame
-        The manifest's columns, with the `split` of this training: `train`, `tune` (held out to
-        choose by), `valid` (judged) or `unused`.
+        The manifest, with the `split` of this training: `train`, `tune` (held out for model
+        selection), `valid` (evaluated) or `unused`.
     """
 
     fold: int
@@ -48,21 +47,28 @@ def trainings(
     seed: int,
     tunes: bool,
 ) -> list[Training]:
-    """Return the trainings that validate as is asked for.
+    """Return the trainings of a validation scheme, with their splits.
 
     Parameters
     ----------
     table : DataFrame
-        A manifest.
+        A manifest's table.
     validate : {"split", "holdout", "kfold"}
-        Judge the data's own `valid` images; or hold training patients out, once or in folds, and
-        leave the `valid` images alone.
+        Validate on the data's own `valid` images, on held-out training patients, or by k-fold
+        cross-validation of the training patients. The last two don't use the `valid` images.
     proportion : float
-        Of the training images, which train where the rest is held out.
+        Proportion of the training images to train on, for "holdout".
     folds : int
+        Number of folds, for "kfold".
     seed : int
+        Random seed of the splits.
     tunes : bool
-        Whether a tenth of each training's patients is held out of it to choose by.
+        Whether to hold out a tenth of each training's patients as `tune`, for model selection.
+
+    Returns
+    -------
+    list of Training
+        One training, or one per fold.
 
     Raises
     ------
@@ -88,23 +94,26 @@ def trainings(
 
 
 def hold_out(table: pd.DataFrame, *, seed: int, proportion: float = 0.8) -> NDArray[np.str_]:
-    """Return `train` or `valid` for each row: a proportion of the patients trains.
+    """Return a stratified split of the patients into `train` and `valid`.
 
     Parameters
     ----------
     table : DataFrame
-        A manifest; its `patient`, `body_part` and `label` are used.
+        A manifest's table; the columns `patient`, `body_part` and `label` are used.
     seed : int
+        Random seed.
     proportion : float
+        Proportion to train on, rounded to a fraction with a denominator of at most 20.
 
     Returns
     -------
     ndarray of shape (len(table),), str
+        `train` or `valid` for each row.
 
     Raises
     ------
     DataError
-        There are fewer patients than parts that they would be dealt into.
+        There are fewer patients than the denominator of that fraction.
     """
     held_out = Fraction(1 - proportion).limit_denominator(_MOST_PARTS)
     held_out = min(max(held_out, Fraction(1, _MOST_PARTS)), 1 - Fraction(1, _MOST_PARTS))
@@ -113,7 +122,26 @@ def hold_out(table: pd.DataFrame, *, seed: int, proportion: float = 0.8) -> NDAr
 
 
 def with_tuning(table: pd.DataFrame, *, seed: int, tunes: bool = True) -> pd.DataFrame:
-    """Return a table in which a tenth of the training patients has the split `tune`."""
+    """Return a table with a tenth of the training patients moved to the split `tune`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A manifest's table.
+    seed : int
+        Random seed.
+    tunes : bool
+        If False, the table is returned unchanged.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        There are too few training patients.
+    """
     if not tunes:
         return table
     split = table["split"].to_numpy().astype("U6")
@@ -124,17 +152,17 @@ def with_tuning(table: pd.DataFrame, *, seed: int, tunes: bool = True) -> pd.Dat
 
 
 def _deal(table: pd.DataFrame, parts: int, seed: int) -> NDArray[np.intp]:
-    """Return the part, from 0, that each row's patient is dealt to, (len(table),)."""
+    """Return the group, from 0, that each row's patient is assigned to, (len(table),)."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     patients = table["patient"].nunique()
     if patients < parts:
         raise DataError(
-            f"{patients} patients are too few to be dealt into {parts} parts: ask for fewer folds,"
-            " or name the split of each image"
+            f"{patients} patients are too few to split into {parts} groups: use fewer folds,"
+            " or give the split of each image"
         )
     strata = table["body_part"].astype(str) + "\0" + table["label"].astype(str)
-    # As many as there are of each part are dealt out, however few: no reason to warn.
+    # A body part and label may have fewer patients than there are groups; this is no problem here.
     dealer = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
     dealt = np.zeros(len(table), np.intp)
     with warnings.catch_warnings():

@@ -163,7 +163,7 @@ def test_a_path_that_leads_out_of_the_folder_is_refused(own_mura: Path, path: st
     paths = own_mura / "MURA-v1.1" / "train_image_paths.csv"
     append(paths, path)
     last = len(paths.read_text().splitlines())
-    refused(own_mura, rf"train_image_paths\.csv: line {last}: .*leads out of the data folder")
+    refused(own_mura, rf"train_image_paths\.csv: line {last}: .*is not a path in the data folder")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,10 @@ def test_a_path_without_label_or_shape_is_refused(own_mura: Path, line: str, mes
     ("line", "message"),
     [
         ("MURA-v1.1/train/XR_ELBOW/patient00001/study9_positive/,yes", "label 'yes' is not 0"),
-        ("MURA-v1.1/train/XR_ELBOW/patient00001/study1_positive/,0", "has the label 1 further up"),
+        (
+            "MURA-v1.1/train/XR_ELBOW/patient00001/study1_positive/,0",
+            "has the label 1 in a line above",
+        ),
         ("MURA-v1.1/train/XR_ELBOW/patient00001/study1_positive/", "expected a study's path"),
     ],
 )
@@ -201,7 +204,7 @@ def test_a_wrong_label_is_refused(own_mura: Path, line: str, message: str):
         ("path,body_part,patient,study,label,split\na.png,H,p,s,1,test\n", "split 'test'"),
         (
             "path,body_part,patient,study,label,split\na.png,H,p,s,1,train\nb.png,H,p,t,0,valid\n",
-            "1 patients are in both splits, p for one",
+            "1 patients are in both splits, for example p",
         ),
         (
             "path,body_part,patient,study,label,split\na.png,H,p,s,1,train\na.png,H,p,t,0,train\n",
@@ -229,7 +232,7 @@ def test_two_data_sets_in_one_folder_are_refused(own_mura: Path):
     other = own_mura / "MURA-v1.2"
     other.mkdir()
     (other / "train_image_paths.csv").touch()
-    refused(own_mura, r"several data sets lie here \(MURA-v1\.1, MURA-v1\.2\)")
+    refused(own_mura, r"contains several data sets \(MURA-v1\.1, MURA-v1\.2\)")
 
 
 def test_real_radiographs_in_muras_layout(real_data: Path):

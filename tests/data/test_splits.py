@@ -92,5 +92,5 @@ def test_a_tenth_of_the_training_patients_is_held_out_to_choose_by():
 def test_too_few_patients_are_refused():
     table = random_manifest(5)
     few = table[table["patient"].isin(table["patient"].unique()[:6])].assign(split="train")
-    with pytest.raises(DataError, match="6 patients are too few to be dealt into 7 parts"):
+    with pytest.raises(DataError, match="6 patients are too few to split into 7 groups"):
         divided(few, "kfold", folds=7)

@@ -112,10 +112,10 @@ def test_boxes_are_found_in_the_data_folder_or_above_it(tmp_path):
         ("path,x0,y0,x1\na,1,2,3\n", "has no column 'y1'"),
         (
             "path,x0,y0,x1,y1\nvalid/a.png,3,2,1,4\n",
-            r"line 2: \(3\.0, 2\.0, 1\.0, 4\.0\) is no box",
+            r"line 2: \(3\.0, 2\.0, 1\.0, 4\.0\) is not a box",
         ),
         ("path,x0,y0,x1,y1\nvalid/a.png,1,2,wide,4\n", "line 2: x1 'wide' is not a number"),
-        ("path,x0,y0,x1,y1\nvalid/a.png,1,2,,4\n", "line 2: .* is no box"),
+        ("path,x0,y0,x1,y1\nvalid/a.png,1,2,,4\n", "line 2: .* is not a box"),
         ("", "is not a CSV table"),
     ],
 )

@@ -233,7 +233,7 @@ def test_folds_of_corrected_labels_are_refused(folds: Path, data: Path, tmp_path
 
 def test_too_many_folds_are_refused(mura: Path, tmp_path: Path):
     out = ("--data", mura, "--out", tmp_path / "run", "--size", "32")
-    refused(1, "too few to be dealt into 99 parts", *out, "--validate", "kfold", "--folds", "99")
+    refused(1, "too few to split into 99 groups", *out, "--validate", "kfold", "--folds", "99")
     refused(2, "is not in the range", *out, "--validate", "kfold", "--folds", "1")
     refused(2, "is not one of 'split', 'holdout', 'kfold'", *out, "--validate", "loo")
 
