@@ -1,16 +1,16 @@
-"""Each image decoded once, into a memory map of uint8 squares that later work reads.
+"""Decode every image once, into a memory map of uint8 squares.
 
-A prepared set holds pixels and nothing else: labels, patients, body parts and splits are always
-those of the manifest that is given, joined to the pixels by path. It is a folder of the cache,
-named by a digest of what the pixels were made from: the data folder, the images' paths, and each
-file's size, inode and times, and the square asked for. A changed image makes a new set. It is made
-in a folder `<digest>.partial`, with a journal of the images already written, and renamed when
-complete: a killed preparation resumes where it stopped.
+A prepared set holds only pixels: labels, patients, body parts and splits come from the manifest and
+are joined to the pixels by path. It is a folder in the cache, named by a digest of everything that
+the pixels depend on: the data folder, the paths of the images, the size, inode and times of each
+file, and the square. If an image changes, a new set is made. A set is written to a folder
+`<digest>.partial`, with a journal of the images already written, and renamed when complete. If
+preparation is interrupted, it resumes where it stopped.
 
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
-- `images.csv`: the `path` of each of the N images, in their order, which is that of the paths;
-- `left_out.csv`: `path` and `reason` of each image that could not be read;
-- `digest.txt`: a digest of pixels and paths, by which a run knows its images again.
+- `images.csv`: the `path` of each of the N images, in their order, which is sorted by path;
+- `left_out.csv`: `path` and `reason` of each image that can't be read;
+- `digest.txt`: a digest of pixels and paths, by which a run checks that it has the same images.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ from mura_core.imaging import (
 from mura_core.progress import Progress
 from mura_core.tables import read_table
 
-_FORMAT = 5  # raise it when the same images would give other pixels
+_FORMAT = 5  # increment when the same images would give different pixels
 _HEADER_BYTES = 128
 _ROWS_AT_ONCE = 64  # of a memory map
 _AT_ONCE = 8  # images written at a time
-_JOURNAL_EVERY = 128  # of these batches, whose work a killed preparation can lose
+_JOURNAL_EVERY = 128  # such batches; at most this much work is lost by an interruption
 
 
 @dataclass(frozen=True)
 class PreparedImages:
-    """Decoded images, and what the manifest says of them.
+    """Decoded images and their rows of the manifest.
 
     Attributes
     ----------
     folder : Path
-        The prepared set, in the cache.
-    table : DataFrame
-        The manifest's row of each of `images`, in their order.
+        Folder of the prepared set, in the cache.
+    table : DataFrame of N rows
+        The manifest's rows, in the order of `images`.
     left_out : DataFrame
-        `path` and `reason` of each image of the manifest that could not be read.
+        `path` and `reason` of each image of the manifest that can't be read.
     """
 
     folder: Path
@@ -74,7 +74,7 @@ class PreparedImages:
 
     @cached_property
     def images(self) -> NDArray[np.uint8]:
-        """The memory map, read-only, of shape (N, size, size), uint8."""
+        """Read-only memory map of the images, of shape (N, size, size), uint8."""
         return np.load(self.folder / "images.npy", mmap_mode="r")
 
     def statistics(self) -> PixelStatistics:
@@ -83,7 +83,7 @@ class PreparedImages:
         Raises
         ------
         DataError
-            There are not two training images.
+            There are fewer than two training images.
         """
         rows = np.flatnonzero(self.table["split"] == "train")
         if len(rows) < 2:
@@ -92,11 +92,22 @@ class PreparedImages:
 
     @cached_property
     def digest(self) -> str:
-        """A digest of the pixels and paths, the same wherever the data lies."""
+        """Digest of the pixels and paths, independent of the location of the data."""
         return (self.folder / "digest.txt").read_text(encoding="ascii").strip()
 
     def studies_without_images(self, manifest: Manifest) -> list[str]:
-        """Return the studies of `manifest` of which no image could be read."""
+        """Return the studies without any readable image.
+
+        Parameters
+        ----------
+        manifest : Manifest
+            The manifest that the images were prepared from.
+
+        Returns
+        -------
+        list of str
+            The studies, as "<body part>/<patient>/<study>".
+        """
         whole = manifest.table[STUDY].drop_duplicates()
         merged = whole.merge(self.table[STUDY].drop_duplicates(), how="left", indicator=True)
         lost = merged[merged["_merge"] == "left_only"]
@@ -112,20 +123,28 @@ def prepare(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> PreparedImages:
-    """Return the prepared images of a manifest, from the cache where they are there already.
+    """Decode and resize the images of a manifest, or open them if they are in the cache.
 
     Parameters
     ----------
     manifest : Manifest
+        The images to prepare.
     cache_folder : Path
+        The prepared set is stored in its subfolder `prepared`.
     square : Square
-        What each image becomes.
+        Size, interpolation and aspect-ratio handling of the resized images.
     readers : mapping, optional
-        Functions for further file suffixes, such as ".dcm"; by default those of the installed
-        plugins.
+        Functions that read further file formats, by suffix, such as ".dcm"; by default those of the
+        installed plugins.
     threads : int, optional
-        By default as many as the cores this process may use. The result doesn't depend on it.
+        Number of threads; by default the number of available CPU cores. The result doesn't depend
+        on it.
     progress : callable, optional
+        Called with the number of images done and the total.
+
+    Returns
+    -------
+    PreparedImages
 
     Raises
     ------
@@ -154,17 +173,23 @@ def training_statistics(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, PixelStatistics, pd.DataFrame]:
-    """Return the training images' statistics without keeping the images.
+    """Return the training images' mean and deviation image without storing the images.
 
-    The parameters are those of `prepare`. A killed pass goes on where it stopped.
+    An interrupted pass resumes where it stopped.
+
+    Parameters
+    ----------
+    manifest, cache_folder, square, readers, threads, progress
+        See `prepare`.
 
     Returns
     -------
     path : Path
-        Where the statistics were written, in the cache.
+        File of the statistics, in the cache.
     statistics : PixelStatistics
+        The mean and deviation image.
     left_out : DataFrame
-        `path` and `reason` of each image that could not be read.
+        `path` and `reason` of each image that can't be read.
 
     Raises
     ------
@@ -202,12 +227,18 @@ def training_statistics(
 
 
 def statistics_of(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> PixelStatistics:
-    """Return the statistics of some rows of a memory map, without decoding anything.
+    """Return the mean and deviation image of some images of a memory map.
 
     Parameters
     ----------
     images : ndarray of shape (N, H, W), uint8
+        Prepared images.
     rows : ndarray of shape (n,), int
+        Indices of the images.
+
+    Returns
+    -------
+    PixelStatistics
     """
     sums = ImageStatistics()
     rows = np.sort(rows)
@@ -218,7 +249,7 @@ def statistics_of(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> PixelSta
 
 
 def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    """Yield the first and the end of each run of consecutive numbers among sorted ones."""
+    """Yield the start and end of each run of consecutive integers in a sorted array."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     for run in np.split(rows, breaks):
         if len(run):
@@ -232,10 +263,10 @@ def _open(folder: Path, table: pd.DataFrame) -> PreparedImages:
 
 
 def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
-    """Return a name for the pixels of some images: two sets of the same name have the same pixels.
+    """Return the name of a prepared set; sets with the same name have the same pixels.
 
-    The inode and the time of the last change of status tell apart files whose size and modification
-    time were copied along.
+    Inodes and status change times tell apart files whose sizes and modification times are equal,
+    such as copies that preserve them.
     """
     reading = sorted((suffix, getattr(read, "__module__", "")) for suffix, read in readers.items())
     folder = str(manifest.folder.resolve())
@@ -276,7 +307,7 @@ def _write(
             if readable:
                 images.write(np.stack(readable).data)  # all uint8, as squares are
             if step % _JOURNAL_EVERY == 0 or len(reasons) == total:
-                # The journal may only name images that are on the disk.
+                # The journal must only list images that are already on disk.
                 _to_disk(images)
                 journal.writelines(json.dumps(reason) + "\n" for reason in reasons[journalled:])
                 _to_disk(journal)
@@ -287,7 +318,7 @@ def _write(
 
 
 def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | None]:
-    """Return the journal so far, and cut `images` to what it names."""
+    """Return the reasons in the journal, and truncate `images` to the images listed in it."""
     journal.seek(0)
     lines = journal.read().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
@@ -332,7 +363,7 @@ def _npy_header(count: int, size: int) -> bytes:
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
     )
-    # NumPy leaves room for the count to grow, so the length is the same for any count.
+    # NumPy pads the header so that the count can grow: its length is the same for any count.
     assert len(header.getvalue()) == _HEADER_BYTES
     return header.getvalue()
 
