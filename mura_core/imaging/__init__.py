@@ -1,7 +1,8 @@
-"""Single images: decoded exactly, resized, and summed up to mean and deviation images.
+"""Decode and resize images, and compute mean and deviation images.
 
-The Cython extensions give the same bits on every processor, with and without vector instructions.
-Statistics are exact: images are streamed from disk in constant memory, in any order.
+The Cython extensions give bit-identical results on all processors, with and without vector
+instructions. Statistics are exact, independent of the order of the images, and computed in constant
+memory.
 """
 
 import lazy_loader

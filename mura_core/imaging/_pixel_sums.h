@@ -1,4 +1,4 @@
-/* Exact sums of pixels and of their squares, over many images, pixel by pixel. */
+/* Exact per-pixel sums of images and of their squares. */
 
 #ifndef MURA_PIXEL_SUMS_H
 #define MURA_PIXEL_SUMS_H
@@ -10,11 +10,11 @@
 
 #include "_processor.h"
 
-/* So many bytes' sum fits into 16 bits, and their squares' into 32: 255 * 257 < 2**16. */
+/* The sum of this many bytes fits in 16 bits, and that of their squares in 32: 255 * 257 < 2**16. */
 enum { TILE = 1024, MOST_IMAGES_AT_ONCE = 257 };
 
-/* A tile of pixels is summed over all the images before the next, in few bits, so that its sums stay
-   in the processor's nearest memory. At most MOST_IMAGES_AT_ONCE images. */
+/* Each tile of pixels is summed over all images before the next tile, in narrow integers, so that
+   its sums stay in the L1 cache. At most MOST_IMAGES_AT_ONCE images. */
 BODY void add_bytes_of(const uint8_t *images, size_t count, size_t pixels,
                        uint64_t *restrict total, uint64_t *restrict total_of_squares)
 {
@@ -45,7 +45,7 @@ FOR_AVX2 static void add_bytes_by_avx2(const uint8_t *images, size_t count, size
 }
 #endif
 
-/* Add `count` images of `pixels` bytes, one behind the other, to the totals. */
+/* Add `count` contiguous images of `pixels` bytes to the totals. */
 static void add_bytes(const uint8_t *images, size_t count, size_t pixels, uint64_t *total,
                       uint64_t *total_of_squares, int instructions)
 {
@@ -63,8 +63,8 @@ static void add_bytes(const uint8_t *images, size_t count, size_t pixels, uint64
     (void)instructions;
 }
 
-/* Return a + b, rounded, and write what rounding took away (Knuth, The Art of Computer
-   Programming, volume 2, section 4.2.2, theorem B). It holds for any two numbers. */
+/* Return a + b, rounded, and write the rounding error to `lost` (Knuth, The Art of Computer
+   Programming, volume 2, section 4.2.2, theorem B). Exact for any two numbers. */
 BODY double two_sum(double a, double b, double *lost)
 {
     const double rounded = a + b;
@@ -73,7 +73,7 @@ BODY double two_sum(double a, double b, double *lost)
     return rounded;
 }
 
-/* Add a term to a pair, and return what the pair can't hold: nearly always nothing. */
+/* Add a term to a pair and return the remainder that doesn't fit in it, which is nearly always 0. */
 BODY double add_to_pair(double term, double *rounded, double *lost)
 {
     double taken, beyond;
@@ -90,7 +90,8 @@ BODY int any_is_not_zero(const double *values, size_t count)
     return any;
 }
 
-/* Add terms to as many pairs, writing what they can't hold; returns whether there is any. */
+/* Add `count` terms to `count` pairs, writing the remainders to `beyond`; returns whether any
+   remainder isn't 0. */
 static int add_to_pairs(const double *terms, size_t count, double *restrict rounded,
                         double *restrict lost, double *restrict beyond)
 {
@@ -99,7 +100,7 @@ static int add_to_pairs(const double *terms, size_t count, double *restrict roun
     return any_is_not_zero(beyond, count);
 }
 
-/* The same of float32 pixels and of their squares, which are exact in float64. */
+/* The same for float32 pixels and their squares, which are exact in float64. */
 BODY int add_reals_of(const float *restrict pixels, size_t count, double *restrict rounded,
                       double *restrict lost, double *restrict beyond,
                       double *restrict square_rounded, double *restrict square_lost,
@@ -137,16 +138,16 @@ static int add_reals(const float *pixels, size_t count, double *rounded, double 
                         square_beyond);
 }
 
-/* The correctly rounded root of (count * squares - total * total) / (count * divisor), or -1 where
-   long double can't tell which of two numbers it is. */
+/* The correctly rounded square root of (count * squares - total * total) / (count * divisor), or -1
+   if long double isn't precise enough to decide the rounding. */
 static double nearest_deviation(uint64_t count, uint64_t divisor, uint64_t total, uint64_t squares)
 {
 #if defined(__SIZEOF_INT128__) && LDBL_MANT_DIG >= 64
     typedef unsigned __int128 wide;
     const wide spread = (wide)count * squares - (wide)total * total;
     const long double root = sqrtl((long double)spread / (long double)((wide)count * divisor));
-    /* Two conversions, a quotient, whose error the root halves, and the root: at most 2.5 units
-       of 2**-64, of which 4 are allowed for. */
+    /* Two conversions and a quotient, whose errors the root halves, and the root itself: at most
+       2.5 units of 2**-64. The slack allows 4. */
     const long double slack = root * 0x1p-62L;
     const double lower = (double)(root - slack), upper = (double)(root + slack);
     return lower == upper ? lower : -1.0;

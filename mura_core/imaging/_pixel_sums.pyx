@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""Sums over images, pixel by pixel: exact for integers, in pairs for real numbers.
+"""Per-pixel sums over images: exact for integers, in pairs of float64 for float32 pixels.
 
 Python callers use `mura_core.imaging.statistics`. The extension is compiled without bounds checks, so
-each function checks the lengths of its arrays first and raises ValueError; their dtypes, ranks and
-contiguity are checked by the typed memoryviews. The sums in pairs only work as written: no
+each function checks the lengths of its arrays first and raises ValueError; the typed memoryviews
+check dtypes, ranks and contiguity. The sums in pairs require strict IEEE arithmetic: no
 `-ffast-math`, no contraction (see setup.py).
 """
 
@@ -59,7 +59,7 @@ def add_integers(
     uint64_t[::1] total_of_squares not None,
     int instructions,
 ):
-    """Add images (N, pixels), and their squares, to the exact totals (pixels,)."""
+    """Add images (N, pixels) and their squares to the exact totals (pixels,), in place."""
     cdef Py_ssize_t n, i
     cdef uint64_t pixel
     refuse_other_length("total", total.shape[0], images.shape[1])
@@ -88,10 +88,11 @@ def add_reals(
     double[:, ::1] beyond not None,
     int instructions,
 ):
-    """Add one image, and its squares, to totals in pairs; return whether `beyond` isn't all 0.
+    """Add one image and its squares to totals in pairs; return whether `beyond` has a nonzero.
 
-    `total` and `total_of_squares` (2, pixels) hold the rounded totals and what rounding took from
-    them; `beyond` (2, pixels) receives what these pairs can't hold of the pixels and the squares.
+    `total` and `total_of_squares` (2, pixels) hold the rounded totals and their rounding errors.
+    The remainders that don't fit in these pairs, of the pixels and of the squares, are written to
+    `beyond` (2, pixels).
     """
     cdef bint any_beyond
     refuse_other_pairs("total", total, pixels.shape[0])
@@ -111,7 +112,7 @@ def add_reals(
 def add_to_pairs(
     const double[::1] terms not None, double[:, ::1] total not None, double[::1] beyond not None
 ):
-    """Add terms (pixels,) to totals in pairs (2, pixels); return whether `beyond` isn't all 0."""
+    """Add terms (pixels,) to totals in pairs (2, pixels); return whether `beyond` has a nonzero."""
     cdef bint any_beyond
     refuse_other_pairs("total", total, terms.shape[0])
     refuse_other_length("beyond", beyond.shape[0], terms.shape[0])
@@ -131,12 +132,15 @@ def nearest_deviations(
     const uint64_t[::1] total_of_squares not None,
     double[::1] out not None,
 ):
-    """Write the correctly rounded deviations of integer totals; -1 where it is too close to call."""
+    """Write the correctly rounded deviations of integer totals to `out`, or -1 if undecided.
+
+    It is undecided if a deviation is too close to the midpoint between two float64.
+    """
     cdef Py_ssize_t i
     refuse_other_length("total", total.shape[0], out.shape[0])
     refuse_other_length("total_of_squares", total_of_squares.shape[0], out.shape[0])
     if count == 0 or divisor == 0:
-        raise ValueError(f"count and divisor must be above 0, got {count} and {divisor}")
+        raise ValueError(f"count and divisor must be positive, got {count} and {divisor}")
     with nogil:
         for i in range(out.shape[0]):
             out[i] = nearest_deviation(count, divisor, total[i], total_of_squares[i])
@@ -147,7 +151,7 @@ def add_by_kahan(
     double[::1] sums not None,
     double[::1] compensations not None,
 ):
-    """Add one image to sums, each with its compensation."""
+    """Add one image to Kahan sums, in place."""
     cdef Py_ssize_t i
     refuse_other_length("sums", sums.shape[0], pixels.shape[0])
     refuse_other_length("compensations", compensations.shape[0], pixels.shape[0])
@@ -162,7 +166,7 @@ def add_squares_by_kahan(
     double[::1] sums not None,
     double[::1] compensations not None,
 ):
-    """Add one image's squared differences from the mean to sums, each with its compensation."""
+    """Add one image's squared differences from the mean to Kahan sums, in place."""
     cdef Py_ssize_t i
     cdef double difference
     refuse_other_length("mean", mean.shape[0], pixels.shape[0])
@@ -175,7 +179,7 @@ def add_squares_by_kahan(
 
 
 def first_not_finite(const float[::1] pixels not None):
-    """Return the index of the first NaN or infinity, or -1."""
+    """Return the index of the first NaN or infinity, or -1 if there is none."""
     cdef Py_ssize_t i, found = -1
     with nogil:
         for i in range(pixels.shape[0]):

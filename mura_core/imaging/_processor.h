@@ -1,8 +1,8 @@
-/* Which vector instructions there are, and how a function is compiled for more than the least.
+/* Vector instruction sets, and the macros that compile a function for more than one of them.
 
-   Wheels are built for the least processor of their platform. What pays is compiled once more for
-   AVX2 and chosen while the program runs, by `instructions` (see cpu.py). Both
-   compilations do the same arithmetic in the same order: they give the same bits. */
+   Wheels are built for the baseline processor of their platform. Functions that benefit are compiled
+   again for AVX2, and `instructions` selects one at run time (see cpu.py). Both versions do the same
+   arithmetic in the same order, so their results are bit-identical. */
 
 #ifndef MURA_PROCESSOR_H
 #define MURA_PROCESSOR_H
@@ -15,7 +15,7 @@ enum { SCALAR = 0, SSE2 = 1, AVX2 = 2 };
 #define FOR_AVX2 __attribute__((target("avx2")))
 #endif
 
-/* The body of a function that is compiled more than once. */
+/* For functions that are inlined into a version for each instruction set. */
 #if defined(__GNUC__)
 #define BODY static inline __attribute__((always_inline))
 #define MAY_BE_UNUSED __attribute__((unused))
@@ -33,7 +33,7 @@ static inline int best_instructions(void)
 #endif
 }
 
-/* Of no use to us, but oneDNN, by which TensorFlow convolves, has it. */
+/* Not used by the extensions, but by oneDNN, which computes TensorFlow's convolutions. */
 static inline int processor_has_avx512(void)
 {
 #if defined(MURA_X86)

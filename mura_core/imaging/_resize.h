@@ -1,7 +1,7 @@
-/* Weighted sums of an image's rows, and then of their columns, in float32.
+/* Weighted sums of an image's rows, then of the columns of the result, in float32.
 
-   Eight new rows are made at a time. Each is a sum of old rows, which lie contiguously; then the
-   eight are interleaved, so that a sum over columns is a sum of vectors of eight. */
+   Output rows are computed in groups of eight. Each is first a sum of contiguous input rows. The
+   eight rows are then interleaved, so that a sum over columns is a sum of vectors of eight. */
 
 #ifndef MURA_RESIZE_H
 #define MURA_RESIZE_H
@@ -15,7 +15,7 @@
 
 enum { GROUP = 8 };
 
-/* Which old rows, or columns, each new one is a sum of: `taps` of them, from `first` on. */
+/* Each output row or column is a weighted sum of `taps` input ones, starting at `first`. */
 struct weights {
     const ptrdiff_t *first;
     const float *weights; /* count x taps */
@@ -51,7 +51,7 @@ struct weights {
 DEFINE_SUM_OF_ROWS(sum_of_rows_uint8, uint8_t)
 DEFINE_SUM_OF_ROWS(sum_of_rows_uint16, uint16_t)
 
-/* Turn a matrix of floats, height x width, both multiples of 4, into width x height. */
+/* Transpose a height x width matrix of floats; both dimensions are multiples of 4. */
 BODY void transpose(const float *restrict from, size_t height, size_t width, float *restrict to)
 {
     for (size_t y = 0; y < height; y += 4)
@@ -74,10 +74,10 @@ BODY void transpose(const float *restrict from, size_t height, size_t width, flo
         }
 }
 
-/* Eight floats, which compilers add as one. */
+/* Eight floats, which compilers add with vector instructions. */
 typedef float eight __attribute__((vector_size(4 * GROUP), aligned(4), may_alias));
 
-/* `columns` and `out` hold the group's eight rows beside each other. */
+/* `columns` and `out` hold the group's eight rows interleaved. */
 BODY void sum_of_columns(const float *restrict columns, const struct weights *across,
                          float *restrict out)
 {
@@ -91,7 +91,7 @@ BODY void sum_of_columns(const float *restrict columns, const struct weights *ac
     }
 }
 
-/* Levels from 0 to 255, rounded. */
+/* Round levels from 0 to 255 to the nearest integer. */
 BODY void round_levels(const float *restrict levels, size_t count, uint8_t *restrict rounded)
 {
     for (size_t i = 0; i < count; i++)
@@ -104,7 +104,7 @@ static inline size_t next_multiple_of_4(size_t count)
 }
 
 #define DEFINE_COLUMNS(NAME, PIXEL, SUM_OF_ROWS)                                                   \
-    /* Write a group's sums of rows, interleaved, to `columns`; `rows` is room for them. */        \
+    /* Write a group's sums of rows, interleaved, to `columns`; `rows` is scratch space. */        \
     BODY void NAME(const PIXEL *image, size_t width, const struct weights *down, size_t first_row, \
                    size_t count, float *rows, float *columns)                                      \
     {                                                                                              \
@@ -123,7 +123,8 @@ static inline size_t next_multiple_of_4(size_t count)
 DEFINE_COLUMNS(columns_of_uint8, uint8_t, sum_of_rows_uint8)
 DEFINE_COLUMNS(columns_of_uint16, uint16_t, sum_of_rows_uint16)
 
-/* Sum a group's columns, and write its new rows, from `first_row` on. `new_columns` is room. */
+/* Sum a group's columns and write its output rows, starting at `first_row`. `new_columns` is scratch
+   space. */
 BODY void finish(const float *columns, const struct weights *across, size_t first_row, size_t count,
                  float *new_columns, float *levels, uint8_t *rounded)
 {
@@ -141,13 +142,13 @@ BODY void finish(const float *columns, const struct weights *across, size_t firs
 }
 
 #if defined(MURA_X86)
-/* Both again, a tile of eight rows and eight columns at a time, which stays in registers. */
+/* Both steps for AVX2, in tiles of eight rows and eight columns, which stay in registers. */
 FOR_AVX2 BODY __m256 levels_at(const uint8_t *bytes)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
 }
 
-/* Two rounds of pairwise interleaving, and halves exchanged. */
+/* Transpose by two rounds of pairwise interleaving and an exchange of halves. */
 FOR_AVX2 BODY void transpose_tile(__m256 rows[GROUP])
 {
     __m256 pairs[GROUP], fours[GROUP];
@@ -172,13 +173,13 @@ FOR_AVX2 BODY void columns_by_avx2(const uint8_t *image, size_t width, const str
     const uint8_t *from[GROUP];
     const float *weights[GROUP];
     for (size_t r = 0; r < GROUP; r++) {
-        /* Rows behind the last are made like it, and not used. */
+        /* Rows after the last repeat it and aren't used. */
         const size_t row = first_row + (r < count ? r : count - 1);
         from[r] = image + (size_t)down->first[row] * width;
         weights[r] = down->weights + row * down->taps;
     }
     for (size_t column = 0; column < width; column += GROUP) {
-        /* The last tile may overlap the one before. */
+        /* The last tile may overlap the previous one. */
         const size_t x = column + GROUP <= width ? column : width - GROUP;
         __m256 rows[GROUP];
         for (size_t r = 0; r < GROUP; r++) {
@@ -303,8 +304,8 @@ FOR_AVX2 static int resize_uint16_by_avx2(const uint16_t *image, size_t height, 
 }
 #endif
 
-/* Write the image's rows and columns, weighted, to `rounded` (down->count x across->count), or where
-   that is NULL, unrounded, to `levels`. Returns 0, or -1 without memory. */
+/* Write the weighted sums, rounded, to `rounded` (down->count x across->count) or, if that is NULL,
+   unrounded to `levels`. Returns 0, or -1 if out of memory. */
 static int resize_uint8(const uint8_t *image, size_t height, size_t width,
                         const struct weights *down, const struct weights *across, float *levels,
                         uint8_t *rounded, int instructions)

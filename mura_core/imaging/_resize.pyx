@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Weighted sums of pixels, down and then across. Python callers use `mura_core.imaging.resizing`.
+"""Separable weighted sums of pixels. Python callers use `mura_core.imaging.resizing`.
 
 The extension is compiled without bounds checks, so `weighted` checks its arguments first.
 """
@@ -40,7 +40,7 @@ cdef int refuse_outside(
     Py_ssize_t length,
     Py_ssize_t size,
 ) except -1:
-    """Raise a ValueError unless `size` sums of pixels stay within an axis of `length` pixels."""
+    """Raise ValueError unless `size` sums of pixels stay within an axis of `length` pixels."""
     cdef Py_ssize_t i, taps = weights.shape[1]
     if first.shape[0] != size or weights.shape[0] != size:
         raise ValueError(
@@ -52,7 +52,7 @@ cdef int refuse_outside(
     for i in range(size):
         if not 0 <= first[i] <= length - taps:
             raise ValueError(
-                f"{axis}: {taps} pixels from {first[i]} on are not within {length} pixels"
+                f"{axis}: {taps} pixels starting at {first[i]} are not within {length} pixels"
             )
     return 0
 
@@ -66,15 +66,15 @@ def weighted(
     new_pixel[:, ::1] out not None,
     int instructions,
 ):
-    """Write to `out` the image's rows and columns, weighted, and rounded if it holds bytes.
+    """Write weighted sums of the image's rows and columns to `out`, rounded if it is uint8.
 
-    Row i is made of the rows from `first_row[i]` on, with `row_weights[i]`; columns likewise. All
-    of them lie in the image, and the sums are levels from 0 to 255.
+    Output row i is the sum of the input rows starting at `first_row[i]`, weighted by
+    `row_weights[i]`; columns likewise. The sums must be levels from 0 to 255.
 
     Raises
     ------
     ValueError
-        The arrays' lengths contradict each other, or a sum takes in pixels outside the image.
+        The lengths of the arrays are inconsistent, or a sum includes pixels outside the image.
     """
     cdef weights down, across
     cdef int failed

@@ -1,7 +1,7 @@
-"""Which vector instructions the extensions use: the best that the processor has.
+"""Select the vector instructions of the extensions: by default the best that the processor has.
 
-The environment variable MURA_INSTRUCTIONS asks for less (`scalar`, `sse2` or `avx2`). The results
-are the same bits with any of them.
+The environment variable MURA_INSTRUCTIONS selects others (`scalar`, `sse2` or `avx2`). The results
+are bit-identical.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ NAMES = ("scalar", "sse2", "avx2")  # as numbered in _processor.h
 
 @cache
 def instructions() -> int:
-    """Return the number of the instructions in use.
+    """Return the number of the instructions in use, an index into `NAMES`.
 
     Raises
     ------
     UsageError
-        MURA_INSTRUCTIONS names none of them, or what this processor lacks.
+        MURA_INSTRUCTIONS is unknown or not supported by this processor.
     """
     best = best_instructions()
     asked = os.environ.get("MURA_INSTRUCTIONS", NAMES[best])
     known = NAMES[: best + 1]
     if asked not in known:
         raise UsageError(
-            f"MURA_INSTRUCTIONS={asked!r} is not one of {', '.join(known)}, which this processor"
-            " has"
+            f"MURA_INSTRUCTIONS={asked!r} is not one of {', '.join(known)}, the instructions that"
+            " this processor supports"
         )
     return NAMES.index(asked)

@@ -1,6 +1,7 @@
-"""The compiled extensions, or what stands in for them where they could not be compiled.
+"""Import the compiled extensions, or their replacements in Python if they aren't compiled.
 
-The results are the same bits, but take longer. `MURA_PURE=1` in the environment asks for that.
+The replacements give bit-identical results, but are slower. The environment variable `MURA_PURE=1`
+selects them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 _NAMES = ("_pixel_sums", "_processor", "_resize", "png._chunks", "png._rows")
 
-# All or none, so that a run is either compiled or not.
+# All or none, so that compiled and Python code are never mixed.
 IS_PURE = os.environ.get("MURA_PURE") == "1" or not all(
     find_spec(f"mura_core.imaging.{name}") for name in _NAMES
 )
@@ -29,7 +30,7 @@ else:
         return 0
 
     def has_avx512() -> bool:
-        """Return False: without the extension it isn't known."""
+        """Return False, as it can't be detected without the extension."""
         return False
 
 

@@ -1,4 +1,4 @@
-"""The mean and the deviation image of a set, and images standardised by them."""
+"""Mean and deviation images, and standardisation with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from mura_core.files import replacing
 
 @dataclass(frozen=True)
 class PixelStatistics:
-    """The mean and deviation image of `count` images, each of shape (H, W), float64."""
+    """The mean and deviation image of a set of images.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (H, W), float64
+        Mean of each pixel.
+    deviation : ndarray of shape (H, W), float64
+        Standard deviation of each pixel.
+    count : int
+        Number of images.
+    """
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
@@ -22,33 +32,51 @@ class PixelStatistics:
 
     @cached_property
     def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What is taken from each pixel, and what the rest is multiplied by: 0 without spread."""
+        """Mean and reciprocal deviation, float32; the latter is 0 where the deviation is 0."""
         varies = self.deviation > 0
         scale = np.divide(1.0, self.deviation, out=np.zeros_like(self.deviation), where=varies)
         return self.mean.astype(np.float32), scale.astype(np.float32)
 
     def save(self, path: Path) -> None:
-        """Write an `.npz` with the arrays `mean`, `deviation` and `count`."""
+        """Write an `.npz` file with the arrays `mean`, `deviation` and `count`.
+
+        Parameters
+        ----------
+        path : Path
+            The file to write.
+        """
         with replacing(path, "wb") as file:
             np.savez(file, mean=self.mean, deviation=self.deviation, count=self.count)
 
 
 def load_statistics(path: Path) -> PixelStatistics:
-    """Return what `PixelStatistics.save` wrote."""
+    """Return the statistics in a file written by `PixelStatistics.save`.
+
+    Parameters
+    ----------
+    path : Path
+        The `.npz` file.
+
+    Returns
+    -------
+    PixelStatistics
+    """
     with np.load(path, allow_pickle=False) as arrays:
         return PixelStatistics(arrays["mean"], arrays["deviation"], int(arrays["count"]))
 
 
 def standardise(images: NDArray[np.generic], statistics: PixelStatistics) -> NDArray[np.float32]:
-    """Return images less the mean image, over the deviation image.
+    """Subtract the mean image and divide by the deviation image.
 
-    A pixel that never varied (a black border) carries no information: its standardised value
-    is 0, whatever the pixel is.
+    A pixel with deviation 0 (such as a black border) carries no information: its standardised value
+    is always 0.
 
     Parameters
     ----------
     images : ndarray of shape (..., H, W)
+        Images of any integer or floating dtype.
     statistics : PixelStatistics
+        Mean and deviation image.
 
     Returns
     -------

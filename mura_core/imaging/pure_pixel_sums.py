@@ -1,4 +1,4 @@
-"""Sums over images, pixel by pixel: `_pixel_sums` in NumPy, where it could not be compiled."""
+"""Per-pixel sums over images in NumPy, for use if `_pixel_sums` isn't compiled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_integers(
     total_of_squares: NDArray[np.uint64],
     instructions: int,
 ) -> None:
-    """Add images (N, pixels), and their squares, to the exact totals (pixels,)."""
+    """Add images (N, pixels) and their squares to the exact totals (pixels,), in place."""
     for image in images:
         pixels = image.astype(np.uint64)
         total += pixels
@@ -28,21 +28,21 @@ def add_reals(
     beyond: Reals,
     instructions: int,
 ) -> bool:
-    """Add one image, and its squares, to totals in pairs; return whether `beyond` isn't all 0."""
+    """Add one image and its squares to totals in pairs; return whether `beyond` has a nonzero."""
     terms = pixels.astype(np.float64)
     any_beyond = add_to_pairs(terms, total, beyond[0])
     return add_to_pairs(terms * terms, total_of_squares, beyond[1]) or any_beyond
 
 
 def add_to_pairs(terms: Reals, total: Reals, beyond: Reals) -> bool:
-    """Add terms (pixels,) to totals in pairs (2, pixels); return whether `beyond` isn't all 0."""
+    """Add terms (pixels,) to totals in pairs (2, pixels); return whether `beyond` has a nonzero."""
     total[0], lost = _two_sum(total[0].copy(), terms)
     total[1], beyond[:] = _two_sum(total[1].copy(), lost)
     return bool(beyond.any())
 
 
 def _two_sum(a: Reals, b: Reals) -> tuple[Reals, Reals]:
-    """Return a + b, rounded, and what rounding took away (Knuth, section 4.2.2, theorem B)."""
+    """Return a + b, rounded, and the rounding error (Knuth, section 4.2.2, theorem B)."""
     rounded = a + b
     of_b = rounded - a
     return rounded, (a - (rounded - of_b)) + (b - of_b)
@@ -55,19 +55,19 @@ def nearest_deviations(
     total_of_squares: NDArray[np.uint64],
     out: Reals,
 ) -> None:
-    """Leave every deviation to the exact arithmetic of the caller, which -1 asks for."""
+    """Write -1 for every deviation, so that the caller computes them by exact arithmetic."""
     out[:] = -1
 
 
 def add_by_kahan(pixels: NDArray[np.generic], sums: Reals, compensations: Reals) -> None:
-    """Add one image to sums, each with its compensation."""
+    """Add one image to Kahan sums, in place."""
     _add_by_kahan(pixels.astype(np.float64), sums, compensations)
 
 
 def add_squares_by_kahan(
     pixels: NDArray[np.generic], mean: Reals, sums: Reals, compensations: Reals
 ) -> None:
-    """Add one image's squared differences from the mean to sums, each with its compensation."""
+    """Add one image's squared differences from the mean to Kahan sums, in place."""
     difference = pixels.astype(np.float64) - mean
     _add_by_kahan(difference * difference, sums, compensations)
 
@@ -80,6 +80,6 @@ def _add_by_kahan(terms: Reals, sums: Reals, compensations: Reals) -> None:
 
 
 def first_not_finite(pixels: NDArray[np.float32]) -> int:
-    """Return the index of the first NaN or infinity, or -1."""
+    """Return the index of the first NaN or infinity, or -1 if there is none."""
     found = np.flatnonzero(~np.isfinite(pixels))
     return int(found[0]) if len(found) else -1

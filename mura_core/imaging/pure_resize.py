@@ -1,4 +1,4 @@
-"""Weighted sums of pixels, down and then across: `_resize` in NumPy, where it wasn't compiled."""
+"""Separable weighted sums of pixels in NumPy, for use if `_resize` isn't compiled."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ def weighted(
     out: Levels | NDArray[np.uint8],
     instructions: int,
 ) -> None:
-    """Write to `out` the image's rows and columns, weighted, and rounded if it holds bytes.
+    """Write weighted sums of the image's rows and columns to `out`, rounded if it is uint8.
 
-    Row i is made of the rows from `first_row[i]` on, with `row_weights[i]`; columns likewise.
+    Output row i is the sum of the input rows starting at `first_row[i]`, weighted by
+    `row_weights[i]`; columns likewise.
     """
     rows = _weighted_rows(image.astype(np.float32), first_row, row_weights)
     levels = _weighted_rows(np.ascontiguousarray(rows.T), first_column, column_weights).T
-    # Levels from 0 to 255: cutting the fraction off rounds half up.
+    # Levels are at least 0, so truncation after adding 0.5 rounds half up.
     out[:] = (levels + np.float32(0.5)).astype(np.uint8) if out.dtype == np.uint8 else levels
 
 
 def _weighted_rows(image: Levels, first: NDArray[np.intp], weights: Levels) -> Levels:
-    # In this order, in float32, without fused multiplication: as the extension does.
+    # The same order as in the extension, in float32, without fused multiply-add.
     sums = weights[:, :1] * image[first]
     for tap in range(1, weights.shape[1]):
         sums += weights[:, tap : tap + 1] * image[first + tap]

@@ -1,4 +1,4 @@
-"""A file becomes a grey image, or an error that says why it can't."""
+"""Read image files as greyscale images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
-# Functions of plugins for further file formats, by file name ending, such as ".dcm".
+# Plugins' functions that read further file formats, by suffix, such as ".dcm".
 Readers: TypeAlias = Mapping[str, Callable[[Path], GreyImage]]
 
 NO_READERS: Readers = MappingProxyType({})
 
-# The largest detectors make 25 million pixels. Pillow, too, warns from 89 million on.
+# The largest detectors have 25 million pixels. Pillow warns above 89 million.
 MAX_PIXELS = 80_000_000
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-# Only these of Pillow's formats: some others run programs or fetch files.
+# Only these Pillow formats: some others run external programs or open other files.
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L")
 
@@ -35,19 +35,19 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L")
 def read_radiograph(
     source: str | Path | bytes, name: str | None = None, readers: Readers = NO_READERS
 ) -> GreyImage:
-    """Return a file's pixels as one grey image, upright, at its own size and depth.
+    """Return an image file's pixels as a greyscale image at the original size and bit depth.
 
-    Colour becomes grey by Rec. 601 luma (Pillow's weights), a palette is applied, opacity is
-    dropped, and an EXIF orientation is carried out. Sixteen bits stay sixteen.
+    Colour is converted to Rec. 601 luma (Pillow's weights), palettes and EXIF orientation are
+    applied, and alpha is dropped. 16-bit images stay 16-bit.
 
     Parameters
     ----------
     source : str, Path or bytes
-        A PNG, JPEG, BMP, TIFF or WebP file, or its content.
+        Path or content of a PNG, JPEG, BMP, TIFF or WebP file.
     name : str, optional
-        What an error calls the file; by default its path.
+        Name of the file in error messages; by default its path.
     readers : mapping, optional
-        Functions that read files of further formats.
+        Functions that read further file formats, by suffix.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def read_radiograph(
     Raises
     ------
     RadiographError
-        The file is missing, empty, truncated, of another format, or too large.
+        The file is missing, empty, truncated, damaged, too large or of an unsupported format.
     """
     if name is None:
         name = "image" if isinstance(source, bytes) else str(source)
@@ -78,12 +78,24 @@ def read_radiograph(
 
 
 def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[Path]:
-    """Return these files, and every image file below these folders, sorted.
+    """Return the given files and all image files in the given folders, sorted.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        Files, and folders that are searched recursively.
+    readers : mapping, optional
+        Functions that read further file formats, by suffix. Files with these suffixes are found as
+        well.
+
+    Returns
+    -------
+    list of Path
 
     Raises
     ------
     DataError
-        There is none.
+        There are no image files.
     """
     suffixes = {*SUFFIXES, *readers}
     found = {
@@ -93,7 +105,7 @@ def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[
         if path == source or (path.suffix.lower() in suffixes and path.is_file())
     }
     if not found:
-        raise DataError(f"no image files found; known are {', '.join(sorted(suffixes))}")
+        raise DataError(f"no image files found; supported are {', '.join(sorted(suffixes))}")
     return sorted(found)
 
 
@@ -105,10 +117,12 @@ def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path, name: str) 
     except Exception as error:
         raise RadiographError(name, f"can't be read ({type(error).__name__}: {error})") from error
     if not isinstance(image, np.ndarray):
-        raise RadiographError(name, f"was read as a {type(image).__name__}, not as an array")
+        raise RadiographError(name, f"its reader returned a {type(image).__name__}, not an array")
     if image.ndim != 2 or image.size == 0 or image.dtype not in (np.uint8, np.uint16):
         raise RadiographError(
-            name, f"was read as {image.dtype} of shape {image.shape}, not as 8 or 16 bits of grey"
+            name,
+            f"its reader returned {image.dtype} of shape {image.shape}, not uint8 or uint16 of"
+            " shape (H, W)",
         )
     return image
 
@@ -120,17 +134,17 @@ def _read_by_pillow(content: bytes, name: str) -> GreyImage:
             return _grey(ImageOps.exif_transpose(image), name)
     except UnidentifiedImageError:
         kinds = ", ".join(_FORMATS)
-        raise RadiographError(name, f"is not an image that can be read ({kinds})") from None
+        raise RadiographError(name, f"is not an image of a supported format ({kinds})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise RadiographError(name, f"claims more than {MAX_PIXELS:,} pixels") from None
-    # Pillow's decoders raise any of these on damaged content.
+        raise RadiographError(name, f"has more than {MAX_PIXELS:,} pixels, the limit") from None
+    # Pillow's decoders raise any of these for damaged content.
     except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
         raise RadiographError(name, f"is damaged or truncated ({error})") from None
 
 
 def _content(path: str | Path, name: str) -> bytes:
     try:
-        # A Path, and a file object, would cost more than small images take to be read.
+        # For small images, the overhead of Path.open() exceeds the time to read them.
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             return _all_of(file)
@@ -147,7 +161,7 @@ def _all_of(file: int) -> bytes:
     content = os.read(file, size + 1)
     if len(content) == size:
         return content
-    # It has grown, or is no regular file, or the read was interrupted.
+    # The file has grown or isn't a regular file, or the read was interrupted.
     parts = [content]
     while part := os.read(file, 1 << 20):
         parts.append(part)
@@ -158,16 +172,16 @@ def _refuse_odd_shapes(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise RadiographError(
-            name, f"claims {width} x {height} pixels; at most {MAX_PIXELS:,} are read"
+            name, f"has {width} x {height} pixels; the limit is {MAX_PIXELS:,} pixels"
         )
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise RadiographError(name, f"holds {frames} images; save each as a file of its own")
+        raise RadiographError(name, f"contains {frames} images; save each in a separate file")
 
 
 def _grey(image: Image.Image, name: str) -> GreyImage:
     if image.mode in _SIXTEEN_BIT_MODES:
-        # Not through Pillow's convert("L"), which clips at 255 instead of scaling.
+        # Pillow's convert("L") would clip at 255 instead of scaling.
         return np.asarray(image).astype(np.uint16)
     if image.mode in ("I", "F"):
         raise RadiographError(name, f"has 32-bit pixels (mode {image.mode}); save it as 16-bit")

@@ -1,4 +1,4 @@
-"""An image of any size becomes a square: by which mean, and what becomes of its proportions."""
+"""Resize images to a square: interpolation and aspect-ratio handling."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ Level = TypeVar("Level", np.uint8, np.float32)
 
 
 def resize(image: GreyImage, square: Square) -> NDArray[np.uint8]:
-    """Return an image as a square of 8 bits, computed in float32 and rounded once.
+    """Resize an image to a square of 8-bit pixels, computed in float32 and rounded once.
 
     Parameters
     ----------
     image : ndarray of shape (H, W), uint8 or uint16
-        Sixteen-bit pixels are scaled to 0..255: 65535 becomes 255.
+        16-bit pixels are scaled to 0..255: 65535 becomes 255.
     square : Square
+        Size, interpolation and aspect-ratio handling.
 
     Returns
     -------
@@ -34,9 +35,12 @@ def resize(image: GreyImage, square: Square) -> NDArray[np.uint8]:
 
 
 def resize_unrounded(image: GreyImage, square: Square) -> NDArray[np.float32]:
-    """Return an image as a square of levels from 0 to 255, before rounding.
+    """Resize an image to a square of float32 pixels from 0 to 255, without rounding.
 
-    The parameters are those of `resize`.
+    Parameters
+    ----------
+    image, square
+        See `resize`.
 
     Returns
     -------
@@ -83,17 +87,18 @@ def _write_weighted(image: GreyImage, method: Method, out: NDArray[Level]) -> No
 def _weights(
     length: int, size: int, method: Method, highest: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return where each of `size` new pixels begins among `length` old ones, and its weights.
+    """Return the weights that resize an axis of `length` pixels to `size` pixels.
 
-    A level of `highest` becomes 255.
+    The weights scale the level `highest` to 255.
 
     Returns
     -------
-    first : ndarray of shape (size,)
+    first : ndarray of shape (size,), intp
+        Index of the first input pixel of each output pixel.
     weights : ndarray of shape (size, taps), float32
-        Of the old pixels from `first` on; 0 beyond the image.
+        Weights of the input pixels starting at `first`.
     """
-    scale = length / size  # old pixels a new one
+    scale = length / size  # input pixels per output pixel
     if method == "area":
         reach = scale / 2
     elif method == "bilinear":
@@ -122,16 +127,17 @@ def enlarge(
     width: int,
     box: tuple[float, float, float, float] | None = None,
 ) -> NDArray[np.float32]:
-    """Return a map of evidence at the size of what it was made of, by bilinear interpolation.
-
-    Places are areas (half-pixel centres), as `tf.image.resize` takes them.
+    """Enlarge a heatmap by bilinear interpolation, with half-pixel centres as `tf.image.resize`.
 
     Parameters
     ----------
     heat : ndarray of shape (h, w), float32
+        The heatmap.
     height, width : int
+        Output size in pixels.
     box : tuple of float, optional
-        The part of the map that is enlarged: left, top, right, bottom, in its places.
+        Part of the heatmap to enlarge, as (left, top, right, bottom) in heatmap pixels; all of it
+        by default.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The square that every image becomes: its side, interpolation and aspect ratio."""
+"""Settings for resizing images to a square: size, interpolation and aspect-ratio handling."""
 
 from __future__ import annotations
 
@@ -14,28 +14,33 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 
 @dataclass(frozen=True)
 class Square:
-    """The size and shape of prepared images.
+    """Settings for resizing images to a square.
 
     Parameters
     ----------
     size : int
-        Side, in pixels.
+        Side length in pixels.
     method : {"area", "bilinear", "linear"}
-        Interpolation of a new pixel from old ones:
+        Interpolation:
 
-        - area: the exact mean over the part of the image that it covers; an old pixel at the edge
-          counts by the share that is covered;
-        - bilinear: a mean weighted by a triangle as wide as two new pixels (antialiased, like
-          Pillow's, and TensorFlow's with `antialias=True`);
-        - linear: interpolated between the four old pixels nearest to its centre, as in the 2019
-          code (OpenCV's default). Fine detail aliases when an image shrinks.
+        - area: exact mean over the area that an output pixel covers; partly covered input pixels
+          count by the fraction that is covered;
+        - bilinear: mean weighted by a triangle two output pixels wide (antialiased, as in Pillow,
+          and in TensorFlow with `antialias=True`);
+        - linear: interpolation between the four input pixels nearest to the centre of an output
+          pixel, as in the 2019 code (OpenCV's default). Downscaling aliases fine detail.
     fit : {"stretch", "pad", "crop"}
-        How an image that isn't square is made so:
+        Aspect-ratio handling of images that aren't square:
 
         - stretch: height and width are scaled separately, which distorts shapes, as in the 2019
           report;
-        - pad: shapes are kept, the longer side fits, and black is added on both sides of the other;
-        - crop: shapes are kept, and the ends of the longer side are cut off.
+        - pad: the aspect ratio is kept, and the shorter side is padded with black at both ends;
+        - crop: the aspect ratio is kept, and both ends of the longer side are cropped.
+
+    Raises
+    ------
+    ValueError
+        The size isn't positive, or `method` or `fit` is unknown.
     """
 
     size: int = 224
@@ -44,7 +49,7 @@ class Square:
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise ValueError(f"a square of {self.size} pixels")
+            raise ValueError(f"size must be at least 1, got {self.size}")
         if self.method not in METHODS:
             raise ValueError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
         if self.fit not in FITS:

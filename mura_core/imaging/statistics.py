@@ -1,11 +1,11 @@
-"""The mean image and the deviation image of any number of images, in constant memory.
+"""Exact mean and deviation images of any number of images, in constant memory.
 
-Each pixel keeps its sum and its sum of squares, exactly: of integers in 64-bit integers, of float32
-in pairs of float64 (what rounding takes from the first goes to the second, by Knuth's two-sum),
-and, should a pair ever not suffice, in Python's integers beside it. The end is computed in rational
-arithmetic and rounded once. So the mean and the deviation are the correctly rounded true values,
-and neither the order of the images, nor the number of threads, nor how they are split into parts
-changes a bit of them.
+The sum and the sum of squares of each pixel are exact. Integer pixels are summed in 64-bit
+integers, float32 pixels in pairs of float64: the second holds the rounding error of the first
+(Knuth's two-sum). A remainder that doesn't fit in a pair is added to a Python integer. The results
+are computed in rational arithmetic and rounded once, so the mean and the deviation are correctly
+rounded. They are bit-identical for any order of the images, any number of threads and any
+partition that is merged.
 """
 
 from __future__ import annotations
@@ -24,17 +24,25 @@ from mura_core.imaging.cpu import instructions
 from mura_core.imaging.extensions import pixel_sums
 from mura_core.imaging.pixel_statistics import PixelStatistics
 
-# Every float32 is a whole multiple of 2**-149, its square of 2**-298.
+# Every float32 is an integer multiple of 2**-149, its square of 2**-298.
 _UNIT_BITS = {"total": 149, "total_of_squares": 298}
-# The squares of so many 16-bit pixels fit into 64 bits.
+# The sum of squares of this many 16-bit pixels fits in 64 bits.
 _MOST_IMAGES = 2**32
 _EXACT_IN_FLOAT64 = 2**53
 
 
 class ImageStatistics:
-    """Sums over images of one shape, from which their mean and deviation follow.
+    """Exact running sums of images, from which the mean and deviation image are computed.
 
-    Images are added and not kept. All are integers (uint8 or uint16) or all are float32.
+    The images themselves aren't stored. They must have the same shape, and be either all integer
+    (uint8 or uint16) or all float32.
+
+    Attributes
+    ----------
+    count : int
+        Number of images added so far.
+    shape : tuple of int or None
+        Shape of the images; None before the first one.
 
     Examples
     --------
@@ -49,9 +57,9 @@ class ImageStatistics:
         self.count = 0
         self.shape: tuple[int, ...] | None = None
         self._integers = True
-        # Of integers (pixels,) uint64; of float32 (2, pixels) float64, the pairs.
+        # Integer images: (pixels,) uint64. float32 images: (2, pixels) float64, the pairs.
         self._sums: dict[str, NDArray[Any]] = {}
-        # What a pair couldn't hold, in its unit, by the pixel's index.
+        # Remainders that don't fit in a pair, in multiples of the unit, by pixel index.
         self._beyond: dict[str, dict[int, int]] = {name: {} for name in _UNIT_BITS}
 
     def update(self, image: NDArray[np.generic], name: str = "image") -> None:
@@ -60,34 +68,37 @@ class ImageStatistics:
         Parameters
         ----------
         image : ndarray of shape (H, W), uint8, uint16 or float32
-            Pixel values.
+            The image.
         name : str
-            What an error calls the image, such as its path.
+            Name of the image in error messages, such as its path.
 
         Raises
         ------
         DataError
-            A pixel is NaN or infinite: one such value would spoil its pixel's sums for ever.
+            A pixel is NaN or infinite; one such value would make that pixel's sums NaN for ever.
         ValueError
-            The image's shape or dtype isn't that of the images before it.
+            The image's shape or kind of dtype differs from the previous images.
         """
         self.update_all(image[None], lambda _: name)
 
     def update_all(
         self, images: NDArray[np.generic], name: Callable[[int], str] = "image {}".format
     ) -> None:
-        """Add several images at once, which for bytes costs a third of adding one by one.
+        """Add several images to the sums.
+
+        For uint8 images, this takes a third of the time of adding them one by one.
 
         Parameters
         ----------
         images : ndarray of shape (N, H, W), uint8, uint16 or float32
+            The images.
         name : callable
-            What an error calls the image of an index.
+            Returns the name of the image with a given index, for error messages.
 
         Raises
         ------
         DataError, ValueError
-            As `update` does. No image has been added then.
+            As for `update`. None of the images is added in this case.
         """
         integers = images.dtype in (np.uint8, np.uint16)
         if not integers and images.dtype != np.float32:
@@ -99,7 +110,7 @@ class ImageStatistics:
             raise ValueError(f"{name(0)}: integer and float32 images can't be summed together")
         rows = np.ascontiguousarray(images).reshape(len(images), math.prod(shape))
         if rows.size == 0:
-            raise ValueError(f"{name(0)}: there are no pixels in an array of shape {images.shape}")
+            raise ValueError(f"{name(0)}: an array of shape {images.shape} has no pixels")
         if not integers:
             refuse_what_is_no_number(rows.reshape(-1), images.shape, name)
         if self.shape is None:
@@ -122,13 +133,26 @@ class ImageStatistics:
         self.count += len(rows)
 
     def merge(self, other: ImageStatistics) -> None:
-        """Add the sums of other images to these, as if they had been added one by one."""
+        """Add the sums of other images, with the same result as adding the images one by one.
+
+        Parameters
+        ----------
+        other : ImageStatistics
+            Sums of images of the same shape and kind of dtype; unchanged.
+
+        Raises
+        ------
+        ValueError
+            The images have another shape or kind of dtype.
+        """
         if other.shape is None:
             return
         if self.shape is None:
             self._start(other.shape, other._integers)
         if (self.shape, self._integers) != (other.shape, other._integers):
-            raise ValueError(f"images of {other.shape} can't be merged into {self.shape}")
+            raise ValueError(
+                f"sums of shape {other.shape} can't be merged into sums of shape {self.shape}"
+            )
         self._refuse_overflow(other.count)
         for name, theirs in other._sums.items():
             mine = self._sums[name]
@@ -144,7 +168,17 @@ class ImageStatistics:
         self.count += other.count
 
     def mean(self) -> NDArray[np.float64]:
-        """Return the mean image, correctly rounded, of shape (H, W)."""
+        """Return the mean image, correctly rounded.
+
+        Returns
+        -------
+        ndarray of shape (H, W), float64
+
+        Raises
+        ------
+        DataError
+            No image has been added.
+        """
         count = self._at_least(1)
         if self._integers and self._sums["total"].max() < _EXACT_IN_FLOAT64:
             return (self._sums["total"] / np.float64(count)).reshape(self.shape)
@@ -152,18 +186,22 @@ class ImageStatistics:
         return self._image(total / denominator for total in self._exact("total"))
 
     def deviation(self, ddof: int = 1) -> NDArray[np.float64]:
-        """Return the deviation image, correctly rounded, of shape (H, W).
+        """Return the standard deviation image, correctly rounded.
 
         Parameters
         ----------
         ddof : int
-            The variance's divisor is the count less this. 1, the sample deviation, is what the
-            2019 report used; 0 gives the deviation of just these images.
+            Delta degrees of freedom: the divisor of the variance is `count - ddof`. 1 gives the
+            sample deviation, as in the 2019 report; 0 gives the population deviation.
+
+        Returns
+        -------
+        ndarray of shape (H, W), float64
 
         Raises
         ------
         DataError
-            There are not more than `ddof` images.
+            There are at most `ddof` images.
         """
         count = self._at_least(ddof + 1)
         divisor = count - ddof
@@ -179,11 +217,21 @@ class ImageStatistics:
         return deviation.reshape(self.shape)
 
     def result(self, ddof: int = 1) -> PixelStatistics:
-        """Return the mean and the deviation image."""
+        """Return the mean and deviation image.
+
+        Parameters
+        ----------
+        ddof : int
+            See `deviation`.
+
+        Returns
+        -------
+        PixelStatistics
+        """
         return PixelStatistics(self.mean(), self.deviation(ddof), self.count)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return arrays, for `numpy.savez`, from which `from_state` goes on."""
+        """Return the sums as a dict of arrays, for `numpy.savez` and `from_state`."""
         beyond = {name: list(amounts.items()) for name, amounts in self._beyond.items()}
         return {
             "count": np.array(self.count),
@@ -194,17 +242,21 @@ class ImageStatistics:
 
     @classmethod
     def from_state(cls, state: Mapping[str, NDArray[Any]]) -> ImageStatistics:
-        """Return the sums whose `state` this is.
+        """Return an `ImageStatistics` restored from its state.
 
         Parameters
         ----------
         state : mapping
-            As `state` returns it. It may come from a file, so nothing in it is taken on trust.
+            Arrays as returned by `state`. They are validated, as they may come from a file.
+
+        Returns
+        -------
+        ImageStatistics
 
         Raises
         ------
         ValueError
-            Something is missing, or has another shape or type than `state` gives it.
+            An array is missing, or has a wrong shape or type.
         """
         statistics = cls()
         try:
@@ -213,7 +265,7 @@ class ImageStatistics:
                 return statistics
             shape = tuple(operator.index(length) for length in state["shape"].tolist())
             if not 0 < count <= _MOST_IMAGES or math.prod(shape) < 1 or min(shape, default=1) < 1:
-                raise ValueError(f"there are no sums of {count} images of shape {shape}")
+                raise ValueError(f"invalid count {count} or shape {shape}")
             integers, pixels = bool(state["total"].dtype == np.uint64), math.prod(shape)
             beyond = json.loads(str(state["beyond"]))
             for name in _UNIT_BITS:
@@ -221,7 +273,7 @@ class ImageStatistics:
                 statistics._beyond[name] = _checked_amounts(beyond[name], pixels)
             statistics.count, statistics.shape, statistics._integers = count, shape, integers
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"these are no sums of images ({error!r})") from None
+            raise ValueError(f"not a state of ImageStatistics ({error!r})") from None
         return statistics
 
     @property
@@ -241,20 +293,20 @@ class ImageStatistics:
     def _keep_beyond(self, name: str, beyond: NDArray[np.float64]) -> None:
         kept = self._beyond[name]
         for pixel in np.flatnonzero(beyond).tolist():
-            amount = int(math.ldexp(beyond[pixel], _UNIT_BITS[name]))  # exact: a multiple of it
+            amount = int(math.ldexp(beyond[pixel], _UNIT_BITS[name]))  # exact: an integer
             kept[pixel] = kept.get(pixel, 0) + amount
 
     def _at_least(self, count: int) -> int:
         if self.count < count:
-            raise DataError(f"statistics need at least {count} images; there are {self.count}")
+            raise DataError(f"the statistics need at least {count} images, got {self.count}")
         return self.count
 
     def _exact(self, name: str) -> Iterator[int]:
-        # Each pixel's sum as a whole multiple of its unit.
+        # Each pixel's sum as an integer multiple of the unit.
         sums, beyond = self._sums[name], self._beyond[name]
         if self._integers:
             return iter(sums.tolist())
-        pairs = np.ldexp(sums, _UNIT_BITS[name]).T.tolist()  # exact: far from overflow
+        pairs = np.ldexp(sums, _UNIT_BITS[name]).T.tolist()  # exact: can't overflow
         return (
             int(rounded) + int(lost) + beyond.get(pixel, 0)
             for pixel, (rounded, lost) in enumerate(pairs)
@@ -273,21 +325,36 @@ def _checked_sums(name: str, sums: NDArray[Any], integers: bool, pixels: int) ->
             f" {sums.shape}"
         )
     if not np.isfinite(sums).all():
-        raise ValueError(f"{name}: holds NaN or infinity")
+        raise ValueError(f"{name}: contains NaN or infinity")
     return sums.copy()
 
 
 def _checked_amounts(pairs: list[list[int]], pixels: int) -> dict[int, int]:
     amounts = {operator.index(pixel): operator.index(amount) for pixel, amount in pairs}
     if not all(0 <= pixel < pixels for pixel in amounts):
-        raise ValueError(f"beyond: there are only {pixels} pixels")
+        raise ValueError(f"beyond: expected pixel indices from 0 to {pixels - 1}")
     return amounts
 
 
 def refuse_what_is_no_number(
     pixels: NDArray[np.float32], shape: tuple[int, ...], name: Callable[[int], str]
 ) -> None:
-    """Raise a DataError that names the first NaN or infinity among images of shape (N, H, W)."""
+    """Raise DataError if a pixel is NaN or infinite, naming the first one.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (N * H * W,), float32
+        The pixels of N images.
+    shape : tuple of int
+        The shape (N, H, W).
+    name : callable
+        Returns the name of the image with a given index.
+
+    Raises
+    ------
+    DataError
+        A pixel is NaN or infinite.
+    """
     at = pixel_sums.first_not_finite(pixels)
     if at >= 0:
         image, *place = np.unravel_index(at, shape)
@@ -295,8 +362,8 @@ def refuse_what_is_no_number(
             f"{axis} {index}" for axis, index in zip(("row", "column"), place, strict=False)
         )
         raise DataError(
-            f"{name(int(image))}: the pixel in {where} is {pixels[at]}, not a number that can be"
-            " averaged. Mend or leave out this image."
+            f"{name(int(image))}: the pixel in {where} is {pixels[at]}, which can't be averaged."
+            " Correct or remove this image."
         )
 
 
@@ -305,11 +372,11 @@ def _deviation(count: int, divisor: int, total: int, total_of_squares: int) -> f
 
 
 def _square_root(numerator: int, denominator: int) -> float:
-    """Return the correctly rounded square root of a fraction that isn't negative."""
+    """Return the correctly rounded square root of a non-negative fraction."""
     if numerator == 0:
         return 0.0
     # Scale the quotient to at least 112 bits, so that its integer root has at least 56, three
-    # more than a float64; a last bit tells the rounding whether anything lies beyond them.
+    # more than a float64. A sticky bit records whether the root was inexact.
     shift = max(0, 112 + denominator.bit_length() - numerator.bit_length())
     shift += shift % 2
     quotient, remainder = divmod(numerator << shift, denominator)

@@ -1,4 +1,4 @@
-"""Radiographs one after another, from whatever holds them, a few at a time in memory."""
+"""Stream radiographs from files, bytes or arrays, with only a few in memory at a time."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from mura_core.imaging.square import STANDARD_SQUARE, Square
 from mura_core.imaging.statistics import ImageStatistics
 from mura_core.progress import Progress
 
-# An image file's path, its content, a file open for reading bytes, or pixels.
+# Path or content of an image file, a file opened in binary mode, or an array of pixels.
 Source: TypeAlias = str | Path | bytes | BinaryIO | NDArray[Any]
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Item = TypeVar("Item")
 
-_AT_ONCE = 8  # images a task of a thread, and a step of the sums
-_SAVE_EVERY = 256  # of these steps
+_AT_ONCE = 8  # images per thread task, and per step of the sums
+_SAVE_EVERY = 256  # steps
 
 
 def stream_images(
@@ -42,27 +42,28 @@ def stream_images(
     readers: Readers = NO_READERS,
     threads: int | None = None,
 ) -> Iterator[Pixels | RadiographError]:
-    """Yield each source's image, in order, or the error that says why it can't be read.
+    """Yield the image of each source, in order, or an error if it can't be read.
 
-    No more than 8 * (threads + 2) squares are held at a time, however many sources there are; where
-    `square` is None, which leaves images at their own size, threads + 2.
+    At most 8 * (threads + 2) images are in memory at a time, or threads + 2 if `square` is None.
 
     Parameters
     ----------
     sources : iterable
-        Paths, contents of files (bytes), files open for reading bytes, or arrays (H, W) of uint8,
-        uint16 or, where `square` is None, float32.
-    square : Square, optional
-        What every image becomes.
+        Paths, contents of files (bytes), files opened in binary mode, or arrays of shape (H, W),
+        uint8 or uint16, or float32 if `square` is None.
+    square : Square or None
+        Size, interpolation and aspect-ratio handling; None keeps images at their original size.
     readers : mapping, optional
-        Functions that read files of further formats, by suffix.
+        Functions that read further file formats, by suffix.
     threads : int, optional
-        By default as many as the cores this process may use. The result doesn't depend on it.
+        Number of threads; by default the number of available CPU cores. The result doesn't depend
+        on it.
 
     Yields
     ------
     ndarray or RadiographError
-        Arrays of shape (size, size), uint8; where `square` is None, as they were read.
+        An array of shape (size, size), uint8, or the original array if `square` is None. An image
+        that can't be read yields the error that gives the reason.
     """
     threads = threads or usable_cores()
     size = 1 if square is None else _AT_ONCE
@@ -75,7 +76,7 @@ def stream_images(
         for batch in tasks:
             yield from read(batch)
         return
-    # Nothing is shared between threads but the queue: each image's work has memory of its own.
+    # Threads share only the queue: each image is processed in separate memory.
     with ThreadPoolExecutor(threads) as pool:
         running: deque[Future[list[Pixels | RadiographError]]] = deque()
         running.extend(pool.submit(read, batch) for batch in islice(tasks, threads + 1))
@@ -98,32 +99,36 @@ def stream_statistics(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> ImageStatistics:
-    """Return the sums of all images, read once, in constant memory.
+    """Return the exact sums of all images, in a single pass and constant memory.
 
-    The order of the sources and the number of threads don't change a bit of the result.
+    The result is bit-identical for any order of the sources and any number of threads.
 
     Parameters
     ----------
     sources, square, readers, threads
-        As for `stream_images`.
+        See `stream_images`.
     on_unreadable : callable, optional
-        Called with the error of each image that can't be read, which is then left out. Without
-        it, the first such error is raised.
+        Called with the error of each image that can't be read, which is then left out. By default,
+        the first such error is raised.
     checkpoint : Path, optional
-        A file in which the sums are kept now and then, and at the end. Where it exists, the pass
-        goes on from it: the sources it has seen must come again, in the same order, and are
-        not read.
+        File to which the sums are saved regularly and at the end. If it exists, the pass resumes
+        from it: the sources already processed must be the same, in the same order, and aren't read
+        again.
     progress : callable, optional
-        Called with how many sources are done, and how many there are (0 if they don't say).
+        Called with the number of sources done and the total (0 if `sources` has no length).
+
+    Returns
+    -------
+    ImageStatistics
 
     Raises
     ------
     RadiographError
         An image can't be read, and `on_unreadable` isn't given.
     DataError
-        The checkpoint is of other images, or a pixel is no number.
+        The checkpoint is invalid or of different images, or a pixel is NaN or infinite.
     ValueError
-        Images that aren't made squares are of different shapes or dtypes.
+        `square` is None, and the images have different shapes or kinds of dtype.
     """
     total = operator.length_hint(sources)
     waiting = iter(sources)
@@ -165,14 +170,26 @@ def stream_statistics(
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield items in lists of `size`, the last one shorter."""
+    """Yield the items in lists of a given size; the last list may be shorter.
+
+    Parameters
+    ----------
+    items : iterable
+        The items.
+    size : int
+        Length of the lists.
+
+    Yields
+    ------
+    list
+    """
     waiting = iter(items)
     while batch := list(islice(waiting, size)):
         yield batch
 
 
 class _Pass:
-    """How far a pass over sources has come, and its file."""
+    """State of a pass over sources, and its checkpoint file."""
 
     def __init__(self, file: Path | None, square: Square | None) -> None:
         self.sums = ImageStatistics()
@@ -192,8 +209,8 @@ class _Pass:
             skipped += 1
         if skipped != self.seen or digest != self._saved_digest:
             raise DataError(
-                f"{self._file}: is the checkpoint of other images, or of another size or method;"
-                " delete it to begin anew"
+                f"{self._file}: is a checkpoint of different images or of another size or method;"
+                " delete it to start again"
             )
         self._digest = digest
 
@@ -222,7 +239,7 @@ class _Pass:
                 self._saved_digest = str(about["digest"])
                 self.left_out = [RadiographError(*pair) for pair in about["left_out"]]
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise DataError(f"{file}: is no checkpoint ({error}); delete it") from None
+            raise DataError(f"{file}: is not a valid checkpoint ({error}); delete it") from None
 
 
 def _leave_out(
@@ -241,7 +258,7 @@ def _read(
         if square is None:
             return image
         if image.dtype == np.float32:
-            raise RadiographError(name, "is float32, which only `square=None` leaves as it is")
+            raise RadiographError(name, "is float32, which can't be resized; use `square=None`")
         return resize(image, square)  # type: ignore[arg-type]
     except RadiographError as error:
         return error
@@ -268,7 +285,7 @@ def _pixels(source: Source, name: str, readers: Readers) -> Pixels:
 
 
 def _mark(source: Source) -> str:
-    """Return what tells a source from another one, without reading a file."""
+    """Return a string that identifies a source, without reading files."""
     if isinstance(source, str | Path):
         try:
             status = Path(source).stat()

@@ -1,4 +1,4 @@
-"""The mean and deviation image by two passes of compensated (Kahan) summation."""
+"""Mean and deviation image by two passes of compensated (Kahan) summation."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ _DTYPES = (np.uint8, np.uint16, np.float32)
 
 
 def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> PixelStatistics:
-    """Return the statistics by the 2019 report's method, kept for comparison.
+    """Return the mean and deviation image by the 2019 report's method, for comparison.
 
-    One pass sums the pixels, a second one the squares of their differences from the mean, each by
-    Kahan's compensated summation (Communications of the ACM 8, 1965). The results are right to a
-    few units in the last place, where those of `ImageStatistics` are correctly rounded, and every
-    image is read twice.
+    The first pass sums the pixels, the second the squares of their differences from the mean, both
+    by Kahan's compensated summation (Communications of the ACM 8, 1965). The results are accurate
+    to a few units in the last place, while those of `ImageStatistics` are correctly rounded and
+    need only one pass.
 
     Parameters
     ----------
     images : iterable of ndarray of shape (H, W), uint8, uint16 or float32
-        Iterated over twice, so not an iterator.
+        The images. It is iterated over twice, so it can't be an iterator.
     ddof : int
-        The variance's divisor is the count less this.
+        Delta degrees of freedom: the divisor of the variance is the number of images minus `ddof`.
+
+    Returns
+    -------
+    PixelStatistics
 
     Raises
     ------
     DataError
-        A pixel is NaN or infinite, or there are not more than `ddof` images.
+        A pixel is NaN or infinite, or there are at most `ddof` images.
     ValueError
-        An image's dtype is another one, its shape isn't that of the first image of the first pass,
-        or the second pass gives another number of images.
+        An image has another dtype, or another shape than the first image, or the second pass yields
+        a different number of images.
     """
     count = 0
     sums = compensations = np.empty(0)
@@ -48,7 +52,7 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
         pixel_sums.add_by_kahan(_checked_pixels(image, shape, count), sums, compensations)
         count += 1
     if count <= ddof:
-        raise DataError(f"statistics need at least {ddof + 1} images; there are {count}")
+        raise DataError(f"the statistics need at least {ddof + 1} images, got {count}")
     mean = sums / count
     sums, compensations = np.zeros_like(mean), np.zeros_like(mean)
     again = 0
@@ -57,7 +61,7 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
         pixel_sums.add_squares_by_kahan(pixels, mean, sums, compensations)
         again += 1
     if again != count:
-        raise ValueError(f"{count} images came first, and {again} the second time")
+        raise ValueError(f"the first pass had {count} images and the second {again}")
     deviation = np.sqrt(sums / (count - ddof))
     return PixelStatistics(mean.reshape(shape), deviation.reshape(shape), count)
 
@@ -65,7 +69,7 @@ def two_pass_kahan(images: Iterable[NDArray[np.generic]], ddof: int = 1) -> Pixe
 def _checked_pixels(
     image: NDArray[np.generic], shape: tuple[int, ...], number: int
 ) -> NDArray[np.generic]:
-    """Return an image's pixels in one row, or raise an error that names the image."""
+    """Return an image's pixels as a flat array, or raise an error that names the image."""
     if image.dtype not in _DTYPES:
         raise ValueError(f"image {number}: dtype {image.dtype} is not uint8, uint16 or float32")
     if image.shape != shape:

@@ -123,5 +123,5 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     with np.load(checkpoint) as arrays:
         state = dict(arrays)
     np.savez(checkpoint, **(state | {"total_of_squares": np.zeros(2, np.uint64)}))
-    with pytest.raises(DataError, match=r"sums\.npz: is no checkpoint \(total_of_squares: "):
+    with pytest.raises(DataError, match=r"sums\.npz: is not a valid checkpoint \(total_of_sq"):
         stream_statistics(images, None, checkpoint=checkpoint)

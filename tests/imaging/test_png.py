@@ -109,22 +109,25 @@ def test_the_good_file_is_good():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (file_of(header(8, 6), ROWS[:-9]), "rows are missing: 45 bytes of 54"),
-        (file_of(header(8, 6), ROWS + b"\0"), "too many"),
-        (file_of(header(8, 6), b"\5" + ROWS[1:]), "row 0 has a filter that doesn't exist"),
-        (file_of(header(8, 6), ROWS[:45] + b"\xff" + ROWS[46:]), "row 5 has a filter"),
-        (GOOD + b"\0", "1 bytes follow the end of the image"),
-        (GOOD[:-12], "the file ends before the image does"),
+        (file_of(header(8, 6), ROWS[:-9]), "not enough image data: 45 of 54 bytes"),
+        (file_of(header(8, 6), ROWS + b"\0"), "too long"),
+        (file_of(header(8, 6), b"\5" + ROWS[1:]), "row 0 has an unknown filter type"),
+        (file_of(header(8, 6), ROWS[:45] + b"\xff" + ROWS[46:]), "row 5 has an unknown filter"),
+        (GOOD + b"\0", "1 bytes after the IEND chunk"),
+        (GOOD[:-12], "the file ends before the IEND chunk"),
         (GOOD[:-30], "the file ends"),
-        (SIGNATURE + header(8, 6) + chunk(b"IEND", b""), "there are no pixels"),
-        (SIGNATURE + chunk(b"IEND", b""), "the header must come first"),
-        (SIGNATURE + header(8, 6) + GOOD[8:], "the header must come first, and once"),
-        (SIGNATURE + header(0, 6), "a size of 0 x 6"),
-        (SIGNATURE + chunk(b"IHDR", b"short"), "the header has 5 bytes"),
-        (GOOD.replace(header(8, 6), header(8, 6) + chunk(b"ABCD", b"")), "unknown chunk 'ABCD'"),
-        (GOOD.replace(b"IEND", b"IENd"), "wrong checksum"),
-        (file_of(header(30_000, 30_000), ROWS), "claims 30000 x 30000 pixels"),
-        (file_of(header(3000, 3000), ROWS), "bytes can't hold 9003000 bytes"),
+        (SIGNATURE + header(8, 6) + chunk(b"IEND", b""), "no IDAT chunk"),
+        (SIGNATURE + chunk(b"IEND", b""), "IHDR must be the first chunk"),
+        (SIGNATURE + header(8, 6) + GOOD[8:], "IHDR must be .* must not be repeated"),
+        (SIGNATURE + header(0, 6), "invalid image size of 0 x 6"),
+        (SIGNATURE + chunk(b"IHDR", b"short"), "IHDR chunk has 5 bytes"),
+        (
+            GOOD.replace(header(8, 6), header(8, 6) + chunk(b"ABCD", b"")),
+            "unknown critical chunk 'ABCD'",
+        ),
+        (GOOD.replace(b"IEND", b"IENd"), "CRC mismatch"),
+        (file_of(header(30_000, 30_000), ROWS), "has 30000 x 30000 pixels"),
+        (file_of(header(3000, 3000), ROWS), "bytes can't inflate to 9003000 bytes"),
     ],
 )
 def test_what_is_not_whole_is_refused(content, reason):
@@ -146,7 +149,7 @@ def test_pixels_torn_apart_are_refused_and_split_ones_read():
     split = SIGNATURE + header(8, 6) + first + second + chunk(b"IEND", b"")
     np.testing.assert_array_equal(read_png(split, LIMIT), GREY)
     torn = split.replace(second, chunk(b"tIME", b"1234567") + second)
-    with pytest.raises(PngError, match="torn apart"):
+    with pytest.raises(PngError, match="IDAT chunks must be consecutive"):
         read_png(torn, LIMIT)
 
 
@@ -196,14 +199,14 @@ def test_what_is_left_to_pillow_must_be_as_whole(head, rows):
     assert read_radiograph(good).shape == (6, 8)
     stream = zlib.compress(rows, 1)
     faults = {
-        file_of(head, rows[:-2]): "rows are missing",
-        file_of(head, rows + b"\0"): "too many",
-        file_of(head, b"\5" + rows[1:]): "row 0 has a filter that doesn't exist",
-        good + b"\0": "1 bytes follow the end of the image",
-        good[:-12]: "the file ends before the image does",
-        good.replace(stream, stream[:-1] + b"\0"): "wrong checksum of the chunk 'IDAT'",
-        good.replace(chunk(b"IDAT", stream), chunk(b"IDAT", stream + b"more")): "data follows",
-        good.replace(head[8:16], struct.pack(">II", 80, 80)): "wrong checksum of the chunk 'IHDR'",
+        file_of(head, rows[:-2]): "not enough image data",
+        file_of(head, rows + b"\0"): "too long",
+        file_of(head, b"\5" + rows[1:]): "row 0 has an unknown filter type",
+        good + b"\0": "1 bytes after the IEND chunk",
+        good[:-12]: "the file ends before the IEND chunk",
+        good.replace(stream, stream[:-1] + b"\0"): "CRC mismatch in chunk 'IDAT'",
+        good.replace(chunk(b"IDAT", stream), chunk(b"IDAT", stream + b"more")): "extra bytes after",
+        good.replace(head[8:16], struct.pack(">II", 80, 80)): "CRC mismatch in chunk 'IHDR'",
     }  # fmt: skip
     for content, reason in faults.items():
         with pytest.raises(RadiographError, match=f"^it: is damaged: at byte \\d+: .*{reason}"):
@@ -214,10 +217,10 @@ def test_a_palette_must_be_whole_and_before_the_pixels():
     pixels = chunk(b"IDAT", zlib.compress(ROWS))
     head, end = SIGNATURE + header(8, 6, colour=3), chunk(b"IEND", b"")
     for content, reason in (
-        (head + pixels + end, "there is no palette"),
-        (head + pixels + PALETTE + end, "there is no palette"),
-        (head + PALETTE + PALETTE + pixels + end, "damaged or out of place"),
-        (head + chunk(b"PLTE", b"four") + pixels + end, "damaged or out of place"),
+        (head + pixels + end, "no PLTE chunk before"),
+        (head + pixels + PALETTE + end, "no PLTE chunk before"),
+        (head + PALETTE + PALETTE + pixels + end, "PLTE chunk is invalid or out of order"),
+        (head + chunk(b"PLTE", b"four") + pixels + end, "PLTE chunk is invalid or out of order"),
     ):
         with pytest.raises(PngError, match=reason):
             read_png(content, LIMIT)
@@ -225,7 +228,9 @@ def test_a_palette_must_be_whole_and_before_the_pixels():
 
 @pytest.mark.parametrize(("depth", "colour"), [(3, 0), (4, 2), (16, 3), (8, 1), (0, 0)])
 def test_kinds_that_do_not_exist_are_refused(depth, colour):
-    with pytest.raises(PngError, match=f"{depth} bits of colour type {colour} don't exist"):
+    with pytest.raises(
+        PngError, match=f"bit depth {depth} is not allowed for colour type {colour}"
+    ):
         read_png(file_of(header(8, 6, depth, colour), ROWS), LIMIT)
 
 
@@ -236,7 +241,7 @@ def test_without_deflate_zlib_reads_the_same(monkeypatch):
         with pytest.raises(PngError):
             read_png(file_of(header(8, 6), rows), LIMIT)
     damaged = GOOD.replace(zlib.compress(ROWS, 1)[10:14], b"\0\0\0\0")
-    with pytest.raises(PngError, match="wrong checksum"):
+    with pytest.raises(PngError, match="CRC mismatch"):
         read_png(damaged, LIMIT)
 
 

@@ -135,7 +135,7 @@ def test_all_instructions_give_the_same_bits(height, width, size, method):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ((0,), "a square of 0 pixels"),
+        ((0,), "size must be at least 1, got 0"),
         ((9, "lanczos"), "'lanczos' is not one of area, bilinear, linear"),
         ((9, "area", "squeeze"), "'squeeze' is not one of stretch, pad, crop"),
     ],

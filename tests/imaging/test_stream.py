@@ -107,7 +107,7 @@ def test_arrays_are_summed_as_they_are_where_no_square_is_wanted():
     reals = random.normal(size=(20, 6, 7)).astype(np.float32)
     statistics = stream_statistics(reals, None)
     np.testing.assert_allclose(statistics.mean(), reals.mean(axis=0, dtype=np.float64), atol=1e-15)
-    with pytest.raises(RadiographError, match="only `square=None`"):
+    with pytest.raises(RadiographError, match="use `square=None`"):
         stream_statistics(reals, SQUARE)
     with pytest.raises(RadiographError, match=r"image 1: is int64 of shape \(2,\)"):
         stream_statistics([reals[0], np.array([1, 2])], None)
@@ -175,10 +175,10 @@ def test_a_checkpoint_of_other_images_is_refused(images, paths, tmp_path):
         (paths, Square(17)),
         (images, SQUARE),
     ):
-        with pytest.raises(DataError, match=r"sums\.npz: is the checkpoint of other images"):
+        with pytest.raises(DataError, match=r"sums\.npz: is a checkpoint of different images"):
             stream_statistics(sources, square, checkpoint=checkpoint)
     checkpoint.write_bytes(b"PK\3\4 and so on")
-    with pytest.raises(DataError, match=r"sums\.npz: is no checkpoint"):
+    with pytest.raises(DataError, match=r"sums\.npz: is not a valid checkpoint"):
         stream_statistics(paths, SQUARE, checkpoint=checkpoint)
 
 

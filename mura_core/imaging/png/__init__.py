@@ -1,1 +1,1 @@
-"""PNG files, decoded exactly: chunks checked, inflated by libdeflate, row filters undone."""
+"""PNG decoder: validates chunks, inflates with libdeflate and reverses the row filters."""

@@ -1,23 +1,23 @@
-/* Undo the filters of a block of rows along its anti-diagonal.
+/* Reverse the filters of a block of rows along its anti-diagonals.
 
-   `_unfilter.h` includes this file once for each kind of vector, after defining
-     NAME(x)      x with a suffix of the kind
-     TARGET       the function attribute that allows its instructions
-     VECTOR       its type
-     OP(x)        the intrinsic x of its width
-     CHAINS       how many 16 bytes it holds
-     LOAD(c, d)   the bytes at `c`, and with two chains those at `c` + `d` as well
+   `_unfilter.h` includes this file once per vector type, after defining
+     NAME(x)      x with a suffix for the vector type
+     TARGET       the function attribute that enables its instructions
+     VECTOR       the vector type
+     OP(x)        the intrinsic x for its width
+     CHAINS       its width in units of 16 bytes
+     LOAD(c, d)   the 16 bytes at `c` and, with two chains, also those at `c` + `d`
      STORE(c, d, v)
      SHIFT_IN(v, firsts), NEXT(firsts), FIRSTS(v)   see below
 
-   A pixel needs its left, upper and upper left neighbours, which makes a row of Average or Paeth
-   pixels one long chain of single bytes. But lane r of a vector can be row r, r columns behind
-   lane 0: then the step before holds each lane's left neighbour, and, one lane up, its upper one.
-   Sixteen rows make a chain; of two chains in a vector the lower one runs LAG columns behind, so
-   that the row above it is complete in memory when it is read. Rows may have different filters:
-   each lane picks its own prediction by a mask. */
+   A pixel depends on its left, upper and upper left neighbours, so a row of Average or Paeth pixels
+   is a serial chain of single bytes. To process rows in parallel, lane r of a vector is row r, r
+   columns behind lane 0: the previous step then holds the left neighbour in the same lane, and the
+   upper neighbour one lane above. A chain is sixteen rows. With two chains in a vector, the lower
+   one runs LAG columns behind, so that the row above it is complete in memory when it is read. Rows
+   may have different filters: a mask selects the prediction of each lane. */
 
-/* Turn 16 rows of 16 bytes into 16 columns, or back: four rounds of pairwise interleaving. */
+/* Transpose 16 rows of 16 bytes by four rounds of pairwise interleaving. */
 TARGET static void NAME(transpose)(VECTOR rows[LANES])
 {
     VECTOR next[LANES];
@@ -30,14 +30,15 @@ TARGET static void NAME(transpose)(VECTOR rows[LANES])
     }
 }
 
-/* All ones where x <= y, as unsigned bytes. */
+/* All ones where x <= y, for unsigned bytes. */
 TARGET static inline VECTOR NAME(at_most)(VECTOR x, VECTOR y)
 {
     return OP(cmpeq_epi8)(OP(min_epu8)(x, y), x);
 }
 
-/* Undo CHAINS * 16 rows in place. `row` is the first of them, `pitch` bytes from row to row; the
-   row above stands above it. Zeros lie before each row (BEFORE bytes), and room behind (BEHIND). */
+/* Reverse the filters of CHAINS * 16 rows in place. `row` is the first row, and `pitch` the distance
+   between rows in bytes; the row above the block precedes `row`. Each row has BEFORE zero bytes in
+   front of it and BEHIND bytes of scratch space after it. */
 TARGET static void NAME(undo_block)(const uint8_t *filters, uint8_t *row, size_t pitch,
                                     size_t width)
 {
@@ -59,19 +60,21 @@ TARGET static void NAME(undo_block)(const uint8_t *filters, uint8_t *row, size_t
             steps[r] = LOAD(first + r * (ptrdiff_t)(pitch - 1), next_chain);
         NAME(transpose)(steps);
         for (int i = 0; i < LANES; i++) {
-            /* What a step takes from `left` to the next `left` is all that takes time, so whatever
-               can be is done beside that. */
+            /* The dependency from `left` to the next `left` limits the speed, so everything else is
+               computed off this critical path. */
             VECTOR up = SHIFT_IN(left, firsts);
             VECTOR odd = AND(XOR(left, up), average_one);
             VECTOR average = OP(sub_epi8)(OP(avg_epu8)(left, up), odd);
             VECTOR simple = OR(AND(is_sub, left), OR(AND(is_up, up), AND(is_average, average)));
             VECTOR base = OP(add_epi8)(OP(add_epi8)(steps[i], simple), AND(is_paeth, corner));
 
-            /* Paeth takes whichever of left, up and corner is nearest to left + up - corner. Let
-               the corner be a above the lower of the other two and b below the higher, or 0 where
-               it isn't. Then the lower is b away, the higher a, and the corner |a - b|: the lower
-               is taken if 2b <= a, the higher if 2a <= b, else the corner. Where both are, all
-               three are equal. */
+            /* Paeth selects whichever of left, up and corner is nearest to left + up - corner. Let
+               a = max(corner - lower, 0) and b = max(higher - corner, 0), where lower and higher
+               are the minimum and maximum of left and up. If the corner is between them, the
+               distances are b for the lower, a for the higher and |a - b| for the corner: the lower
+               is selected if 2b <= a, the higher if 2a <= b, otherwise the corner. If both
+               conditions hold, all three are equal. The conditions also hold for a corner outside
+               them, where a or b is 0. */
             VECTOR lower = OP(min_epu8)(left, up), higher = OP(max_epu8)(left, up);
             VECTOR a = OP(subs_epu8)(corner, lower), b = OP(subs_epu8)(higher, corner);
             VECTOR is_lower = NAME(at_most)(b, OP(subs_epu8)(a, b));

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""The byte work of reading PNG files: rows of filtered bytes become planes of pixels.
+"""Decode the filtered rows of a PNG file to planes of pixels.
 
-`rows` holds rows of a filter byte followed by `width * pixel_bytes` bytes; `instructions` is one of
-`mura_core.imaging.cpu`. The extension is compiled without bounds checks, so each function checks its
-arguments first and raises ValueError.
+Each row in `rows` is a filter type byte followed by `width * pixel_bytes` bytes; `instructions` is a
+number from `mura_core.imaging.cpu`. The extension is compiled without bounds checks, so each function
+checks its arguments first and raises ValueError.
 """
 
 from libc.stdint cimport uint8_t
@@ -23,7 +23,7 @@ cdef extern from "_unfilter.h" nogil:
 cdef int refuse_other_size(
     Py_ssize_t held, Py_ssize_t height, Py_ssize_t width, Py_ssize_t pixel_bytes
 ) except -1:
-    """Raise a ValueError unless so many bytes are `height` rows of `width` pixels."""
+    """Raise ValueError unless the buffer is `height` rows of `width` pixels."""
     # By division: the product could overflow.
     if (
         height < 1
@@ -33,8 +33,8 @@ cdef int refuse_other_size(
         or (held // height - 1) // pixel_bytes != width
     ):
         raise ValueError(
-            f"{held} bytes are not {height} rows of a filter and {width} pixels of {pixel_bytes}"
-            " bytes"
+            f"{held} bytes are not {height} rows of a filter type and {width} pixels of"
+            f" {pixel_bytes} bytes"
         )
     return 0
 
@@ -52,7 +52,7 @@ cdef Py_ssize_t find_bad_filter(
 def first_bad_filter(
     const uint8_t[::1] rows not None, Py_ssize_t start, Py_ssize_t count, Py_ssize_t row_bytes
 ):
-    """Return the first of `count` rows, from byte `start` on, whose filter isn't 0 to 4, or -1."""
+    """Return the first of `count` rows, starting at byte `start`, with an unknown filter, or -1."""
     if (
         start < 0
         or count < 0
@@ -61,7 +61,7 @@ def first_bad_filter(
         or (rows.shape[0] - start) // row_bytes < count
     ):
         raise ValueError(
-            f"{count} rows of {row_bytes} bytes from byte {start} on are not within"
+            f"{count} rows of {row_bytes} bytes starting at byte {start} are not within"
             f" {rows.shape[0]} bytes"
         )
     return find_bad_filter(&rows[0] + start, count, row_bytes)
@@ -74,7 +74,7 @@ def channels_are_equal(
     Py_ssize_t pixel_bytes,
     int instructions,
 ):
-    """Return whether the first three bytes of every pixel of 3 or 4 are the same, as they lie."""
+    """Return whether the first three filtered bytes of every pixel of 3 or 4 bytes are equal."""
     cdef bint equal
     if pixel_bytes not in (3, 4):
         raise ValueError(f"pixel_bytes must be 3 or 4, got {pixel_bytes}")
@@ -92,7 +92,7 @@ def undo_filters(
     uint8_t[:, ::1] plane not None,
     int instructions,
 ):
-    """Write one channel's pixels to `plane` (height, width); a pixel has 1 to 4 bytes."""
+    """Decode one channel to `plane` (height, width); a pixel has 1 to 4 bytes."""
     cdef Py_ssize_t height = plane.shape[0], width = plane.shape[1]
     cdef int failed
     if not 1 <= pixel_bytes <= 4 or not 0 <= channel < pixel_bytes:
@@ -100,7 +100,7 @@ def undo_filters(
     refuse_other_size(rows.shape[0], height, width, pixel_bytes)
     refuse_unknown_instructions(instructions)
     if find_bad_filter(&rows[0], height, 1 + width * pixel_bytes) >= 0:
-        raise ValueError("a row has a filter that doesn't exist")
+        raise ValueError("a row has an unknown filter type")
     with nogil:
         failed = undo_filters_c(
             &rows[0], height, width, pixel_bytes, channel, &plane[0, 0], instructions
@@ -126,7 +126,7 @@ def add_luma(
 ):
     """Write the luma of red, green and blue planes to `grey`.
 
-    Rec. 601 in 16 bits of fraction, rounded: the weights that Pillow uses.
+    Rec. 601 with Pillow's weights, in fixed point with 16 fractional bits, rounded.
     """
     cdef Py_ssize_t i
     cdef Py_ssize_t count = grey.shape[0] * grey.shape[1]

@@ -1,7 +1,7 @@
-/* Undo PNG's row filters for one channel (PNG specification, third edition, section 9).
+/* Reverse PNG's row filters for one channel (PNG specification, third edition, section 9).
 
-   Every channel of a PNG, and each of the two bytes of a 16-bit sample, is filtered by itself, so
-   one routine that makes planes of single bytes serves all colour types. */
+   Each channel, and each of the two bytes of a 16-bit sample, is filtered independently, so one
+   routine that decodes planes of single bytes covers all colour types. */
 
 #ifndef MURA_UNFILTER_H
 #define MURA_UNFILTER_H
@@ -25,7 +25,7 @@ static uint8_t paeth(int left, int up, int corner)
     return (uint8_t)(to_up <= to_corner ? up : corner);
 }
 
-/* `above` is the row above, undone already, or zeros; in place. */
+/* Reverse a row's filter in place. `above` is the decoded row above, or zeros. */
 static void undo_row(uint8_t filter, uint8_t *row, const uint8_t *above, size_t width)
 {
     uint8_t left = 0, corner = 0;
@@ -55,10 +55,10 @@ static void undo_row(uint8_t filter, uint8_t *row, const uint8_t *above, size_t 
 
 #if defined(MURA_X86)
 
-/* At a distance of LAG columns, what the second chain reads of the row above it is just what was
-   written to that row sixteen steps ago.
-   BEFORE and BEHIND are the columns that a block reads and writes beside a row: the second chain's
-   last lane is LAG + 15 columns behind, and its steps come in sixteens. */
+/* With a distance of LAG columns, the bytes that the second chain reads of the row above it were
+   written sixteen steps before.
+   BEFORE and BEHIND are the numbers of columns that a block accesses before and after a row: the
+   second chain's last lane is LAG + 15 columns behind, and its steps come in groups of sixteen. */
 enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEHIND = 80 };
 
 #define NAME(x) x##_sse2
@@ -71,7 +71,7 @@ enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEH
 #define CHAINS 1
 #define LOAD(at, next) _mm_loadu_si128((const __m128i *)(at))
 #define STORE(at, next, v) _mm_storeu_si128((__m128i *)(at), v)
-/* The first byte of `firsts` enters at lane 0, and the next byte becomes the first. */
+/* SHIFT_IN moves the first byte of `firsts` into lane 0; NEXT makes the next byte the first. */
 #define FIRSTS(v) (v)
 #define SHIFT_IN(v, firsts)                                                                        \
     _mm_or_si128(_mm_slli_si128(v, 1), _mm_srli_si128(_mm_slli_si128(firsts, 15), 15))
@@ -93,7 +93,7 @@ enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEH
 #define STORE(at, next, v)                                                                         \
     (_mm_storeu_si128((__m128i *)(at), _mm256_castsi256_si128(v)),                                 \
      _mm_storeu_si128((__m128i *)((at) + (next)), _mm256_extracti128_si256(v, 1)))
-/* The other way round: the last byte enters, in one instruction of the chain's. */
+/* In reverse order: the last byte is shifted in, which takes one instruction of the chain. */
 #define FIRSTS(v)                                                                                  \
     _mm256_shuffle_epi8(                                                                           \
         v, _mm256_broadcastsi128_si256(                                                            \
@@ -104,7 +104,7 @@ enum { LANES = 16, MOST_LANES = 2 * LANES, LAG = 2 * LANES - 1, BEFORE = 48, BEH
 
 #endif
 
-/* memcpy, whose calls cost more than copying a row does. */
+/* An inline memcpy: the call overhead exceeds the time to copy a row. */
 BODY void copy_bytes(uint8_t *to, const uint8_t *from, size_t count)
 {
     enum { STEP = 32 };
@@ -117,7 +117,7 @@ BODY void copy_bytes(uint8_t *to, const uint8_t *from, size_t count)
     memcpy(to + count - STEP, from + count - STEP, STEP);
 }
 
-/* Copy one channel of a row; the cases let the compiler know the distance. */
+/* Copy one channel of a row. The cases make the stride a compile-time constant. */
 BODY void copy_channel(const uint8_t *from, size_t pixel_bytes, size_t width, uint8_t *to)
 {
     switch (pixel_bytes) {
@@ -150,7 +150,7 @@ BODY int undo_filters_of(const uint8_t *rows, size_t height, size_t width, size_
         return -1;
     uint8_t *block = NULL;
 #if defined(MURA_X86)
-    /* Behind the last row's end the second chain still reads and writes. */
+    /* The second chain reads and writes beyond the end of the last row. */
     const size_t pitch = BEFORE + width + BEHIND;
     if (undo_block && !(block = calloc(lanes + 1, pitch))) {
         free(no_row);
@@ -164,7 +164,7 @@ BODY int undo_filters_of(const uint8_t *rows, size_t height, size_t width, size_
         for (size_t r = 0; r < count; r++)
             chained += rows[(y + r) * row_bytes] >= AVERAGE;
 #if defined(MURA_X86)
-        /* A block costs about as much as two rows of Paeth by single bytes. */
+        /* A block takes about as long as two Paeth rows in scalar code. */
         if (block && chained >= 2) {
             uint8_t filters[MOST_LANES] = {0};
             memcpy(block + BEFORE, above, width);
@@ -197,7 +197,7 @@ BODY int undo_filters_of(const uint8_t *rows, size_t height, size_t width, size_
 BODY int channels_are_equal_of(const uint8_t *rows, size_t height, size_t width,
                                size_t pixel_bytes)
 {
-    /* Of the bytes that lie beside each other, those of two pixels, and opacity, may differ. */
+    /* Adjacent bytes must be equal, except across pixels and next to the alpha channel. */
     enum { PERIOD = 48 };
     const size_t used = width * pixel_bytes;
     uint8_t must_equal_next[PERIOD];
@@ -235,8 +235,8 @@ FOR_AVX2 static int channels_are_equal_by_avx2(const uint8_t *rows, size_t heigh
 }
 #endif
 
-/* Write one channel's pixels to `plane` (height x width). `rows` holds height rows, each a filter
-   byte, 0 to 4, followed by `width * pixel_bytes` bytes. Returns 0, or -1 without memory. */
+/* Write one channel's pixels to `plane` (height x width). `rows` holds `height` rows, each a filter
+   type byte, 0 to 4, followed by `width * pixel_bytes` bytes. Returns 0, or -1 if out of memory. */
 static int undo_filters(const uint8_t *rows, size_t height, size_t width, size_t pixel_bytes,
                         size_t channel, uint8_t *plane, int instructions)
 {
@@ -251,8 +251,8 @@ static int undo_filters(const uint8_t *rows, size_t height, size_t width, size_t
     return undo_filters_of(rows, height, width, pixel_bytes, channel, plane, NULL, 1);
 }
 
-/* Whether the first three bytes of every pixel are the same, as they lie. A filter treats each
-   channel alike and by itself, so channels with equal filtered bytes are equal when undone. */
+/* Whether the first three filtered bytes of every pixel are equal. Filters treat each channel
+   identically and independently, so channels with equal filtered bytes have equal pixels. */
 static int channels_are_equal(const uint8_t *rows, size_t height, size_t width,
                               size_t pixel_bytes, int instructions)
 {

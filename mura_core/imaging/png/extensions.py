@@ -1,4 +1,4 @@
-"""The compiled extensions for PNG files, or what stands in for them."""
+"""Import the compiled PNG extensions, or their replacements in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inflating and checksums: by libdeflate where it is installed, else by the standard library.
+"""Inflate and checksums, by libdeflate if it is installed, otherwise by the standard library.
 
 libdeflate inflates about twice as fast as zlib, and its checksums are ten times as fast.
 """
@@ -16,22 +16,28 @@ Buffer = bytes | bytearray | memoryview
 
 
 class InflateError(ValueError):
-    """A stream is damaged, or holds more than it should."""
+    """A zlib stream is damaged or longer than expected."""
 
 
 def inflate(data: Buffer, size: int) -> Buffer:
-    """Return what a zlib stream holds.
+    """Decompress a zlib stream of known size.
 
     Parameters
     ----------
     data : bytes-like
+        The compressed stream.
     size : int
-        How many bytes it should hold; fewer are returned where it ends earlier.
+        Expected size of the decompressed data in bytes.
+
+    Returns
+    -------
+    bytes-like
+        The decompressed data; shorter than `size` if the stream ends earlier.
 
     Raises
     ------
     InflateError
-        It is damaged or holds more.
+        The stream is damaged, or its data is longer than `size`.
     """
     if deflate is None:
         return _inflate_by_zlib(data, size)
@@ -45,12 +51,12 @@ def _inflate_by_zlib(data: Buffer, size: int) -> bytes:
     inflater = zlib.decompressobj()
     try:
         inflated = inflater.decompress(data, size)
-        # Not a byte more must come, and the checksum must.
+        # No more data may follow, and the stream's end, with its checksum, must be reached.
         more = inflater.decompress(inflater.unconsumed_tail, 1)
     except zlib.error as error:
         raise InflateError(str(error)) from None
     if more or not inflater.eof:
-        raise InflateError("the stream doesn't end where it should")
+        raise InflateError("the stream is truncated or longer than expected")
     return inflated
 
 

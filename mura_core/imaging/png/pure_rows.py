@@ -1,4 +1,4 @@
-"""Rows of filtered bytes become planes of pixels: `_rows` in NumPy and plain Python."""
+"""Decode filtered PNG rows to planes of pixels in NumPy, for use if `_rows` isn't compiled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Plane = NDArray[np.uint8]
 
 
 def first_bad_filter(rows: Buffer, start: int, count: int, row_bytes: int) -> int:
-    """Return the first of `count` rows, from byte `start` on, whose filter isn't 0 to 4, or -1."""
+    """Return the first of `count` rows, starting at byte `start`, with an unknown filter, or -1."""
     held = np.frombuffer(rows, np.uint8)[start : start + count * row_bytes]
     bad = np.flatnonzero(held[::row_bytes] > 4)
     return int(bad[0]) if len(bad) else -1
@@ -20,7 +20,7 @@ def first_bad_filter(rows: Buffer, start: int, count: int, row_bytes: int) -> in
 def channels_are_equal(
     rows: Buffer, height: int, width: int, pixel_bytes: int, instructions: int
 ) -> bool:
-    """Return whether the first three bytes of every pixel of 3 or 4 are the same, as they lie."""
+    """Return whether the first three filtered bytes of every pixel of 3 or 4 bytes are equal."""
     _, pixels = _filters_and_pixels(rows, height, width, pixel_bytes)
     first = pixels[..., 0]
     return bool((first == pixels[..., 1]).all() and (first == pixels[..., 2]).all())
@@ -29,9 +29,9 @@ def channels_are_equal(
 def undo_filters(
     rows: Buffer, pixel_bytes: int, channel: int, plane: Plane, instructions: int
 ) -> None:
-    """Write one channel's pixels to `plane` (height, width); a pixel has 1 to 4 bytes.
+    """Decode one channel to `plane` (height, width); a pixel has 1 to 4 bytes.
 
-    A filter only ever combines bytes of the same channel (PNG specification, section 9).
+    Filters only combine bytes of the same channel (PNG specification, section 9).
     """
     height, width = plane.shape
     filters, pixels = _filters_and_pixels(rows, height, width, pixel_bytes)
@@ -83,6 +83,6 @@ def _undo_paeth(filtered: list[int], above: list[int]) -> list[int]:
 
 
 def add_luma(red: Plane, green: Plane, blue: Plane, grey: Plane) -> None:
-    """Write the luma of red, green and blue planes to `grey` (Rec. 601, rounded as by Pillow)."""
+    """Write the luma of red, green and blue planes to `grey` (Rec. 601, rounded as in Pillow)."""
     weighted = red * np.uint32(19595) + green * np.uint32(38470) + blue * np.uint32(7471)
     grey[:] = (weighted + np.uint32(0x8000)) >> np.uint32(16)

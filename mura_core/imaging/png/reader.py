@@ -1,9 +1,9 @@
-"""PNG files of the kinds that radiograph folders are made of, read strictly and fast.
+"""Fast and strict PNG reader for the formats common in radiograph data sets.
 
-A file must be whole to its last byte: each chunk's length and checksum, the pixels' checksum, every
-row, and nothing behind the end (PNG specification, third edition, 2025). 8-bit grey, colour and
-opacity, and 16-bit grey, not interlaced, are decoded here; of other kinds Pillow makes an image,
-once they have passed the same checks.
+The whole file is validated: each chunk's length and CRC, the checksum of the image data, every row,
+and that nothing follows the IEND chunk (PNG specification, third edition, 2025). Non-interlaced
+8-bit greyscale and truecolour, with or without alpha, and 16-bit greyscale are decoded here. Other
+formats pass the same checks and are then decoded by Pillow.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mura_core.imaging.cpu import instructions
 from mura_core.imaging.png import extensions
 from mura_core.imaging.png.inflate import Buffer, InflateError, adler32, inflate
 
-# By colour type: grey, colour, palette, and the first two with opacity.
+# By colour type: greyscale, truecolour, palette, greyscale with alpha, truecolour with alpha.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-# Interlacing's seven passes: the first row and column, and the steps to the next.
+# The seven passes of Adam7 interlacing: first row and column, row step and column step.
 _PASSES = (
     (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
     (1, 0, 2, 1),
 )  # fmt: skip
-_DEFLATE_MAX_RATIO = 1032  # of what deflate makes of what it was given (zlib's technical notes)
+_DEFLATE_MAX_RATIO = 1032  # maximum compression factor (zlib's technical notes)
 
 
 class _Header(NamedTuple):
@@ -46,7 +46,7 @@ class _Header(NamedTuple):
         return _CHANNELS[self.colour_type] * self.depth
 
     def passes(self) -> list[tuple[int, int]]:
-        """Return each pass's rows, and the bytes of one with its filter."""
+        """Return the number of rows, and of bytes per row with its filter byte, of each pass."""
         sizes = [(self.height, self.width)]
         if self.interlaced:
             sizes = [
@@ -60,50 +60,50 @@ class _Header(NamedTuple):
 
 
 def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
-    """Return a PNG file's pixels in grey, or None where the file is of a kind left to Pillow.
+    """Return a PNG file's pixels as a greyscale image, or None if Pillow must decode the file.
 
-    Colour becomes grey by Pillow's weights; opacity is dropped.
+    Colour is converted to grey with Pillow's weights, and alpha is dropped.
 
     Parameters
     ----------
     content : bytes
         The whole file.
     max_pixels : int
-        What claims more is refused before memory is taken for it.
+        Maximum number of pixels. Larger images are rejected before memory is allocated.
 
     Returns
     -------
-    ndarray of shape (H, W), uint8 or uint16
+    ndarray of shape (H, W), uint8 or uint16, or None
 
     Raises
     ------
     PngError
-        The file is damaged, truncated, too large, or goes on behind its end.
+        The file is damaged, truncated or too large, or has data after its end.
     """
     fields, data, data_at, is_plain = extensions.chunks.parse(content)
     header = _Header(*fields)
     if header.width * header.height > max_pixels:
         raise PngError(
-            16, f"claims {header.width} x {header.height} pixels; at most {max_pixels:,} are read"
+            16, f"has {header.width} x {header.height} pixels; the limit is {max_pixels:,} pixels"
         )
     passes = header.passes()
     size = sum(count * row_bytes for count, row_bytes in passes)
     if size > _DEFLATE_MAX_RATIO * len(data):
-        raise PngError(data_at, f"{len(data)} bytes can't hold {size} bytes of pixels")
+        raise PngError(data_at, f"{len(data)} bytes can't inflate to {size} bytes of image data")
     try:
         rows = inflate(data, size)
     except InflateError:
-        raise PngError(data_at, "the compressed pixels are damaged or too many") from None
+        raise PngError(data_at, "the image data is corrupt or too long") from None
     if len(rows) != size:
-        raise PngError(data_at, f"rows are missing: {len(rows)} bytes of {size}")
-    # Whatever follows the stream has pushed its checksum from the end.
+        raise PngError(data_at, f"not enough image data: {len(rows)} of {size} bytes")
+    # If other bytes follow the zlib stream, the last four aren't its Adler-32 checksum.
     if data[-4:] != struct.pack(">I", adler32(rows)):
-        raise PngError(data_at, "data follows the compressed pixels")
+        raise PngError(data_at, "extra bytes after the compressed image data")
     start = 0
     for count, row_bytes in passes:
         bad_row = extensions.rows.first_bad_filter(rows, start, count, row_bytes)
         if bad_row >= 0:
-            raise PngError(data_at, f"row {bad_row} has a filter that doesn't exist")
+            raise PngError(data_at, f"row {bad_row} has an unknown filter type")
         start += count * row_bytes
     return _grey(rows, header) if header.is_ours and is_plain else None
 
