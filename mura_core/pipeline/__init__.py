@@ -1,8 +1,8 @@
-"""The steps of a run: train, evaluate, explain, report; and what uses a finished run.
+"""The steps of a run (train, evaluate, explain, report), and the use of finished runs.
 
-Each step reads from the run folder what the steps before it wrote there, so that every step can be
-repeated on its own. The other rooms compute; the steps here find their inputs, write their results
-and log what the user should know.
+Each step reads the files that earlier steps wrote to the run folder, so that it can be repeated
+separately. The steps find their inputs, call the other packages to compute, write the results and
+log what the user should know.
 """
 
 import lazy_loader

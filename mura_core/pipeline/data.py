@@ -1,4 +1,4 @@
-"""A run's data: found, counted, read once, and what was left out of it said."""
+"""Find, count and prepare the images of a run, and report those that were left out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger("mura")
 
 
 def cache_folder() -> Path:
-    """Return where prepared images and phantoms are kept, for this user."""
+    """Return the folder in which prepared images and phantoms are cached for this user."""
     return platformdirs.user_cache_path("mura-run")
 
 
@@ -42,7 +42,19 @@ def open_data(
 ) -> Manifest:
     """Return the manifest of a folder of radiographs, or of the phantoms.
 
-    Images whose split isn't named all train where the run holds patients out itself.
+    Parameters
+    ----------
+    data : str
+        Folder of radiographs or CSV file, or `phantoms`.
+    body_parts : sequence of str
+        Body parts to keep; empty keeps all.
+    seed : int
+        Random seed of the split, where the data names none.
+    validate : {"split", "holdout", "kfold"}
+        With `split`, data that names no split is split by patient. Otherwise its images are all
+        `train`, because the run holds patients out itself.
+    readers : mapping, optional
+        Image readers by file suffix, in addition to the built-in ones.
     """
     folder = Path(data)
     if data == PHANTOMS:
@@ -53,25 +65,42 @@ def open_data(
 
 
 def say_counts(data: str, manifest: Manifest) -> None:
-    """Print which data it is, and how many images, studies and patients."""
+    """Log the name of the data and its numbers of images, studies and patients.
+
+    Parameters
+    ----------
+    data : str
+        Folder of radiographs or CSV file, or `phantoms`.
+    manifest : Manifest
+        The manifest of the data.
+    """
     if IS_PURE:
         log.warning(
-            "The compiled extensions are missing, so reading images takes longer: install a C"
-            " compiler, and mura-run again"
+            "The compiled extensions are missing, so reading images takes longer. Install a C"
+            " compiler, then reinstall mura-run."
         )
     name = (
-        "phantoms, drawn by the computer: no patient, no radiograph" if data == PHANTOMS else data
+        "phantoms, drawn by the program: not radiographs of patients" if data == PHANTOMS else data
     )
     log.info("Data: %s\n\n%s\n", name, count(manifest.table).to_string(index=False))
 
 
 def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> PreparedImages:
-    """Return the prepared images, from the cache where they are there already, and say which.
+    """Return the prepared images, from the cache if they are there, and log those left out.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Images to prepare.
+    config : RunConfig
+        Settings of the run, which give the size and shape of the images.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
 
     Raises
     ------
     DataError
-        The run is strict, and an image can't be read.
+        If the run is strict and an image can't be read.
     """
     with progress("Preparing images", "images") as so_far:
         prepared = prepare(
@@ -80,17 +109,26 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
     log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
     _say_what_was_left_out(prepared.left_out, len(manifest.table), strict=config.strict)
     for study in prepared.studies_without_images(manifest):
-        log.warning("Left out: the study %s, which has no readable image.", study)
+        log.warning("Left out: study %s, which has no readable image.", study)
     return prepared
 
 
 def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) -> None:
-    """Compute the training images' statistics alone, and say where they are.
+    """Cache the mean and deviation image of the training images, without the images.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Images, including the training images.
+    config : RunConfig
+        Settings of the run, which give the size and shape of the images.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
 
     Raises
     ------
     DataError
-        The run is strict, and an image can't be read; or fewer than 2 can.
+        If the run is strict and an image can't be read, or if fewer than 2 can.
     """
     with progress("Summing images", "images") as so_far:
         path, statistics, left_out = training_statistics(
@@ -99,13 +137,14 @@ def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) 
     total = statistics.count + len(left_out)
     _say_what_was_left_out(left_out, total, strict=config.strict)
     log.info(
-        "Mean and deviation of %d training images: %s\nMean level %.2f, deviation %.2f, of 255",
+        "Mean and deviation of %d training images: %s\nMean level %.2f, deviation %.2f"
+        " (levels 0 to 255)",
         statistics.count, path, statistics.mean.mean(), statistics.deviation.mean(),
     )  # fmt: skip
 
 
 def register_layers(plugins: Plugins) -> None:
-    """Import the modules of all architectures, whose own layers a saved model may be made of."""
+    """Import the modules of all architectures, which register the layers that saved models use."""
     for offer in plugins.architectures:
         try:
             import_module(offer.record.build.partition(":")[0])
@@ -114,10 +153,10 @@ def register_layers(plugins: Plugins) -> None:
 
 
 def warn_of_failures(plugins: Plugins) -> None:
-    """Warn of each plugin that failed to load."""
+    """Log a warning for each plugin that failed to load."""
     for failure in plugins.failures:
         log.warning(
-            "The plugin %r of %s failed to load and is left out: %s",
+            "The plugin %r of %s failed to load and is not used: %s",
             failure.plugin, failure.distribution, failure.reason,
         )  # fmt: skip
 
@@ -131,7 +170,7 @@ def _say_what_was_left_out(left_out: pd.DataFrame, total: int, *, strict: bool) 
         f" the first: {first['path']} {first['reason']}"
     )
     if strict:
-        raise DataError(f"{message}. Without --strict they are left out.")
+        raise DataError(f"{message}. Without --strict, they are left out.")
     log.warning("Left out: %s. --verbose lists all.", message)
     for path, reason in left_out.itertuples(index=False):
         log.debug("Left out: %s: %s", path, reason)

@@ -1,4 +1,4 @@
-"""The step from predictions to figures, and to what was called wrong, in a run folder."""
+"""Evaluate the predictions of a run: figures, errors and comparisons."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ _LETTERS = "heatmaps/letters.csv"
 
 
 def evaluate_run(folder: Path, **changed: str | None) -> None:
-    """Judge `predictions.csv`, print the figures, and write `metrics.json` and `errors.csv`.
+    """Evaluate `predictions.csv`, log the figures, and write `metrics.json` and `errors.csv`.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        The run folder.
     **changed : str or None
-        `operating_point`, `calibrate` or `study_score`. What isn't given is as it was when the run
-        was judged before, or as in its `config.yaml`.
+        `operating_point`, `calibrate` or `study_score`. Those not given, or None, are as in the
+        last evaluation of the run, or as in its `config.yaml`.
     """
     config = config_of(folder)
     settings = settings_of(folder) | {name: value for name, value in changed.items() if value}
@@ -123,7 +123,8 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
             metrics["seeds"] += figures_of_seed(seed, own.predictions, own.points, own.study_score)
         metrics["over_seeds"] = spread_over(metrics["seeds"], "seeds")
     if (folder / "metrics.json").is_file():
-        # What was measured of heatmaps is of the network, however it is judged; but for verdicts.
+        # The scores of heatmaps depend only on the network; the verdicts without letters also
+        # depend on the operating point and the calibration.
         metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
         if heatmaps and (folder / _LETTERS).is_file():
             letters = read_run_table(folder, _LETTERS)
@@ -144,24 +145,25 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
 def judge_letters(
     folder: Path, table: pd.DataFrame, judgement: Judgement, seed: int, *, known: bool
 ) -> dict[str, Any]:
-    """Judge images without their letters, and write `heatmaps/letters.csv`.
+    """Return how much the network relies on letters, and write `heatmaps/letters.csv`.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        The run folder.
     table : DataFrame
-        As of `distraction.without_letters`.
+        Logits with and without letters, as returned by `heatmaps.without_letters`.
     judgement : Judgement
+        Operating points and calibrations of the networks.
     seed : int
-        Of the bootstrap over patients.
+        Random seed of the bootstrap over patients.
     known : bool
-        Whether the data says where letters are.
+        True if the data gives the positions of letters, False if they were detected.
 
     Returns
     -------
     dict
-        What `metrics.json` holds as the heatmaps' `distraction`.
+        The key `distraction` of `heatmaps` in `metrics.json`.
     """
     table = with_verdicts(table, judgement.points, judgement.calibrations)
     write_csv(folder / _LETTERS, table[list(RUN_TABLES[_LETTERS])])
@@ -174,18 +176,24 @@ def judge_letters(
 
 
 def compare_runs(first: Path, second: Path) -> pd.DataFrame:
-    """Print how the figures of two runs on the same images differ, and return all of them.
+    """Return the differences in figures of two runs on the same images, and log the main ones.
+
+    Parameters
+    ----------
+    first, second : Path
+        The run folders.
 
     Returns
     -------
-    DataFrame with a row for each level, body part and figure: `level, body_part, figure, count,
-    abnormal, patients, first, second, difference, low, high, delong, mcnemar, not_given`. The
-    p-values are those of AUROC and of accuracy.
+    DataFrame
+        One row per level, body part and figure: `level, body_part, figure, count, abnormal,
+        patients, first, second, difference, low, high, delong, mcnemar, not_given`. The p-values
+        `delong` and `mcnemar` are given for AUROC and for accuracy.
 
     Raises
     ------
     DataError
-        A run isn't finished, or they judged other images.
+        If a run isn't finished, or the runs were evaluated on different images.
     """
     runs = [judge_run(folder) for folder in (first, second)]
     rows = compare_judgements(*runs, seed=config_of(first).seed)
@@ -241,7 +249,7 @@ def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
             log.info("Mean and deviation over the folds: %s", spread_as_text(folds[level]))
         if level in seeds:
             of_level = [row for row in metrics["seeds"] if row["level"] == level]
-            log.info("Above, the average of %d seeds. One by one:", len(of_level))
+            log.info("The figures above average %d seeds. Each seed separately:", len(of_level))
             log.info("%s", seeds_as_text(of_level))
             log.info("Mean and deviation over the seeds: %s", spread_as_text(seeds[level]))
         for sentence in verdicts(chosen[0]):
@@ -251,15 +259,15 @@ def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
 
 
 def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> bool:
-    """Say so where a level's units, and how they are judged, are those of a level said before.
+    """Log that a level has the units and operating points of an earlier one; False if not.
 
-    Each level's units are made of those of the one before: as many are the same.
+    Each level groups the units of the one before, so that equal counts mean equal units.
     """
     earlier = said.setdefault(judged, level)
     if earlier == level:
         return False
     names = (level.replace("_", " "), earlier.replace("_", " "))
-    log.info("\n%s %s: as by %s, since they are the same units", start, *names)
+    log.info("\n%s %s: same as by %s, because the units are the same", start, *names)
     return True
 
 
@@ -283,7 +291,7 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
     mistakes = errors_of(judged, judgement.points)
     write_csv(folder / "errors.csv", mistakes)
     if judged.empty:
-        log.warning("No errors are listed, since %s.", SAME_ANSWER)
+        log.warning("No errors are listed, because %s.", SAME_ANSWER)
         return
     try:
         readers = installed_readers()
@@ -291,25 +299,25 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         _warn_of_corrections(manifest.table, judgement.predictions)
         sheets = list(draw_contact_sheets(mistakes, manifest.folder, folder, readers))
     except MuraError as error:
-        log.warning("The errors' contact sheets weren't drawn: %s", error)
+        log.warning("The contact sheets of errors weren't drawn: %s", error)
         return
     low, high = limits_of(judged["fold"], "image", judgement.points)
     uncertain = int(judged["probability"].between(low, high, inclusive="left").sum())
     log.info(
-        "\n%d of %d images were called wrong%s: errors.csv%s",
+        "\n%d of %d images were misclassified%s: errors.csv%s",
         len(mistakes), len(judged), f", {uncertain} uncertain" if uncertain else "",
-        f"; the surest of each body part: {folder / 'errors'}" if sheets else "",
+        f"; the most confident of each body part: {folder / 'errors'}" if sheets else "",
     )  # fmt: skip
 
 
 def _warn_of_corrections(today: pd.DataFrame, judged: pd.DataFrame) -> None:
-    """Warn where the data has been corrected since the run, whose figures are by the old labels."""
+    """Log a warning if the data has changed since the run, whose figures use the old labels."""
     columns = ["body_part", "patient", "study", "label"]
     both = judged.merge(today, on="path", suffixes=("", "_today"))
     corrected = [name for name in columns if (both[name] != both[f"{name}_today"]).any()]
     if corrected:
         log.warning(
-            "The data has been corrected since this run was trained (%s): its figures are by what"
-            " the data said then. Train again to use today's.",
+            "The data has changed since this run was trained (%s). Its figures use the old values;"
+            " train again to use the new ones.",
             ", ".join(corrected),
         )

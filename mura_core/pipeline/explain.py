@@ -1,4 +1,4 @@
-"""The step that explains: which images, by which methods, drawn and measured."""
+"""Draw and score heatmaps of the images that a run was evaluated on."""
 
 from __future__ import annotations
 
@@ -71,19 +71,33 @@ def explain_run(
     layer: str | None = None,
     style: Style | None = None,
 ) -> None:
-    """Draw heatmaps of some of the judged images, and measure them.
+    """Draw heatmaps of some of the evaluated images, and score them.
 
-    Of several seeds, the networks of the first are explained, with the predictions that they make.
+    Writes `heatmaps/` (`heatmaps.csv`, `letters.csv` and one folder per method) and adds the
+    scores to `metrics.json`. Of several seeds, only the networks of the first are explained, with
+    their own predictions. Options not given are as in the run's `config.yaml`.
 
-    Writes `heatmaps/`: `heatmaps.csv`, `letters.csv` and a folder for each method; and adds what
-    was measured to `metrics.json`. What isn't given is as in the run's `config.yaml`.
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    plugins : Plugins, optional
+        The loaded plugins; by default they are loaded.
+    explainers : sequence of str
+        Names of the methods, or `all`.
+    explain_images : str, optional
+        Number of images, `all`, or a text file that lists them.
+    layer : str, optional
+        Layer whose features the methods use; empty for the network's default.
+    style : {"inferno", "report2019"}, optional
+        Colours of the heatmaps.
 
     Raises
     ------
     UsageError
-        None of the methods can explain the network.
+        If none of the methods can explain the network.
     DataError
-        The run wasn't judged, or the data isn't what it was.
+        If the run wasn't evaluated, or the data has changed since.
     """
     plugins = plugins or load_plugins()
     config = config_of(folder)
@@ -101,15 +115,15 @@ def explain_run(
     first, *other_seeds = config.network_seeds
     judgement = judge_run(folder, seed=first)
     if other_seeds:
-        log.info("\nThe networks of seed %d, the first, are explained.", first)
+        log.info("\nExplaining the networks of the first seed, %d.", first)
     collapsed = constant_output(judgement.predictions)
     judgement = _without_collapsed(judgement)
     if judgement.predictions.empty:
         write_metrics(folder, metrics | {"heatmaps": None})
-        log.warning("No heatmap is drawn, since %s.", collapsed)
+        log.warning("No heatmap is drawn, because %s.", collapsed)
         return
     if collapsed:
-        log.warning("Its images are not explained, since %s.", collapsed)
+        log.warning("Images of collapsed networks are not explained, because %s.", collapsed)
     sample = _sample(judgement, config.explain_images)
 
     from mura_core.inference import start_tensorflow
@@ -124,7 +138,7 @@ def explain_run(
     refuse_other_pixels(folder, prepared.digest)
     rows = _rows_of(prepared, sample["path"])
     judged = judgement.predictions
-    with progress("Looking for letters", "images") as so_far:
+    with progress("Detecting letters", "images") as so_far:
         letters, known = letters_region(
             manifest, judged["path"].tolist(), config.square, readers, so_far
         )
@@ -156,13 +170,13 @@ def explain_run(
     distracted = judge_letters(folder, painted, judgement, config.seed, known=known)
     metrics["heatmaps"] = {"seed": first, "methods": measured, "distraction": distracted}
     write_metrics(folder, metrics)
-    log.info("\nWhat the heatmaps are worth:")
+    log.info("\nHeatmap scores:")
     for said in (*measured, distracted):
         log.info("- %s.", said["in_words"])
 
 
 def _without_collapsed(judgement: Judgement) -> Judgement:
-    """Return a judgement without the folds whose network gives every image the same answer."""
+    """Return a judgement without the folds whose network gives the same output for every image."""
     predictions = judgement.predictions
     kept = ~predictions["fold"].isin(constant_folds(predictions))
     return replace(judgement, predictions=predictions[kept])
@@ -171,13 +185,13 @@ def _without_collapsed(judgement: Judgement) -> Judgement:
 def _networks(
     folder: Path, config: RunConfig, folds: Iterable[int]
 ) -> tuple[dict[int, Network], dict[int, Network]]:
-    """Return the network of each fold, and where there are such, that of shuffled labels."""
+    """Return the network of each fold, and, if there are any, those trained on shuffled labels."""
     from mura_core.inference import load_model
 
     def network(path: Path) -> Network:
         return network_to_explain(load_model(path), config.layer)
 
-    # Each image by the network that judged it, which hasn't trained on it.
+    # Each image is explained by the network that predicted it, which didn't train on it.
     own_folder = seed_folder(folder, config, config.network_seeds[0])
     folders = {fold: training_folder(own_folder, fold) for fold in folds}
     networks = {fold: network(own / "model.keras") for fold, own in folders.items()}
@@ -190,9 +204,11 @@ def _networks(
 def _without_constant(
     shuffled: dict[int, Network], images: NDArray[np.uint8]
 ) -> dict[int, Network]:
-    """Return no network on shuffled labels if one gives every one of these images one answer."""
+    """Return the networks, or none if one gives the same output for all of these images."""
     if any(is_constant(one.logits(images)) for one in shuffled.values()):
-        log.warning("Maps aren't compared with those of shuffled labels: on these %s.", SAME_ANSWER)
+        log.warning(
+            "Maps aren't compared with those of shuffled labels: trained on these, %s.", SAME_ANSWER
+        )
         return {}
     return shuffled
 
@@ -205,7 +221,7 @@ def _explain_by(
     config: RunConfig,
     readers: Readers,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Draw one method's maps; return rows of `heatmaps.csv`, and what the maps are worth."""
+    """Draw the maps of one method; return its rows of `heatmaps.csv`, and its scores."""
     function = resolve(method.explain)
     with progress(f"Explaining by {method.name}", "images") as so_far:
         maps, looked_at = bench.explain(function, so_far)
@@ -221,10 +237,10 @@ def _explain_by(
         readers=readers,
     )
     where = f"the layer {looked_at}" if looked_at else "pixels"
-    log.info("Drew %d heatmaps by %s, which looks at %s", len(maps), method.name, where)
+    log.info("Drew %d heatmaps by %s, from %s", len(maps), method.name, where)
     with progress(f"Explaining changed images by {method.name}", "images") as so_far:
         further = bench.explain_further(function, maps, so_far)
-    with progress(f"Measuring {method.name}", "images") as so_far:
+    with progress(f"Scoring {method.name}", "images") as so_far:
         found, summary = bench.score(maps, further, so_far)
     about = {"explainer": method.name, "layer": looked_at, "images": len(maps)}
     sentence = method_in_words(method.name, summary)
@@ -232,7 +248,7 @@ def _explain_by(
 
 
 def _sample(judgement: Judgement, which: str) -> pd.DataFrame:
-    """Return the predictions of the images that `--explain-images` asks for."""
+    """Return the predictions of the images that `--explain-images` selects."""
     judged = judgement.predictions
     wanted = images_to_explain(which)
     if not isinstance(wanted, list):
@@ -248,11 +264,11 @@ def _paint_letters_over(
     networks: Mapping[int, Network],
     seed: int,
 ) -> pd.DataFrame:
-    """Return what the networks say of the judged images that have letters, and without them."""
+    """Return the logits of the evaluated images that have letters, with and without them."""
     judged = judgement.predictions
     with_letters = judged[judged["path"].isin(list(letters.masks))]
     rows = _rows_of(prepared, with_letters["path"])
-    with progress("Painting letters over", "images") as so_far:
+    with progress("Inpainting letters", "images") as so_far:
         return without_letters(
             with_letters,
             (prepared.images[row] for row in rows),
@@ -267,5 +283,5 @@ def _rows_of(prepared: PreparedImages, paths: pd.Series) -> NDArray[np.intp]:
     rows = pd.Index(prepared.table["path"]).get_indexer(paths)
     if (rows < 0).any():
         missing = paths.iloc[int(np.argmin(rows))]
-        raise DataError(f"{missing} was predicted in the run, and is no longer in the data")
+        raise DataError(f"{missing} was predicted in the run, but is no longer in the data")
     return rows

@@ -1,4 +1,4 @@
-"""What is asked to be explained: methods, images and a layer, each refused before work begins."""
+"""Check the methods, images and layer to explain, before the work begins."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
-    """Return the explainers of these names, each once; `all` names every one.
+    """Return the explainers with these names, without duplicates.
+
+    Parameters
+    ----------
+    plugins : Plugins
+        The loaded plugins.
+    names : sequence of str
+        Names of explainers; `all` stands for every one.
 
     Raises
     ------
     PluginError
-        There is no such explainer, or there are two, or its function can't be imported.
+        If a name is unknown or provided twice, or the explainer's function can't be imported.
     """
     every = [offer.record.name for offer in plugins.explainers]
     wanted = [one for name in names for one in (every if name == "all" else [name])]
@@ -33,14 +40,24 @@ def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
 
 
 def images_to_explain(which: str) -> int | list[str] | None:
-    """Return what `--explain-images` asks for: so many images, these paths, or None for all.
+    """Return the images that `--explain-images` selects: a number, a list of paths, or None.
+
+    Parameters
+    ----------
+    which : str
+        A number above 0, `all`, or the path of a text file with one image path per line.
+
+    Returns
+    -------
+    int, list of str or None
+        None selects all images.
 
     Raises
     ------
     UsageError
-        It is no number above 0, not `all`, and no file that can be read.
+        If it isn't a number above 0, `all` or a readable text file.
     DataError
-        The file lists no image.
+        If the file lists no image.
     """
     if which == "all":
         return None
@@ -49,9 +66,9 @@ def images_to_explain(which: str) -> int | list[str] | None:
     try:
         lines = Path(which).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(
-            f"--explain-images {which!r} is no number above 0, not 'all', and no file that lists"
+            f"--explain-images {which!r} is not a number above 0, 'all' or a file that lists"
             f" images ({reason})"
         ) from None
     paths = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
@@ -61,7 +78,17 @@ def images_to_explain(which: str) -> int | list[str] | None:
 
 
 def refuse_unknown_images(which: str, known: Collection[str], kind: str = "data's") -> None:
-    """Raise a DataError if `--explain-images` lists an image that isn't one of those known."""
+    """Raise a DataError if `--explain-images` lists an unknown image.
+
+    Parameters
+    ----------
+    which : str
+        Value of `--explain-images`.
+    known : collection of str
+        Paths of the images that can be explained.
+    kind : str
+        What these images are, for the error message.
+    """
     wanted = images_to_explain(which)
     known = set(known)
     for path in wanted if isinstance(wanted, list) else ():
@@ -70,18 +97,19 @@ def refuse_unknown_images(which: str, known: Collection[str], kind: str = "data'
 
 
 def network_to_explain(model: keras.Model, layer: str) -> Network:
-    """Return a model as explainers see it.
+    """Return the view of a model that explainers take.
 
     Parameters
     ----------
     model : keras.Model
+        The trained model.
     layer : str
-        Whose features methods look at; empty for those that the network itself suggests.
+        Layer whose features methods use; empty for the network's default.
 
     Raises
     ------
     UsageError
-        The model has no such layer.
+        If the model has no such layer.
     """
     from mura_plugins.network import Network
 

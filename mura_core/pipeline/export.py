@@ -1,4 +1,4 @@
-"""A trained model in the format of another program."""
+"""Export a trained model to the format of another program."""
 
 from __future__ import annotations
 
@@ -14,9 +14,26 @@ log = logging.getLogger("mura")
 
 
 def export_model_file(model_file: Path, path: Path, file_format: str) -> None:
-    """Write a saved model in another program's format, and say what goes in and comes out."""
+    """Write a saved model in another format, and log its input and output.
+
+    Parameters
+    ----------
+    model_file : Path
+        The saved model, `model.keras`.
+    path : Path
+        New file to write; a folder for `savedmodel`.
+    file_format : {"savedmodel", "onnx", "h5"}
+        Format of the file.
+
+    Raises
+    ------
+    UsageError
+        If `path` exists or can't be written.
+    DataError
+        If the model can't be loaded.
+    """
     if path.exists():
-        raise UsageError(f"--out {path} exists already; name a new one")
+        raise UsageError(f"--out {path} already exists; name a new one")
     refuse_unwritable(path)
 
     from mura_core.inference import start_tensorflow
@@ -30,7 +47,7 @@ def export_model_file(model_file: Path, path: Path, file_format: str) -> None:
     square = square_of(model)
     export_model(model, path, file_format)
     log.info(
-        "Wrote %s: from grey images (N, %d, %d, 1) of levels 0 to 255, resized by %s, fitted by %s,"
-        " to logits (N, 1)",
+        "Wrote %s. Input: grey images (N, %d, %d, 1) with levels 0 to 255, resized by %s, fitted by"
+        " %s. Output: logits (N, 1).",
         path, square.size, square.size, square.method, square.fit,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A finished run, loaded to be used on new images."""
+"""A finished run, loaded to predict new images."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run as it is used for new images.
+    """A finished run, used to predict new images.
 
     Attributes
     ----------
     folder : Path
+        The run folder.
     config : RunConfig
+        Settings of the run.
     judgement : Judgement
-        With the calibration of each fold, and the operating points.
+        Calibration of each fold, and the operating points.
     models : dict of list of keras.Model
-        By fold, one a seed.
+        Models by fold, one per seed.
     """
 
     folder: Path
@@ -43,9 +45,15 @@ class FinishedRun:
         return [model for models in self.models.values() for model in models]
 
     def point(self, level: str) -> OperatingPoint:
-        """Return the operating point of a level.
+        """Return the operating point of a level, averaged over folds.
 
-        With folds it is the mean of theirs: none of them judged new images alone.
+        New images are predicted by the networks of all folds, so no fold's own operating point
+        applies.
+
+        Parameters
+        ----------
+        level : {"image", "study"}
+            What the operating point is applied to.
         """
         points = [self.judgement.points[level, fold] for fold in self.models]
         threshold = float(np.mean([point.threshold for point in points]))
@@ -56,18 +64,24 @@ class FinishedRun:
 
 
 def judgement_of(folder: Path) -> Judgement:
-    """Return the judgement that a run's new predictions are made by.
+    """Return the calibrations and operating points that a run applies to new images.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
 
     Raises
     ------
     DataError
-        The run wasn't judged by this version, or its network gives every image the same answer.
+        If the run was evaluated by another version, or its network gives the same output for every
+        image.
     """
     version = read_metrics(folder).get("version")
     if version != METRICS_VERSION:
         raise DataError(
-            f"{folder}: was judged by another version of mura-run (its metrics.json is of version"
-            f" {version}, not {METRICS_VERSION}): judge it again with mura-run evaluate {folder}"
+            f"{folder}: was evaluated by another version of mura-run (its metrics.json has version"
+            f" {version}, not {METRICS_VERSION}); evaluate it again: mura-run evaluate {folder}"
         )
     judgement = judge_run(folder)
     if reason := constant_output(judgement.predictions):

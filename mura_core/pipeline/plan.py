@@ -1,4 +1,4 @@
-"""What a training takes of a GPU, and how to make it fit."""
+"""Estimate the GPU memory that training takes, and adapt the settings to it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ log = logging.getLogger("mura")
 
 
 def plan_training(config: RunConfig, gpu_memory: int) -> str:
-    """Return what a run's training would take of a GPU, and what to do about it, as text.
+    """Return a report on the GPU memory that training takes, and how to make it fit.
 
     Parameters
     ----------
+    config : RunConfig
+        Settings of the run.
     gpu_memory : int
-        Bytes.
+        Memory of the GPU, in bytes.
     """
     from mura_core.inference import start_tensorflow
 
@@ -30,7 +32,15 @@ def plan_training(config: RunConfig, gpu_memory: int) -> str:
 
 
 def fit_into_memory(config: RunConfig, gpu_memory: int) -> RunConfig:
-    """Return a run's settings, changed as little as its training needs to fit each GPU."""
+    """Return the settings with the smallest changes that make the training fit each GPU.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Settings of the run.
+    gpu_memory : int
+        Memory of each GPU, in bytes.
+    """
     from mura_core.inference import start_tensorflow, strategy_on
 
     start_tensorflow(config.seed)

@@ -1,4 +1,4 @@
-"""The step that predicts new images: by a run as it was judged, or by saved models alone."""
+"""Predict new images with a finished run, or with saved models."""
 
 from __future__ import annotations
 
@@ -45,28 +45,30 @@ log = logging.getLogger("mura")
 def predict_by_models(
     model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False
 ) -> pd.DataFrame:
-    """Return saved models' mean predictions for image files, and for the images in folders.
+    """Return the mean predictions of saved models for new images.
 
-    The images of one folder are one study, whose probability is their mean. What can't be read is
-    left out and warned of.
+    The images of one folder are one study, whose probability is their mean. Images that can't be
+    read are left out with a warning.
 
     Parameters
     ----------
     model_files : sequence of Path
+        Saved models, `model.keras`.
     sources : sequence of Path
-        Image files, and folders of them.
+        Image files, and folders of images.
     flip : bool
-        Whether the mean also takes in the images mirrored left to right.
+        Whether to average each image with its mirror image (left to right).
 
     Returns
     -------
-    DataFrame with the columns `path`, `study`, `logit` (of the mean probability), `probability`,
-    `study_probability`.
+    DataFrame
+        One row per image: `path`, `study`, `logit` (of the mean probability), `probability`,
+        `study_probability`.
 
     Raises
     ------
     DataError
-        A model can't be loaded or isn't one that `mura-run` trained, or no image can be read.
+        If a model can't be loaded or wasn't trained by `mura-run`, or no image can be read.
     """
     plugins = _start(seed=0)
 
@@ -104,41 +106,40 @@ def predict_by_run(
     explainers: Sequence[str] = (),
     out: Path | None = None,
 ) -> pd.DataFrame:
-    """Return a run's predictions of image files, and of the images in folders, with verdicts.
+    """Return the predictions and verdicts of a finished run for new images.
 
-    Of several seeds, the mean of their probabilities is that of a fold. It is calibrated as that
-    fold was, and the mean of the folds' probabilities is compared with the mean of their operating
-    points. The images of one folder are one study, whose
-    probability is the run's study score.
+    Within a fold, probabilities are averaged over seeds and then calibrated. The mean over folds
+    is compared with the mean of the folds' operating points. The images of one folder are one
+    study, whose probability is the run's study score.
 
     Parameters
     ----------
     folder : Path
         The run folder.
     sources : sequence of Path
-        Image files, and folders of them.
+        Image files, and folders of images.
     explainers : sequence of str
-        Methods by which heatmaps are drawn, into `out`.
+        Methods to draw heatmaps with.
     out : Path, optional
-        A new folder, where there are explainers: `predictions.csv`, `heatmaps/` and a page are
-        written to it.
+        New folder for `predictions.csv`, `heatmaps/` and a page; required with explainers.
 
     Returns
     -------
-    DataFrame with the columns `path`, `study`, `logit` (of the networks' mean probability, not
-    calibrated), `probability`, `verdict`, `study_probability` and `study_verdict`.
+    DataFrame
+        One row per image: `path`, `study`, `logit` (of the networks' mean probability, not
+        calibrated), `probability`, `verdict`, `study_probability`, `study_verdict`.
 
     Raises
     ------
     UsageError
-        `folder` isn't a run folder, there are no sources, or no method can explain the network.
+        If `folder` isn't a run folder, there are no sources, or no method can explain the network.
     DataError
-        The run isn't finished, or gives every image the same answer; or no image can be read.
+        If the run isn't finished or gives the same output for every image, or no image can be read.
     """
     if not (folder / "config.yaml").is_file():
         raise UsageError(
-            f"{folder} is not a run folder (it has no config.yaml): name a run before the images,"
-            " or models by --model-file"
+            f"{folder} is not a run folder (it has no config.yaml); name a run before the images,"
+            " or models with --model-file"
         )
     if not sources:
         raise UsageError(f"name images after the run {folder}: files, or folders of them")
@@ -184,7 +185,7 @@ def _start(seed: int) -> Plugins:
 def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool = True) -> Squares:
     from mura_core.inference import read_squares
 
-    # In the order of their names, in which a study's images are summed when a run is judged.
+    # Sorted by name, because the evaluation of a run sums a study's images in this order.
     paths = sorted(image_files(sources, readers), key=str)
     unnamed = [path for path in paths if not _is_text(str(path))]
     with progress("Reading", "images") as so_far:
@@ -201,7 +202,7 @@ def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool 
 
 
 def _is_text(name: str) -> bool:
-    """Return whether a file's name can be written to a table."""
+    """Return whether a file name can be encoded as UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -223,7 +224,7 @@ def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:
                 done = len(logits) + len(of_fold)
                 so_far(done * len(images), len(run.networks) * len(images))
             logits += of_fold
-            # In float32, as the run's own predictions are.
+            # In float32, like the predictions of the run.
             mean = mean_logit(np.stack(of_fold, axis=1)).astype(np.float32)
             calibrated.append(run.judgement.calibrations[fold](mean.astype(np.float64)))
     table = _table(squares, np.stack(logits, axis=1)).assign(
@@ -236,7 +237,7 @@ def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:
 
 
 def _table(squares: Squares, logits: NDArray[np.float32]) -> pd.DataFrame:
-    """Return the images' rows, with the logit of the mean probability of several votes."""
+    """Return one row per image, with the logit of the networks' mean probability."""
     from mura_core.inference import mean_logit
 
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Heatmaps of new images by the networks of a run, and the page that shows them."""
+"""Draw heatmaps of new images with the networks of a run, and write their page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,35 @@ def explain_new_images(
     out: Path,
     readers: Readers,
 ) -> pd.DataFrame:
-    """Draw each method's mean map of the run's networks; return rows of `heatmaps.csv`."""
+    """Draw heatmaps of new images, averaged over the networks of a run.
+
+    Parameters
+    ----------
+    run : FinishedRun
+        The run.
+    networks : sequence of Network
+        Its networks.
+    squares : Squares
+        The prepared images.
+    table : DataFrame
+        Their predictions, as returned by `predict_by_run`.
+    wanted : sequence of Explainer
+        The methods.
+    out : Path
+        Folder to write `heatmaps/` to.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
+
+    Returns
+    -------
+    DataFrame
+        Contents of `heatmaps.csv`, one row per image and method.
+
+    Raises
+    ------
+    UsageError
+        If no method can explain the network.
+    """
     drawn = []
     for method in wanted:
         try:
@@ -75,7 +103,7 @@ def explain_new_images(
 def _mean_maps(
     method: Explainer, networks: Sequence[Network], images: NDArray[np.uint8], seed: int
 ) -> tuple[NDArray[np.float32], str | None]:
-    """Return the mean of the networks' maps, (N, h, w), and the layer that was looked at."""
+    """Return the mean of the networks' maps, (N, h, w), and the layer that was used."""
     function = resolve(method.explain)
     total: NDArray[np.float32] | None = None
     with progress(f"Explaining by {method.name}", "images") as so_far:
@@ -96,33 +124,34 @@ def _mean_maps(
 
 
 def _scale_of(run: FinishedRun, method: str, layer: str | None) -> float | None:
-    """Return the scale of the run's own heatmaps by a method, or None if it has none like it."""
+    """Return the scale of a method's heatmaps in the run; None without comparable heatmaps."""
     name = "heatmaps/heatmaps.csv"
     if run.config.style == "report2019" or not (run.folder / name).is_file():
         return None
     table = read_run_table(run.folder, name)
     same = table[(table["explainer"] == method) & (table["style"] == run.config.style)]
     same = same[same["layer"] == (layer or "")]
-    # 0 where the run's own maps are all empty: there is nothing to compare with.
+    # The scale is 0 if all maps of the run are empty; then there is nothing to compare with.
     return float(same["scale"].iloc[0]) or None if len(same) else None
 
 
 def write_page(
     run: FinishedRun, squares: Squares, table: pd.DataFrame, heatmaps: pd.DataFrame, out: Path
 ) -> None:
-    """Write the page of new images: their verdicts and heatmaps.
+    """Write a page with the verdicts and heatmaps of new images.
 
     Parameters
     ----------
     run : FinishedRun
+        The run.
     squares : Squares
-        The images that were read, and those that couldn't be.
+        The prepared images, and the errors of those that couldn't be read.
     table : DataFrame
-        Their predictions, as of `predict_by_run`.
+        Their predictions, as returned by `predict_by_run`.
     heatmaps : DataFrame
-        As of `explain_new_images`.
+        Their heatmaps, as returned by `explain_new_images`.
     out : Path
-        The folder.
+        Folder to write `predictions.html` to.
     """
     using = Using(
         run.folder,

@@ -1,4 +1,4 @@
-"""The step that writes the report."""
+"""Write the report of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from mura_core.runs import PHANTOMS, config_of
 
 
 def write_report(folder: Path) -> None:
-    """Write `report.html` from what else the run folder holds."""
+    """Write `report.html` from the other files of a run folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    """
     from mura_core.report import report_page
 
     page = report_page(folder, phantoms=config_of(folder).data == PHANTOMS)

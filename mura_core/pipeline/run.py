@@ -1,7 +1,7 @@
-"""One run, from a folder of radiographs to a report, in a run folder.
+"""A whole run, from a folder of radiographs to a report.
 
-Each step reads what the step before it left in the folder, so that every one can be taken again
-on its own: `train`, `evaluate`, `explain`, `write_report`.
+Each step (`train_run`, `evaluate_run`, `explain_run`, `write_report`) reads the files that earlier
+steps wrote to the run folder, so that it can be repeated separately.
 """
 
 from __future__ import annotations
@@ -26,9 +26,19 @@ log = logging.getLogger("mura")
 
 
 def run_pipeline(config: RunConfig, folder: Path, *, resume: bool = False) -> None:
-    """Train, judge and explain, and write the report."""
+    """Train, evaluate and explain the networks of a run, and write the report.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Settings of the run.
+    folder : Path
+        The run folder.
+    resume : bool
+        Whether to continue a stopped run from its last checkpoint.
+    """
     plugins = load_plugins()
-    explainers_named(plugins, config.explain)  # what isn't there is said before anything else
+    explainers_named(plugins, config.explain)  # refuse unknown names before the training
     train_run(config, folder, plugins, resume=resume)
     evaluate_run(folder)
     if config.explain:
@@ -37,16 +47,22 @@ def run_pipeline(config: RunConfig, folder: Path, *, resume: bool = False) -> No
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     for failure in plugins.tell_finished(RunSummary(folder, config.model, metrics)):
         log.warning(
-            "The plugin %r of %s failed when told of the run: %s",
+            "The plugin %r of %s failed after the run: %s",
             failure.plugin, failure.distribution, failure.reason,
         )  # fmt: skip
     log.info("Report: %s", folder / "report.html")
 
 
 def what_is_safe(folder: Path | None) -> str:
-    """Return, as one line, what a run that was stopped leaves to the user."""
-    line = "prepared images stay in the cache, and a repeated command goes on from them"
+    """Return a line that says what a stopped run has kept, and how to continue it.
+
+    Parameters
+    ----------
+    folder : Path or None
+        The run folder, if the command has one.
+    """
+    line = "prepared images stay in the cache, and a repeated command uses them"
     if not folder or not (folder / "config.yaml").is_file():
         return f"{line}."
     kept = ", ".join(sorted(path.name for path in folder.iterdir()))
-    return f"{line}; {folder} holds {kept}. To go on: mura-run --resume {folder}"
+    return f"{line}; {folder} holds {kept}. To continue: mura-run --resume {folder}"

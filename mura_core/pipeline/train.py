@@ -67,22 +67,30 @@ class _Checked:
 def train_run(
     config: RunConfig, folder: Path, plugins: Plugins | None = None, *, resume: bool = False
 ) -> None:
-    """Train the networks of a run, and predict the images that it judges.
+    """Prepare the images, train one model per fold and seed, and predict the validation images.
 
     Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
     `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
-    and `predictions.csv`; those of folds into `folds/`, those of seeds into `seeds/`, and those of
-    a network on shuffled labels into `shuffled/`.
+    and `predictions.csv`. Files of folds are in `folds/`, those of several seeds in `seeds/`, and
+    those of networks trained on shuffled labels in `shuffled/`.
 
     Parameters
     ----------
     config : RunConfig
+        Settings of the run.
     folder : Path
-        The run folder: a new one, unless a run is resumed.
+        The run folder; it must be new or empty unless the run is resumed.
     plugins : Plugins, optional
-        By default those that are installed.
+        The loaded plugins; by default they are loaded.
     resume : bool
-        Whether to continue from the last checkpoint in the folder.
+        Whether to continue a stopped run from its last checkpoint.
+
+    Raises
+    ------
+    UsageError
+        If a setting can't be used, or the run folder isn't empty.
+    DataError
+        If the data can't be trained on, or isn't that of the resumed run.
     """
     plugins = plugins or load_plugins()
     warn_of_failures(plugins)

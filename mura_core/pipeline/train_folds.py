@@ -1,7 +1,7 @@
-"""The trainings of a run: one, or one for each fold, each in a folder of its own.
+"""Train one network, or one per fold, each in its own folder.
 
-Beside each, where it is asked for, the same is trained on shuffled labels: what a heatmap shows of
-that network as well doesn't come of what was learned (Adebayo et al. 2018, arXiv:1810.03292).
+If asked for, a second network is trained on shuffled labels. A pattern that heatmaps of both
+networks share doesn't come from what was learned (Adebayo et al. 2018, arXiv:1810.03292).
 """
 
 from __future__ import annotations
@@ -34,22 +34,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mura")
 
-RESTARTS = 2  # of a training that collapsed, each from the next seed
+RESTARTS = 2  # most restarts of a training that collapsed, each from the next seed
 
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """What all trainings of a run have in common.
+    """What all trainings of a run share.
 
     Attributes
     ----------
     config : RunConfig
+        Settings of the run.
     prepared : PreparedImages
+        The images.
     build : callable
-        Makes a new model, standardising by these statistics or not at all.
+        Takes pixel statistics, or None for no standardisation, and returns a new model.
     strategy : tf.distribute.Strategy
+        Devices to train on.
     boxes : ndarray of shape (N, K, 4), float32, or None
-        Where findings are in the prepared images, for networks that learn from them.
+        Boxes of findings in the prepared images, for networks that learn from them.
     """
 
     config: RunConfig
@@ -60,26 +63,26 @@ class RunContext:
 
 
 def train_each(trainings: list[Training], context: RunContext, folder: Path) -> None:
-    """Train a model for each training, and predict the images that it judges.
+    """Train one model per fold, and predict the fold's validation images.
 
-    Trainings that were finished before are left as they are. The predictions of all of them are
-    then gathered in the run folder. A network on shuffled labels goes to `shuffled/` in the folder
-    of its training, when that is done.
+    Finished trainings are skipped. The predictions of all folds are then gathered in `folder`. A
+    network trained on shuffled labels is written to `shuffled/` in the folder of its training.
 
     Parameters
     ----------
     trainings : list of Training
-        Whose tables have the rows of the prepared images.
+        One training, or one per fold. The rows of their tables are those of the prepared images.
     context : RunContext
+        What the trainings share.
     folder : Path
-        The run folder.
+        The run folder, or the folder of a seed.
     """
     for training in trainings:
         own = training_folder(folder, training.fold)
         if training.fold:
             log.info("\nFold %d of %d", training.fold, len(trainings))
         if _is_finished(training, own):
-            log.info("Was trained before: %s", own)
+            log.info("Already trained: %s", own)
         else:
             own.mkdir(parents=True, exist_ok=True)
             _train(training, context, own)
@@ -90,10 +93,17 @@ def train_each(trainings: list[Training], context: RunContext, folder: Path) -> 
 
 
 def with_shuffled_labels(training: Training, *, seed: int) -> Training:
-    """Return a training whose images have each other's labels, those that are judged their own.
+    """Return a training with permuted labels; validation images keep theirs.
 
-    Labels are permuted image by image among those that train, and among those held out to choose
-    by, so each has as many of both as before.
+    Labels are permuted per image within the training images, and within those held out for
+    choices. Each group keeps its numbers of normal and abnormal images.
+
+    Parameters
+    ----------
+    training : Training
+        The training, which isn't changed.
+    seed : int
+        Random seed of the permutation.
     """
     random = np.random.default_rng([seed, training.fold])
     labels = training.table["label"].to_numpy(copy=True)
@@ -115,7 +125,7 @@ def _train(training: Training, context: RunContext, folder: Path) -> None:
     if (split == "tune").any():
         tuning = _predict(model, prepared, training, "tune", flip=flip)
         write_csv(folder / "tuning.csv", tuning)
-    # Last: with it, a fold is finished, but for its shuffled labels.
+    # Written last: it marks a fold as finished, except for its shuffled labels.
     judged = _predict(model, prepared, training, "valid", flip=flip)
     write_csv(folder / "predictions.csv", judged)
 
@@ -125,8 +135,8 @@ def _train_on_shuffled_labels(training: Training, context: RunContext, folder: P
     own.mkdir(exist_ok=True)
     shuffled = with_shuffled_labels(training, seed=context.config.seed)
     statistics = load_statistics(folder / "statistics.npz")  # they don't depend on labels
-    log.info("\nOnce more on shuffled labels, beside which heatmaps are measured")
-    # Boxes say which images are abnormal, whatever their labels.
+    log.info("\nTraining again on shuffled labels, as a baseline for the heatmaps")
+    # Boxes would reveal which images are abnormal, whatever their shuffled labels.
     without_boxes = replace(context, boxes=None)
     _fit(shuffled, statistics, without_boxes, own, on=" on shuffled labels")
 
@@ -143,7 +153,7 @@ def _fit(
     Raises
     ------
     DataError
-        No training gave finite logits, or the first collapsed and the run doesn't restart.
+        If no training gave finite logits, or the first collapsed and the run doesn't restart.
     """
     import keras
 
@@ -164,7 +174,7 @@ def _fit(
     )  # fmt: skip
     collapsed = [row["collapse"] for row in read_history(folder) if row["collapse"]]
     for attempt in range(len(collapsed), RESTARTS + 1):
-        # First weights and order don't depend on what was trained before, nor on the labels.
+        # Initial weights and image order must not depend on earlier trainings or on labels.
         seed = config.seed + training.fold + attempt
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
@@ -182,11 +192,11 @@ def _fit(
             collapsed.append(collapse.reason)
             log.warning(
                 "Seed %d, %s.%s", seed, collapse,
-                f" Training starts again from seed {seed + 1}." if attempt < RESTARTS else "",
+                f" Training restarts from seed {seed + 1}." if attempt < RESTARTS else "",
             )  # fmt: skip
     if SAME_ANSWER not in collapsed[-1]:
         raise DataError(f"{collapsed[-1]}, from {len(collapsed)} seeds: lower --learning-rate")
-    log.warning("Trained from %d seeds, and %s.", len(collapsed), SAME_ANSWER)
+    log.warning("Trained from %d seeds, but %s.", len(collapsed), SAME_ANSWER)
     return load_model(folder / "model.keras")
 
 
@@ -229,7 +239,7 @@ def _is_finished(training: Training, folder: Path) -> bool:
 
 
 def _gather(trainings: list[Training], folder: Path) -> None:
-    """Put the folds' predictions, histories and splits together."""
+    """Write the predictions, histories and splits of all folds to the run folder."""
     folders = {training.fold: training_folder(folder, training.fold) for training in trainings}
     histories = [history_table(own).assign(fold=fold) for fold, own in folders.items()]
     write_csv(folder / "history.csv", pd.concat(histories))
@@ -251,6 +261,6 @@ def _say_epoch(on: str, epoch: int, epochs: int, row: Mapping[str, float]) -> No
         if name in row
     )
     log.info(
-        "Epoch %d of %d%s: %s (%.0f images/s; the feed could give %.0f)",
+        "Epoch %d of %d%s: %s (%.0f images/s; the input pipeline alone gives %.0f)",
         epoch, epochs, on, judged, row["images_per_second"], row["feed_images_per_second"],
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Several networks that differ by their seed alone, averaged as one run.
+"""Train several networks that differ only in their seed, and average their predictions.
 
-Their average is usually better than one of them (Lakshminarayanan, Pritzel and Blundell 2017,
-arXiv:1612.01474), and how they differ says how much of a figure is the seed's.
+The average is usually better than a single network (Lakshminarayanan, Pritzel and Blundell 2017,
+arXiv:1612.01474). The spread of the networks shows how much a figure depends on the seed.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ PREDICTIONS = "predictions.csv"
 
 
 def train_from_each_seed(trainings: list[Training], context: RunContext, folder: Path) -> None:
-    """Train a network for each training and seed, and average the seeds' predictions.
+    """Train one network per fold and seed, and average the predictions of the seeds.
 
-    The images are split alike for all seeds. Networks on shuffled labels are trained from the first
-    seed only, whose networks are explained. What was finished before is left as it is.
+    All seeds use the same split of the images. Networks are trained on shuffled labels only from
+    the first seed, because only its networks are explained. Finished trainings are skipped.
 
     Parameters
     ----------
     trainings : list of Training
-        Whose tables have the rows of the prepared images.
+        One training, or one per fold. The rows of their tables are those of the prepared images.
     context : RunContext
+        What the trainings share.
     folder : Path
         The run folder.
     """
@@ -52,14 +53,14 @@ def train_from_each_seed(trainings: list[Training], context: RunContext, folder:
 
 
 def _average(folders: Mapping[int, Path], folder: Path) -> None:
-    """Put the seeds' histories together, and write the mean of their predictions."""
+    """Write the histories of all seeds, and the mean of their predictions, to the run folder."""
     histories = {seed: history_table(own) for seed, own in folders.items()}
     _warn_of_twins(histories)
     table = pd.concat(own.assign(run_seed=seed) for seed, own in histories.items())
     write_csv(folder / "history.csv", table)
     first = next(iter(folders.values()))
     write_csv(folder / "splits.csv", read_run_table(first, "splits.csv"))
-    # Last: with its predictions a training is finished.
+    # Written last: predictions mark a training as finished.
     for name in (TUNING, PREDICTIONS):
         if (first / name).is_file():
             write_csv(
@@ -69,12 +70,12 @@ def _average(folders: Mapping[int, Path], folder: Path) -> None:
 
 
 def mean_prediction(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return predictions with the mean of several networks' probabilities, and its logit.
+    """Return predictions with the mean probability of several networks, and its logit.
 
     Parameters
     ----------
     tables : list of DataFrame
-        As of `predictions.csv`, of the same images in the same order.
+        Contents of `predictions.csv` of each network, for the same images in the same order.
     """
     from mura_core.inference import mean_logit, probability
 
@@ -84,7 +85,7 @@ def mean_prediction(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _warn_of_twins(histories: Mapping[int, pd.DataFrame]) -> None:
-    """Warn where two trainings of one fold ended up with the same seed, after starting again."""
+    """Log a warning if two trainings of a fold ended with the same seed after restarts."""
     last = pd.DataFrame(
         {"run_seed": run_seed, "fold": fold, "seed": own["seed"].iloc[-1]}
         for run_seed, history in histories.items()
@@ -93,7 +94,7 @@ def _warn_of_twins(histories: Mapping[int, pd.DataFrame]) -> None:
     for _, twins in last.groupby(["fold", "seed"]):
         if len(twins) > 1:
             log.warning(
-                "The networks of the seeds %s are the same, since a training started again from"
-                " the seed of another: name seeds further apart.",
+                "The networks of the seeds %s are the same, because a training restarted from the"
+                " seed of another. Name seeds further apart.",
                 " and ".join(map(str, twins["run_seed"])),
             )

@@ -384,7 +384,7 @@ def test_statistics_only_keeps_no_images(own_mura: Path, tmp_path: Path, monkeyp
     np.testing.assert_array_equal(statistics.deviation, whole.statistics().deviation)
     refused(
         1,
-        "Without --strict they are left out",
+        "Without --strict, they are left out",
         "prepare",
         "--statistics-only",
         "--strict",

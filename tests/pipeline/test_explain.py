@@ -134,7 +134,7 @@ def test_the_images_can_be_listed(run, tmp_path):
     for wrong in ("none", "0", "-3"):
         refused = mura_run("explain", folder, "--explain", "gradcam", "--explain-images", wrong)
         assert refused.exit_code == 2, wrong
-        assert f"--explain-images '{wrong}' is no number above 0" in refused.output
+        assert f"--explain-images '{wrong}' is not a number above 0" in refused.output
 
 
 def test_other_methods_and_layers_can_be_asked_for_afterwards(run):

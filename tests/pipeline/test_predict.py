@@ -209,7 +209,7 @@ def test_a_run_that_cannot_be_used_is_refused_by_name(
     refused(1, f"{run}/folds/2/model.keras: no such model file", "predict", run, images)
     metrics = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text(json.dumps(metrics | {"version": 1}))
-    refused(1, f"{run}: was judged by another version of mura-run", "predict", run, images)
+    refused(1, f"{run}: was evaluated by another version of mura-run", "predict", run, images)
     (run / "metrics.json").unlink()
     refused(1, f"{run}/metrics.json: no such file; judge the run", "predict", run, images)
 

@@ -27,7 +27,7 @@ def no_image_is_read(monkeypatch):
         (2, "takes images of at least 32 x 32 pixels", ["--model", "conv4", "--size", 16]),
         (2, "--explain 'entrails' is not one of", ["--explain", "entrails"]),
         (2, "--layer nope: the network has no layer", ["--explain", "gradcam", "--layer", "nope"]),
-        (2, "'0' is no number above 0", ["--explain", "gradcam", "--explain-images", 0]),
+        (2, "'0' is not a number above 0", ["--explain", "gradcam", "--explain-images", 0]),
         (
             2,
             "that lists images (No such",

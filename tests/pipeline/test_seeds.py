@@ -133,7 +133,7 @@ def test_every_seed_and_their_average_have_figures(seeds: Path):
     )
     console = (seeds / "console.txt").read_text()
     assert "Seed 1005, 2 of 2" in console
-    assert "Above, the average of 2 seeds. One by one:" in console
+    assert "The figures above average 2 seeds. Each seed separately:" in console
     assert "Mean and deviation over the seeds: accuracy" in console
     page = " ".join((seeds / "report.html").read_text().split())
     assert "of the average of 2 networks, which differ by their seed alone" in page
@@ -156,9 +156,7 @@ def test_the_first_seed_is_explained(seeds: Path):
     first = pd.read_csv(seeds / "seeds" / "5" / "predictions.csv").set_index("path")
     np.testing.assert_allclose(heatmaps["logit"], first["logit"][heatmaps["path"]], rtol=1e-6)
     assert metrics(seeds)["heatmaps"]["seed"] == 5
-    assert "The networks of seed 5, the first, are explained" in (
-        (seeds / "console.txt").read_text()
-    )
+    assert "Explaining the networks of the first seed, 5." in ((seeds / "console.txt").read_text())
     assert "The networks of seed 5, the first" in (seeds / "report.html").read_text()
 
 
@@ -171,7 +169,7 @@ def test_a_finished_seed_is_not_trained_again(seeds: Path, tmp_path: Path):
     shutil.rmtree(folder / "seeds" / "1005")
     result = mura_run("train", "--resume", folder)
     assert result.exit_code == 0, result.output
-    assert result.output.count("Was trained before") == 1
+    assert result.output.count("Already trained") == 1
     assert result.output.count("Epoch 2 of 2") == 1
     for name in ("predictions.csv", "tuning.csv", "splits.csv"):
         assert (folder / name).read_bytes() == (seeds / name).read_bytes(), name

@@ -141,7 +141,7 @@ def test_the_runs_own_results_are_the_same_bits_even_if_killed_on_shuffled_label
         command("--resume", killed), check=True, capture_output=True, text=True
     ).stdout
     first, second = resumed.split("Fold 2 of 2")
-    assert "Was trained before" in first
+    assert "Already trained" in first
     assert "of 3: " not in first
     assert "Epoch 1 of 3 on shuffled labels" not in first
     assert "Epoch 3 of 3 on shuffled labels" in first

@@ -163,7 +163,7 @@ def test_a_fold_that_is_there_is_kept_and_one_that_lacks_is_trained_the_same(
     before = (run / "folds" / "1" / "model.keras").read_bytes()
     result = mura_run("train", "--resume", run)
     assert result.exit_code == 0, result.output
-    assert "Was trained before" in result.output
+    assert "Already trained" in result.output
     assert result.output.count("Epoch 2 of 2") == 1  # of the second fold
     assert (run / "folds" / "1" / "model.keras").read_bytes() == before
     assert (run / "predictions.csv").read_bytes() == (folds / "predictions.csv").read_bytes()
@@ -212,7 +212,7 @@ def test_folds_go_on_where_the_data_has_moved(folds: Path, data: Path, tmp_path:
     (run / "config.yaml").write_text(settings)
     result = mura_run("train", "--resume", run)
     assert result.exit_code == 0, result.output
-    assert result.output.count("Was trained before") == 3
+    assert result.output.count("Already trained") == 3
 
 
 def test_folds_of_corrected_labels_are_refused(folds: Path, data: Path, tmp_path: Path):
@@ -228,7 +228,7 @@ def test_folds_of_corrected_labels_are_refused(folds: Path, data: Path, tmp_path
     refused(1, "was trained on other data: label has changed", "train", "--resume", run)
     warned = mura_run("evaluate", run)
     assert warned.exit_code == 0
-    assert "The data has been corrected since this run was trained (label)" in warned.stderr
+    assert "The data has changed since this run was trained (label)" in warned.stderr
 
 
 def test_too_many_folds_are_refused(mura: Path, tmp_path: Path):
@@ -325,7 +325,8 @@ def test_the_console_says_in_words_that_a_baseline_is_not_beaten(tuned: Path):
         assert f"Validation, by {level}" in console
     # Every patient has one study of a part: the same units aren't printed twice.
     assert (
-        "Validation, by patient within part: as by study, since they are the same units" in console
+        "Validation, by patient within part: same as by study, because the units are the same"
+        in console
     )
     for row in metrics(tuned)["figures"]:
         if row["level"] == "study" and row["body_part"] == "ALL":
@@ -337,7 +338,7 @@ def test_the_console_says_in_words_that_a_baseline_is_not_beaten(tuned: Path):
             assert f"Always normal: the network {said} it by accuracy ({numbers}" in console
 
 
-# What was called wrong --------------------------------------------------------------------------
+# Misclassified images ---------------------------------------------------------------------------
 
 
 def test_errors_are_listed_and_drawn(tuned: Path):
@@ -357,7 +358,7 @@ def test_errors_are_listed_and_drawn(tuned: Path):
             assert sheet.size[0] == 4 * 224
             assert sheet.size[1] == -(-shown // 4) * (224 + 34)
     assert (
-        f"{wrong.sum()} of {len(predictions)} images were called wrong"
+        f"{wrong.sum()} of {len(predictions)} images were misclassified"
         in (tuned / "console.txt").read_text()
     )
 

@@ -197,9 +197,9 @@ def test_a_network_that_stays_dead_gets_no_figure_and_no_heatmap(planted, mura, 
         "--data", mura, "--model", name, "--explain", "gradcam", "--out", folder, *SMALL
     )
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("Training starts again from seed") == 2
-    assert f"Trained from 3 seeds, and {SAME_ANSWER}" in result.stderr
-    assert f"No heatmap is drawn, since {SAME_ANSWER}" in result.stderr
+    assert result.stderr.count("Training restarts from seed") == 2
+    assert f"Trained from 3 seeds, but {SAME_ANSWER}" in result.stderr
+    assert f"No heatmap is drawn, because {SAME_ANSWER}" in result.stderr
     history = pd.read_csv(folder / "history.csv")
     assert history["seed"].tolist() == [5, 6, 7]
     assert history["collapse"].str.startswith(SAME_ANSWER).all()
