@@ -79,7 +79,7 @@ def planted(tmp_path, monkeypatch):
         (
             [(0, 0.8), (0, 0.8), (1, 0.6)],
             "passed",
-            "steps skipped, since their gradients overflowed: 1",
+            "steps skipped because their gradients overflowed: 1",
         ),
         ([(0, 0.8), (0, 0.8), (0, 0.8)], "failed", "every step was skipped"),
     ],
@@ -209,7 +209,7 @@ def test_the_exit_status_and_the_page_say_what_failed(tmp_path, monkeypatch, fai
     result = check(tmp_path)
     assert result.exit_code == failed
     page = (tmp_path / "index.html").read_text()
-    assert ("What failed" in page) == failed
+    assert ("Failed checks" in page) == failed
     assert "conv4, &lt;XLA&gt;" in page
     written = json.loads((tmp_path / "check.json").read_text())["outcomes"]
     assert [one["status"] for one in written] == [one.status for one in outcomes]

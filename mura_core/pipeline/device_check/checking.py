@@ -1,4 +1,4 @@
-"""The whole check: phantoms drawn, jobs done, and a page of what they found."""
+"""Run the whole device check: draw phantoms, do the jobs and write a page of results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,17 @@ _FEWEST_PHANTOMS = 24
 
 
 def plan_for(networks: Sequence[str], size: int | None, *, quick: bool) -> Plan:
-    """Return what is checked on this machine: larger images and batches where it has a GPU."""
+    """Return the plan of the check, with larger images and batches if there is a GPU.
+
+    Parameters
+    ----------
+    networks : sequence of str
+        Architectures to train; empty for the default ones.
+    size : int or None
+        Side of the images, in pixels; None for the default.
+    quick : bool
+        Whether to run fewer checks.
+    """
     plan = Plan(quick=quick)
     if quick:
         plan = replace(plan, networks=plan.networks[:1], updates=5)
@@ -47,13 +57,14 @@ def check_device(plan: Plan, out: Path) -> None:
     Parameters
     ----------
     plan : Plan
+        What to check.
     out : Path
-        A folder, made if it doesn't exist.
+        Folder to write to; it is created if necessary.
 
     Raises
     ------
     MuraError
-        A check failed.
+        If a check failed.
     """
     out.mkdir(parents=True, exist_ok=True)
     found = []
@@ -72,19 +83,19 @@ def check_device(plan: Plan, out: Path) -> None:
     if counts["failed"]:
         raise MuraError(
             f"{counts['failed']} of {len(found)} checks failed. To report it, send the files"
-            f" check.json and log.txt of {out}"
+            f" check.json and log.txt in {out}"
         )
 
 
 def _outcomes(plan: Plan, folder: Path, messages: Path) -> Iterator[Outcome]:
     messages.unlink(missing_ok=True)
-    # It hides no GPU, since it only looks at what is there.
+    # All GPUs stay visible, because this job lists them.
     devices = list(run_jobs(Setting(str(folder), "all", ""), [Job("devices")], messages))
     yield from devices
     if not any(one.status == "passed" for one in devices):
         return  # TensorFlow doesn't start.
     gpus = sum(one.subject.startswith("gpu:") for one in devices)
-    # Whole shares for each device, also of half a batch.
+    # Even half a batch must divide equally between the devices.
     shares = 2 * max(gpus, 2)
     plan = replace(plan, batch_size=-(-plan.batch_size // shares) * shares)
     _prepare_phantoms(plan, folder)
@@ -94,7 +105,7 @@ def _outcomes(plan: Plan, folder: Path, messages: Path) -> Iterator[Outcome]:
 
 
 def _prepare_phantoms(plan: Plan, folder: Path) -> None:
-    """Draw phantoms, and write what the jobs train on: images, labels, boxes and statistics."""
+    """Draw phantoms, and write the images, labels, boxes and statistics for the jobs."""
     square = Square(plan.size)
     data = write_phantoms(folder, max(_FEWEST_PHANTOMS, plan.batch_size), valid=8)
     manifest = read_manifest(data)
@@ -102,7 +113,7 @@ def _prepare_phantoms(plan: Plan, folder: Path) -> None:
     boxes = finding_boxes(manifest, prepared, square, {})
     assert boxes is not None, "half of the phantoms have a finding"
     labels = prepared.table["label"].to_numpy()
-    # Both labels in turn: the first few are a batch.
+    # Alternate the labels, because the first images form the training batch.
     training = np.flatnonzero(prepared.table["split"] == "train")
     by_label = [training[labels[training] == label] for label in (0, 1)]
     rows = np.array([row for pair in zip(*by_label, strict=False) for row in pair])
@@ -117,7 +128,7 @@ def _prepare_phantoms(plan: Plan, folder: Path) -> None:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a record with NaN and infinities, which JSON hasn't, as text."""
+    """Return a record with NaN and infinities, which JSON lacks, as text."""
     if isinstance(value, dict):
         return {name: _as_json(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

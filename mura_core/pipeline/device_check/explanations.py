@@ -1,4 +1,4 @@
-"""Heatmaps of a few phantoms by every installed method, compared with the CPU's."""
+"""Compare the heatmaps of a few phantoms, by every installed method, with those of the CPU."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ from mura_plugins.manager import load_plugins, resolve
 from mura_plugins.network import Network
 
 _SEED = 2019
-_TOLERANCE = 0.1  # the root mean square of the difference, as a share of the CPU's maps'
+_TOLERANCE = 0.1  # root mean square difference, relative to the root mean square of the CPU's maps
 
 
 def explain(job: Job, setting: Setting, attempt: Callable[..., Outcome]) -> list[Outcome]:
-    """Explain some phantoms by every method, with the network that the CPU trained.
+    """Return one outcome per method, for the network that was trained on the CPU.
 
     Parameters
     ----------
+    job : Job
+        The network to explain.
+    setting : Setting
+        The device, and the number of images.
     attempt : callable
-        Takes a check, a subject and a function, and returns the function's outcome, or the outcome
-        that it failed: one method's failure doesn't end the others.
+        Takes a check, a subject and a function. Returns the function's outcome, or a failed
+        outcome if it raises, so that the other methods are still checked.
     """
     import tensorflow as tf
 
@@ -41,7 +45,7 @@ def explain(job: Job, setting: Setting, attempt: Callable[..., Outcome]) -> list
     with np.load(folder / "data.npz") as data:
         images = data["images"][: setting.images]
     network = Network(model)
-    # A network with a cell map is there for that method only.
+    # A network with a cell map is trained only for the method `cells`.
     wanted = [name for name in ("cells",) if job.extra == "cells"] or ["all"]
     return [
         attempt(
@@ -71,7 +75,7 @@ def _explained_by(
     if setting.is_reference:
         np.save(kept, maps)
     elif not kept.is_file():
-        raise NotApplicable("the CPU's heatmaps, to compare with, failed", "See their own line")
+        raise NotApplicable("there are no heatmaps of the CPU to compare with", "See their line")
     expected = None if setting.is_reference else np.load(kept)
     return compare_maps(np.asarray(maps), expected, subject, seconds)
 
@@ -79,27 +83,30 @@ def _explained_by(
 def compare_maps(
     maps: NDArray[np.float32], expected: NDArray[np.float32] | None, subject: str, seconds: float
 ) -> Outcome:
-    """Return whether heatmaps are finite, and those of the CPU.
+    """Return the outcome of a comparison of heatmaps with those of the CPU.
 
     Parameters
     ----------
-    maps, expected : ndarray of shape (N, h, w), float32
-        None for the CPU's themselves.
+    maps : ndarray of shape (N, h, w), float32
+        Heatmaps of the device.
+    expected : ndarray of shape (N, h, w), float32, or None
+        Heatmaps of the CPU; None if `maps` are these.
     subject : str
+        Method, network and device.
     seconds : float
-        That an image took.
+        Seconds per image.
     """
     numbers = {"seconds": seconds, "limit": _TOLERANCE}
-    measured = f"{seconds:.2f} s an image"
+    measured = f"{seconds:.2f} s per image"
     reason = "" if np.isfinite(maps).all() else "the heatmaps hold NaN or infinity"
     if expected is not None and not reason:
         size = float(np.linalg.norm(expected))
         alike = maps.shape == expected.shape
         difference = float(np.linalg.norm(maps - expected)) if alike else np.inf
         off = numbers["difference"] = difference / size if size else difference
-        measured += f"; {off:.1e} off the CPU's (limit {_TOLERANCE:g})"
+        measured += f"; relative difference from the CPU {off:.1e} (limit {_TOLERANCE:g})"
         if off > _TOLERANCE:
-            reason = "the heatmaps are not those of the CPU"
+            reason = "the heatmaps differ from those of the CPU"
     status: Status = "failed" if reason else "passed"
     note = "" if maps.any() else "they are empty"
     return Outcome("heatmaps", subject, status, measured, reason or note, numbers)

@@ -1,4 +1,4 @@
-"""The memory that a training took of GPUs, against what `mura-run plan` counts."""
+"""Compare the GPU memory that training takes with the estimate of `mura-run plan`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ import tensorflow as tf
 
 from mura_core.pipeline.device_check.records import Outcome, Status
 
-# Of what `mura-run plan` counts, what training should take. Below, large networks would be said not
-# to fit that do; above, training would run out of memory.
+# Training should take this share of the estimate of `mura-run plan`. Below it, the plan would
+# refuse large networks that fit; above it, training would run out of memory.
 _LEAST_TAKEN, _MOST_TAKEN = 0.4, 1.15
-_MORE_TAKEN = 64 * 2**20  # whatever the network: workspaces of cuBLAS and cuDNN
+_MORE_TAKEN = 64 * 2**20  # bytes for any network: workspaces of cuBLAS and cuDNN
 
 
 class Memory:
-    """The most memory that was taken of any GPU, beyond what was taken before.
+    """Peak memory taken on any GPU, minus the memory taken before.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+        Logical devices, such as `GPU:0`.
 
     Attributes
     ----------
     first : int
-        Bytes, until the end of the first step, in which cuDNN tries its algorithms.
+        Bytes during the first step, in which cuDNN tries its algorithms.
     steady : int
-        Bytes, after it.
+        Bytes after the first step.
     """
 
     first = steady = 0
@@ -36,12 +41,12 @@ class Memory:
         self._reset()
 
     def end_of_first_step(self) -> None:
-        """Measure the later steps apart from the first."""
+        """Record the peak of the first step, and measure the later steps separately."""
         self.first = self._peak()
         self._reset()
 
     def end(self) -> None:
-        """Measure no further."""
+        """Record the peak of the later steps."""
         self.steady = self._peak()
 
     def _peak(self) -> int:
@@ -59,8 +64,14 @@ class Memory:
 
 @contextmanager
 def memory_of(gpus: Sequence[str]) -> Iterator[Memory]:
-    """Measure what is taken of GPUs, such as `GPU:0`, until the block ends."""
-    # What an earlier trial left must not be freed meanwhile.
+    """Measure the memory taken on GPUs until the block ends.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+        Logical devices, such as `GPU:0`.
+    """
+    # Free the memory of an earlier trial now, not during the measurement.
     keras.backend.clear_session()
     gc.collect()
     memory = Memory(gpus)
@@ -69,16 +80,16 @@ def memory_of(gpus: Sequence[str]) -> Iterator[Memory]:
 
 
 def memory_outcome(counted: int, memory: Memory, subject: str) -> Outcome:
-    """Return whether a training took what `mura-run plan` counts.
+    """Return the outcome of a comparison of the memory taken with the plan's estimate.
 
     Parameters
     ----------
     counted : int
-        Bytes for each device, with the plan's allowance.
+        The estimate of `mura-run plan` for each device, in bytes, with its allowance.
     memory : Memory
-        What was taken; without GPUs the outcome is that it isn't applicable.
+        The memory taken. Without GPUs, the outcome is `not applicable`.
     subject : str
-        What was trained, how and where.
+        The network, how it was trained, and where.
     """
     numbers = {"counted": counted, "taken": memory.steady, "taken_first_step": memory.first}
     if not memory.gpus:
@@ -86,19 +97,19 @@ def memory_outcome(counted: int, memory: Memory, subject: str) -> Outcome:
             "memory",
             subject,
             "not applicable",
-            f"`mura-run plan` counts {_in_mib(counted)}",
-            "TensorFlow doesn't say what it takes of a CPU's memory;"
-            " benchmarks/training_memory.py measures that",
+            f"`mura-run plan` estimates {_in_mib(counted)}",
+            "TensorFlow doesn't report the memory it takes on a CPU;"
+            " benchmarks/training_memory.py measures it",
             {"counted": counted},
         )
     measured = (
-        f"counted {_in_mib(counted)}, taken {_in_mib(memory.steady)}"
-        f" ({memory.steady / counted:.2f} of it; in the first step {_in_mib(memory.first)})"
+        f"estimated {_in_mib(counted)}, taken {_in_mib(memory.steady)}"
+        f" (ratio {memory.steady / counted:.2f}; in the first step {_in_mib(memory.first)})"
     )
     if memory.steady > _MOST_TAKEN * counted + _MORE_TAKEN:
-        reason = "`mura-run plan` counts too little: training may not fit"
+        reason = "`mura-run plan` estimates too little: training may not fit"
     elif memory.steady < _LEAST_TAKEN * counted:
-        reason = "`mura-run plan` counts too much: less memory would do"
+        reason = "`mura-run plan` estimates too much: training needs less memory"
     else:
         reason = ""
     status: Status = "failed" if reason else "passed"

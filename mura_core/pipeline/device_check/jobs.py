@@ -1,4 +1,4 @@
-"""Which jobs are done, and on which devices."""
+"""Choose the jobs of the check, and the devices to do them on."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ from mura_core.pipeline.device_check.records import (
 )
 
 NETWORKS = ("conv4", "resnet18", "efficientnet-lite0")
-_HALF_A_GPU = 3 * 2**30  # bytes of each of two logical GPUs; any GPU of 8 GB has them
+_HALF_A_GPU = 3 * 2**30  # bytes of each of two logical GPUs, which any GPU of 8 GB has
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is checked.
+    """What to check.
 
     Parameters
     ----------
     networks : tuple of str
-        As in `--model NAME`; the first is trained in more ways than the others.
+        Architectures to train. The first is trained in more ways than the others.
     size : int
-        The side of the images, in pixels.
-    batch_size, updates, images : int
-        As of `Setting`.
+        Side of the images, in pixels.
+    batch_size : int
+        Images in the training batch.
+    updates : int
+        Weight updates whose losses are compared.
+    images : int
+        Images to explain.
     quick : bool
-        Whether only the most telling jobs are done.
+        Whether to do only the most informative jobs.
     """
 
     networks: tuple[str, ...] = NETWORKS
@@ -46,16 +50,17 @@ class Plan:
 
 
 def groups_of_jobs(plan: Plan, folder: str, gpus: int) -> Iterator[tuple[Setting, list[Job]]]:
-    """Yield the jobs that one process after another does, and where.
+    """Yield the setting and the jobs of each process, in order.
 
     Parameters
     ----------
     plan : Plan
+        What to check.
     folder : str
-        As of `Setting`.
+        Folder of the phantoms and the CPU's results.
     gpus : int
-        That TensorFlow sees. Without one, the CPU stands in; with one, or none, several devices
-        are two halves of it.
+        Number of GPUs that TensorFlow sees. With none or one, training on several devices is
+        checked on two logical halves of the CPU or of the GPU.
     """
     cpu = Setting(
         folder,
@@ -85,7 +90,7 @@ def groups_of_jobs(plan: Plan, folder: str, gpus: int) -> Iterator[tuple[Setting
         )
     else:
         ways = [*references, *_ways_on_one(plan, gpu=False)]
-    # Whole runs are done on real devices: a user doesn't divide them.
+    # Whole runs are done on physical devices, because users don't divide theirs.
     if gpus > 1:
         several = replace(one, devices="all", called=f"all {gpus} GPUs")
         yield one, ways
@@ -96,7 +101,7 @@ def groups_of_jobs(plan: Plan, folder: str, gpus: int) -> Iterator[tuple[Setting
 
 
 def _references(plan: Plan) -> Iterator[Job]:
-    """Yield the CPU's trainings in float32, with which all others are compared."""
+    """Yield the float32 trainings on the CPU, with which all others are compared."""
     for network in plan.networks:
         yield Job("training", network)
     if not plan.quick:
@@ -105,7 +110,7 @@ def _references(plan: Plan) -> Iterator[Job]:
 
 
 def _ways_on_one(plan: Plan, *, gpu: bool) -> Iterator[Job]:
-    """Yield the trainings on one device, but for those that are references."""
+    """Yield the trainings on one device, except the references."""
     for network, precision, xla in product(plan.networks, (FLOAT32, SIXTEEN), (False, True)):
         if gpu or precision != FLOAT32 or xla:
             yield Job("training", network, precision, xla)
@@ -140,12 +145,20 @@ def _explanations(plan: Plan) -> Iterator[Job]:
 
 
 def _network_of(plan: Plan, extra: str) -> str:
-    # Of the default networks the second is the smallest that can have a cell map.
+    # The second of the default networks is the smallest that supports a cell map.
     return plan.networks[extra == "cells" and len(plan.networks) > 1]
 
 
 def untried(plan: Plan, gpus: int) -> list[Outcome]:
-    """Return what this machine gives no way to check."""
+    """Return an outcome for each check that isn't possible on this machine.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to check.
+    gpus : int
+        Number of GPUs that TensorFlow sees.
+    """
 
     def line(subject: str, reason: str) -> Outcome:
         return Outcome("not tried", subject, "not applicable", reason=reason)
@@ -153,24 +166,24 @@ def untried(plan: Plan, gpus: int) -> list[Outcome]:
     lines = [
         line(
             "XLA on several devices",
-            "XLA can't compile Keras' step across devices; `mura-run --jit on` refuses it",
+            "XLA can't compile Keras' training step across devices; `mura-run --jit on` refuses it",
         )
     ]
     if gpus == 0:
         lines += [
-            line("one GPU", "there is none: all of the above ran on the CPU"),
+            line("one GPU", "there is none; all checks ran on the CPU"),
             line(
-                "a GPU's memory against `mura-run plan`",
-                "TensorFlow doesn't say what it takes of a CPU's memory",
+                "GPU memory compared with `mura-run plan`",
+                "TensorFlow doesn't report the memory it takes on a CPU",
             ),
-            line("TensorFloat-32", "only GPUs from 2020 on have it"),
+            line("TensorFloat-32", "only GPUs since 2020 support it"),
         ]
     if gpus < 2:
         lines.append(
             line(
                 "several GPUs",
-                "two halves of one device stood in: NCCL, which GPUs exchange gradients by, wasn't"
-                " tried, and the speed of several says nothing",
+                "two halves of one device were used instead; NCCL, which exchanges gradients"
+                " between GPUs, wasn't checked, and the speeds don't apply to several GPUs",
             )
         )
     return lines

@@ -1,4 +1,4 @@
-"""The devices that are there, as the driver and TensorFlow see them."""
+"""List the devices that the driver and TensorFlow see."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from mura_core.cores import usable_cores
 from mura_core.inference import gpu_memory, nvidia_gpus, strategy_on
 from mura_core.pipeline.device_check.records import Job, Outcome, Setting, Status
 
-_LEAST_SHARE = 0.5  # of a GPU's memory that TensorFlow should be able to take
+_LEAST_SHARE = 0.5  # of the GPU memory, which TensorFlow should be able to take
 
 
 def look_at_devices(job: Job, setting: Setting) -> list[Outcome]:
-    """Return which devices, drivers and versions there are."""
+    """Return one outcome per device, and one with the versions of the software.
+
+    Parameters
+    ----------
+    job : Job
+        Not used.
+    setting : Setting
+        Not used.
+    """
     import tensorflow as tf
 
     build = tf.sysconfig.get_build_info()
@@ -34,7 +42,7 @@ def look_at_devices(job: Job, setting: Setting) -> list[Outcome]:
             "passed",
             ", ".join(f"{name} {number}" for name, number in software.items())
             + f"; {platform.platform()}",
-            "CUDA and cuDNN are those that TensorFlow was built for",
+            "CUDA and cuDNN are the versions that TensorFlow was built for",
             software,
         ),
         Outcome(
@@ -47,11 +55,11 @@ def look_at_devices(job: Job, setting: Setting) -> list[Outcome]:
     ]
     by_driver = _nvidia_smi("memory.total,driver_version")
     gpus = tf.config.list_physical_devices("GPU")
-    # With fewer visible than installed, which is which isn't known.
+    # If fewer GPUs are visible than installed, their order in the driver's list is unknown.
     said = by_driver if len(by_driver) == len(gpus) else [""] * len(gpus)
     for number, (gpu, memory_and_driver) in enumerate(zip(gpus, said, strict=True)):
         details = tf.config.experimental.get_device_details(gpu)
-        capability = ".".join(map(str, details.get("compute_capability", ()))) or "not known"
+        capability = ".".join(map(str, details.get("compute_capability", ()))) or "unknown"
         found.append(
             Outcome(
                 "devices",
@@ -70,8 +78,8 @@ def look_at_devices(job: Job, setting: Setting) -> list[Outcome]:
                 "GPU",
                 "failed",
                 f"the machine has {', '.join(there)}; TensorFlow sees no GPU",
-                "pip install 'mura-run[gpu]' installs the CUDA libraries; the driver must be for"
-                f" CUDA {software['CUDA']} or later. log.txt says which library wasn't found",
+                "pip install 'mura-run[gpu]' installs the CUDA libraries; the driver must support"
+                f" CUDA {software['CUDA']} or later. log.txt names the library that wasn't found",
             )
         )
     elif not gpus:
@@ -80,25 +88,32 @@ def look_at_devices(job: Job, setting: Setting) -> list[Outcome]:
                 "devices",
                 "GPU",
                 "not applicable",
-                reason="TensorFlow sees no GPU, and the machine has no NVIDIA GPU that it could"
-                " see: nothing here says anything about GPUs",
+                reason="there is no NVIDIA GPU, and TensorFlow sees no other; GPUs weren't checked",
             )
         )
     return found
 
 
 def look_at_memory_limit(job: Job, setting: Setting) -> list[Outcome]:
-    """Return how much memory TensorFlow may take of a GPU, as `mura-run` asks before it trains."""
+    """Return the outcome for the GPU memory limit that `mura-run` asks for before it trains.
+
+    Parameters
+    ----------
+    job : Job
+        Not used.
+    setting : Setting
+        The devices.
+    """
     limit = gpu_memory(strategy_on(setting.devices)) or 0
     installed = _installed_bytes()
     share = limit / installed if installed else float("nan")
-    measured = f"{limit / 2**30:.1f} GiB, of {installed / 2**30:.1f} GiB installed"
+    measured = f"{limit / 2**30:.1f} GiB of {installed / 2**30:.1f} GiB installed"
     numbers = {"limit": limit, "installed": installed}
     if not installed:
         return [
             Outcome(
                 "memory", f"limit, {setting.called}", "not applicable", measured,
-                "nvidia-smi doesn't say how much is installed", numbers,
+                "nvidia-smi doesn't report how much is installed", numbers,
             )
         ]  # fmt: skip
     passed = _LEAST_SHARE <= share <= 1
@@ -124,7 +139,7 @@ def _processor() -> str:
 
 
 def _nvidia_smi(query: str) -> list[str]:
-    """Return a line for each GPU that the driver knows, none without the driver's program."""
+    """Return one line per GPU that the driver knows; empty if nvidia-smi isn't installed."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

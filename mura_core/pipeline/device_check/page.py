@@ -1,4 +1,4 @@
-"""The page of results."""
+"""Make the page of results."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ from mura_core.pipeline.device_check.records import Outcome
 _TITLES = {
     "devices": "Devices",
     "losses": "Training",
-    "memory": "Memory, against mura-run plan",
+    "memory": "Memory, compared with mura-run plan",
     "speed": "Speed",
     "heatmaps": "Heatmaps",
-    "whole run": "A whole run",
-    "not tried": "What couldn't be tried",
+    "whole run": "Whole run",
+    "not tried": "Not checked",
 }
 
 
 def check_page(plan: Plan, outcomes: Sequence[Outcome]) -> str:
-    """Return the page: failures first, then every check by its kind."""
+    """Return the page as HTML, with failures first and then all checks by kind.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was checked.
+    outcomes : sequence of Outcome
+        The results.
+    """
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(

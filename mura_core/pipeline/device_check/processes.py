@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: one that is aborted or hangs fails its own job only."""
+"""Run jobs in separate processes, so that one that aborts or hangs fails only its own job."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO
 
 from mura_core.pipeline.device_check.records import Job, Outcome, Setting
 
-_SECONDS = 900.0  # A new kind of GPU compiles its kernels first, which takes many minutes.
+_SECONDS = 900.0  # Compiling the kernels for a new kind of GPU takes many minutes.
 _SECONDS_TO_END = 30.0
 _WORKER = (sys.executable, "-m", "mura_core.pipeline.device_check.worker")
 
@@ -25,18 +25,26 @@ _WORKER = (sys.executable, "-m", "mura_core.pipeline.device_check.worker")
 def run_jobs(
     setting: Setting, jobs: Sequence[Job], log: Path, *, seconds: float = _SECONDS
 ) -> Iterator[Outcome]:
-    """Do jobs one after another in a process, and yield what each finds.
+    """Run jobs one after another in a separate process, and yield their outcomes.
 
-    A job whose process ends, or gives no answer, fails; the others go on in a new process.
+    A job whose process ends or doesn't answer in time fails; the remaining jobs run in a new
+    process.
 
     Parameters
     ----------
     setting : Setting
+        The devices, and how much to do.
     jobs : sequence of Job
+        What to do.
     log : Path
-        To which the process's standard error is added.
+        File to which the standard error of the process is appended.
     seconds : float
-        That a job may take.
+        Time limit of each job.
+
+    Yields
+    ------
+    Outcome
+        The outcomes of each job, in order.
     """
     waiting = list(jobs)
     while waiting:
@@ -53,7 +61,7 @@ def run_jobs(
             subject = f"{job.ways}, {setting.called}".strip(", ")
             late = time.monotonic() - started >= seconds
             reason = (
-                f"it gave no answer in {seconds:.0f} s; see log.txt"
+                f"its process gave no answer in {seconds:.0f} s; see log.txt"
                 if late
                 else _how_it_ended(process.returncode, log)
             )
@@ -63,7 +71,8 @@ def run_jobs(
 @contextmanager
 def _worker(setting: Setting, jobs: Sequence[Job], log: Path) -> Iterator[subprocess.Popen[str]]:
     request = {"setting": asdict(setting), "jobs": [asdict(job) for job in jobs]}
-    # Its own cache: nothing of it stays. What TensorFlow says of missing libraries is wanted.
+    # The cache is removed with the folder. The log level keeps TensorFlow's messages about missing
+    # libraries.
     environment = os.environ | {
         "XDG_CACHE_HOME": str(Path(setting.folder) / "cache"),
         "TF_CPP_MIN_LOG_LEVEL": "0",
@@ -82,7 +91,7 @@ def _worker(setting: Setting, jobs: Sequence[Job], log: Path) -> Iterator[subpro
         try:
             _send(_pipe(process.stdin), json.dumps(request))
             yield process
-            # All is done, or it has ended, or it was ended: it needs a moment only.
+            # Its jobs are done, or it has ended or been killed; it exits within moments.
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_SECONDS_TO_END)
         finally:
@@ -97,13 +106,13 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 
 
 def _send(pipe: IO[str], text: str) -> None:
-    # A process that has ended already can't be written to; reading its answer shows it.
+    # A process that has already ended can't be written to; `_answer` will notice.
     with suppress(BrokenPipeError), pipe:
         pipe.write(text)
 
 
 def _answer(process: subprocess.Popen[str], seconds: float) -> str:
-    """Return the next line that a process writes; empty if it ends, or writes none in time."""
+    """Return the next line of a process's output; empty if it ends or exceeds the time limit."""
     timer = Timer(seconds, process.kill)
     timer.start()
     try:
@@ -114,10 +123,10 @@ def _answer(process: subprocess.Popen[str], seconds: float) -> str:
 
 
 def _how_it_ended(status: int, log: Path) -> str:
-    """Return how a process ended, and what it said last, as a clause."""
+    """Return a clause with how a process ended, and the last line of its log."""
     how = f"exit status {status}"
     if status < 0:
         how = f"signal {signal.Signals(-status).name}"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     said = [line.strip() for line in lines if line.strip() and not line.startswith("---")]
-    return f"its process ended ({how}); it said last: {(said or ['nothing'])[-1][:300]}"
+    return f"its process ended ({how}); last line of the log: {(said or ['none'])[-1][:300]}"

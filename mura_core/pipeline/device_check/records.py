@@ -1,4 +1,4 @@
-"""What is checked, and what was found: plain records that travel as JSON."""
+"""Records of jobs, settings and outcomes, which processes exchange as JSON."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ Status: TypeAlias = Literal["passed", "failed", "not applicable"]
 
 FLOAT32, TF32, SIXTEEN, FLOAT16 = "float32", "TensorFloat-32", "16 bits", "float16"
 
-# The most that a loss of the first updates may differ from the CPU's in float32, as a share of the
-# first loss.
+# Largest difference of a loss from that of the CPU in float32, relative to the first loss.
 TOLERANCES = {FLOAT32: 0.01, TF32: 0.05, SIXTEEN: 0.1, FLOAT16: 0.1}
 
-# Further ways to train, each compared with the CPU's training in the same way.
+# Further ways to train, each compared with the same training on the CPU.
 EXTRAS = ("augmented", "accumulated", "recomputed", "cells")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found: a line of the page.
+    """Result of one check: a row on the page.
 
     Parameters
     ----------
     check : str
-        Its kind, such as `losses`.
+        Kind of the check, such as `losses`.
     subject : str
         What was checked: the network, how it was trained, and where.
     status : {"passed", "failed", "not applicable"}
+        The result.
     measured : str
-        What was measured, with units.
+        The measurements as text, with units.
     reason : str
-        Why it failed or couldn't be tried; or what to know of one that passed.
+        Why the check failed or wasn't possible, or a remark on one that passed.
     numbers : mapping
-        What was measured, for programs.
+        The measurements for programs, by name.
     """
 
     check: str
@@ -47,16 +47,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work for one process, which gives one or more outcomes.
+    """A piece of work for one process, with one or more outcomes.
 
     Parameters
     ----------
     check : {"devices", "memory limit", "training", "explaining", "run"}
+        Kind of work.
     network : str
-        As in `--model NAME`.
+        Name of the architecture, as in `--model NAME`.
     precision : str
-        `float32`; `TensorFloat-32`, which GPUs from 2020 on compute float32 in by default; `16
-        bits`, those of `--mixed-precision`; or `float16`, those of a GPU wherever it is trained.
+        `float32`; `TensorFloat-32`, the default of GPUs since 2020 for float32; `16 bits`, the
+        format that `--mixed-precision` uses on the device; or `float16`, the format of GPUs, on
+        whatever device.
     xla : bool
         Whether XLA compiles the training step.
     extra : str
@@ -71,35 +73,35 @@ class Job:
 
     @property
     def ways(self) -> str:
-        """How it is trained, to read."""
+        """Network and way of training, for people."""
         parts = [self.network, self.precision if self.check == "training" else "", self.extra]
         return ", ".join(part for part in (*parts, "XLA" if self.xla else "") if part)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a process works, and on how much.
+    """The devices of a process, and how much it does.
 
     Parameters
     ----------
     folder : str
-        Holds `data.npz`, the phantoms, and what the CPU's training left for comparison.
+        Folder with the phantoms (`data.npz`) and the results of the CPU.
     devices : str
-        As in `--devices`; `cpu` hides the GPUs.
+        Devices, as in `--devices`; `cpu` hides the GPUs.
     called : str
-        The devices, to read.
+        Name of the devices, for people.
     divide : {"", "cpu", "gpu"}
-        Make two logical devices of the first of this kind.
+        Kind of device whose first one is divided into two logical devices; empty for none.
     divided_bytes : int
-        Memory of each of two logical GPUs.
+        Memory of each of two logical GPUs, in bytes.
     batch_size : int
-        Images of the one batch that is trained on.
+        Images in the training batch.
     updates : int
-        Of the weights, whose losses are compared.
+        Weight updates whose losses are compared.
     seconds : float
-        For which a speed is measured, three times.
+        Duration of each of the three speed measurements.
     images : int
-        To explain.
+        Images to explain.
     """
 
     folder: str
@@ -114,5 +116,5 @@ class Setting:
 
     @property
     def is_reference(self) -> bool:
-        """Whether the float32 training here is what others are compared with."""
+        """Whether the float32 training in this setting is the reference for the others."""
         return self.devices == "cpu" and not self.divide

@@ -1,8 +1,8 @@
-"""A network trained for a few updates on one batch: its losses, its memory and its speed.
+"""Train a network for a few updates on one batch, and check its losses, memory and speed.
 
-One batch, because a step in float16 whose gradients overflow is skipped: the loss then belongs to
-an earlier number of updates, and can still be compared. Dropout is switched off: several devices
-draw other masks than one.
+All steps use the same batch, because a float16 step whose gradients overflow is skipped. Its loss
+can then be compared with the reference loss after the same number of updates. Dropout is switched
+off, because several devices draw different masks than one.
 """
 
 from __future__ import annotations
@@ -45,12 +45,20 @@ from mura_plugins.manager import load_plugins, parse_options, resolve
 
 _SEED = 2019
 _RATE = 1e-3
-_ROUNDS = 3  # in which step and feed are timed in turn
+_ROUNDS = 3  # of timing the training step and the input pipeline in turn
 
 
 def train(job: Job, setting: Setting) -> list[Outcome]:
-    """Train a network in one way, and say whether it learns as the CPU does in float32."""
-    # On by default, it would hide what is wrong with float32 in its coarser rounding.
+    """Return the outcomes of a training: its losses, and where they apply, memory and speed.
+
+    Parameters
+    ----------
+    job : Job
+        The network, and how to train it.
+    setting : Setting
+        The devices, and how much to do.
+    """
+    # TensorFloat-32 is on by default; its coarser rounding would hide errors of float32.
     tf.config.experimental.enable_tensor_float_32_execution(job.precision == TF32)
     trial = _Trial(job, setting)
     counted = trial.counted() if trial.is_counted else None
@@ -68,12 +76,21 @@ def train(job: Job, setting: Setting) -> list[Outcome]:
 
 
 def build(network: str, extra: str, folder: Path) -> keras.Model:
-    """Return a network behind the phantoms' standardisation, with new weights, without dropout.
+    """Return a new network with the phantoms' standardisation, without dropout.
+
+    Parameters
+    ----------
+    network : str
+        Name of the architecture.
+    extra : str
+        One of `EXTRAS`, or empty; `cells` adds a cell map.
+    folder : Path
+        Folder with `statistics.npz` of the phantoms.
 
     Raises
     ------
     NotApplicable
-        It should have a cell map, and can't.
+        If the architecture doesn't support a cell map that is asked for.
     """
     statistics = load_statistics(folder / "statistics.npz")
     builder, options = _builder(network, extra)
@@ -85,7 +102,15 @@ def build(network: str, extra: str, folder: Path) -> keras.Model:
 
 
 def reference_of(job: Job, folder: Path) -> Path:
-    """Return where the CPU's training is kept: losses, and weights before and after."""
+    """Return the file of the reference training: losses, and weights before and after.
+
+    Parameters
+    ----------
+    job : Job
+        The training to compare.
+    folder : Path
+        Folder of the phantoms and the CPU's results.
+    """
     return folder / f"{job.network.replace(':', '-')}-{job.extra or 'plain'}.npz"
 
 
@@ -97,7 +122,7 @@ def _builder(network: str, extra: str) -> tuple[Any, dict[str, Any]]:
     try:
         return builder, parse_options(builder, ("cells=true",))
     except PluginError:
-        raise NotApplicable(f"{network} can't have a cell map", "resnet18 can") from None
+        raise NotApplicable(f"{network} has no cell map", "resnet18 has one") from None
 
 
 class _Trial:
@@ -115,7 +140,7 @@ class _Trial:
             accumulate=parts,
             learning_rate=_RATE,
             schedule="constant",
-            zero_logit=False,  # or nothing but the head would learn from the first step
+            zero_logit=False,  # with zeros, only the head would learn in the first step
             mixed_precision=job.precision == SIXTEEN,
             rematerialise=job.extra == "recomputed",
             augment=tuple(AMOUNTS) if job.extra == "augmented" else (),
@@ -128,21 +153,21 @@ class _Trial:
 
     @property
     def is_counted(self) -> bool:
-        """Whether its memory is looked at: on GPUs; and once on machines without, to say so."""
+        """Whether to report memory: on GPUs, and once on machines without any, as a remark."""
         if self.gpus:
             return self._job.precision != FLOAT16 and self._job.extra != "cells"
         plain = self._job == Job("training", self._job.network)
         return plain and self._is_reference and not tf.config.list_physical_devices("GPU")
 
     def counted(self) -> int:
-        """Return the bytes that `mura-run plan` counts for each device."""
+        """Return the estimate of `mura-run plan` for each device, in bytes."""
         builder, options = _builder(self._job.network, self._job.extra)
         size = Square(self._images.shape[1])
         share = -(-self._recipe.batch_size // self._strategy.num_replicas_in_sync)
         return counter(builder, options, size)(self._recipe).of(share).total
 
     def start(self) -> None:
-        """Build and compile the network, with the weights that the CPU began with."""
+        """Build and compile the network, with the initial weights of the reference."""
         keras.utils.set_random_seed(_SEED)
         policy = keras.config.dtype_policy()
         if self._job.precision == FLOAT16:
@@ -164,7 +189,7 @@ class _Trial:
             self._model.set_weights(self._before)
 
     def updates(self, memory: Memory) -> list[tuple[int, float]]:
-        """Train; return each step's loss, and how many updates came before it."""
+        """Train, and return the number of updates before each step, and the step's loss."""
         losses = _Losses(memory)
         self._trained.fit(
             self._batches(),
@@ -177,7 +202,7 @@ class _Trial:
         if self._is_reference:
             weights = {f"before{i}": one for i, one in enumerate(self._before)}
             weights |= {f"after{i}": one for i, one in enumerate(self._model.get_weights())}
-            # Not compressed: it is there to be read a few times, and removed.
+            # Not compressed, because it is only read a few times and then deleted.
             np.savez(
                 reference_of(self._job, self._folder),
                 allow_pickle=False,
@@ -187,7 +212,7 @@ class _Trial:
         return losses.seen
 
     def judged(self, seen: Sequence[tuple[int, float]], subject: str) -> Outcome:
-        """Return whether the losses are as they should be."""
+        """Return the outcome of the losses."""
         expected = None
         if self._is_reference:
             subject += " (reference)"
@@ -199,12 +224,12 @@ class _Trial:
             expected,
             TOLERANCES[self._job.precision],
             subject,
-            # Each step sees the images augmented in another way.
+            # Each step augments the images differently, so that the loss may rise.
             falls=self._job.extra != "augmented",
         )
 
     def timed(self, subject: str) -> Outcome:
-        """Return the speeds of the step, on a batch that is there already, and of the feed."""
+        """Return the speeds of the training step, on a cached batch, and of the input pipeline."""
         count = self._setting.batch_size
         one = self._batches().take(1).cache().repeat()
         steps = int(np.clip(self._setting.seconds / self._step_seconds(one, 3), 3, 500))
@@ -218,8 +243,9 @@ class _Trial:
             "speed",
             subject,
             "passed",
-            f"step {numbers['step']:.0f} images a second, feed {numbers['feed']:.0f}",
-            "the feed is slower: the device waits for images" if slow else "",
+            f"images per second: training step {numbers['step']:.0f}, input pipeline"
+            f" {numbers['feed']:.0f}",
+            "the input pipeline is slower: the device waits for images" if slow else "",
             numbers,
         )
 
@@ -228,7 +254,7 @@ class _Trial:
         self._trained.fit(
             batches, steps_per_epoch=steps, callbacks=[first], shuffle=False, verbose=0
         )
-        # A GPU may still work when a step returns, but not when training has ended.
+        # A GPU may still be computing when a step returns, but not when `fit` does.
         return (time.perf_counter() - first.ended) / (steps - 1)
 
     def _batches(self, epochs: int = 0) -> tf.data.Dataset:
@@ -258,19 +284,19 @@ def compare_losses(
     *,
     falls: bool = True,
 ) -> Outcome:
-    """Return whether losses are finite, fall, and are those of the CPU.
+    """Return an outcome that passes if losses are finite, fall, and agree with those of the CPU.
 
     Parameters
     ----------
     seen : sequence of (int, float)
-        Of each step the number of updates before it, and its loss. It has fewer updates than steps
-        where gradients in float16 overflowed and the step was skipped.
+        For each step, the number of updates before it and its loss. Steps whose float16 gradients
+        overflowed were skipped, so that there may be fewer updates than steps.
     expected : sequence of float, or None
-        The CPU's losses in float32, by the number of updates before; None for these themselves.
+        Losses of the CPU in float32, by the number of updates before; None if `seen` are these.
     tolerance : float
-        The largest difference, as a share of the first expected loss.
+        Largest difference, relative to the first expected loss.
     subject : str
-        What was trained, how and where.
+        The network, how it was trained, and where.
     falls : bool
         Whether the last loss should be below the first.
     """
@@ -286,7 +312,10 @@ def compare_losses(
         off = [abs(loss - expected[before]) / expected[0] for before, loss in seen]
         worst = int(np.argmax(off))
         numbers["difference"] = off[worst]
-        measured += f"; at most {off[worst]:.1e} off the CPU's float32 (limit {tolerance:g})"
+        measured += (
+            f"; largest relative difference from the CPU in float32 {off[worst]:.1e}"
+            f" (limit {tolerance:g})"
+        )
         if not off[worst] <= tolerance:
             before, loss = seen[worst]
             reasons.append(
@@ -294,16 +323,16 @@ def compare_losses(
             )
     skipped = len(seen) - 1 - seen[-1][0]
     if skipped == len(seen) - 1:
-        reasons.append("every step was skipped, since its gradients overflowed")
+        reasons.append("every step was skipped, because its gradients overflowed")
     elif falls and losses[-1] >= losses[0]:
-        reasons.append("it doesn't learn: the loss of one batch didn't fall")
+        reasons.append("it doesn't learn: the loss didn't fall")
     status: Status = "failed" if reasons else "passed"
-    note = f"steps skipped, since their gradients overflowed: {skipped}" if skipped else ""
+    note = f"steps skipped because their gradients overflowed: {skipped}" if skipped else ""
     return Outcome("losses", subject, status, measured, (reasons or [note])[0], numbers)
 
 
 class _FirstStep(keras.callbacks.Callback):
-    """Knows when the first step ended: before it, training starts up."""
+    """Records when the first step ended; until then, training starts up."""
 
     ended = 0.0
 
@@ -312,7 +341,7 @@ class _FirstStep(keras.callbacks.Callback):
 
 
 class _Losses(keras.callbacks.Callback):
-    """Keeps each update's loss; an epoch is one update."""
+    """Keeps the loss of each update; an epoch is one update."""
 
     def __init__(self, memory: Memory) -> None:
         super().__init__()
@@ -330,5 +359,5 @@ class _Losses(keras.callbacks.Callback):
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise NotApplicable("the CPU's training, to compare with, failed", "See its own line")
+        raise NotApplicable("there is no training on the CPU to compare with", "See its line")
     return path

@@ -1,4 +1,4 @@
-"""The process that does the work: jobs come in on standard input, outcomes go out as JSON lines.
+"""Run jobs from standard input, and write their outcomes to standard output as JSON lines.
 
 python -m mura_core.pipeline.device_check.worker < request.json
 """
@@ -22,8 +22,8 @@ _LONGEST = 300  # characters of a reason
 
 
 def main() -> None:
-    """Do the jobs of a request, and write a line of outcomes after each."""
-    # Whatever else is printed goes to the log: standard output is for outcomes.
+    """Run the jobs of a request, and write a line of outcomes after each."""
+    # Standard output is for outcomes only; everything else that is printed goes to the log.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.load(sys.stdin)
@@ -51,7 +51,7 @@ def _start(setting: Setting) -> None:
 
 
 def _outcomes(job: Job, setting: Setting) -> list[Outcome]:
-    """Return what a job finds; what it raises is an outcome, too."""
+    """Return the outcomes of a job; an exception becomes a failed outcome."""
     found: list[Outcome] = []
 
     def do(_: str) -> Outcome:
@@ -63,14 +63,16 @@ def _outcomes(job: Job, setting: Setting) -> list[Outcome]:
 
 
 def attempt(check: str, subject: str, function: Callable[[str], Outcome]) -> Outcome:
-    """Return a function's outcome, or the outcome that it failed.
+    """Return the outcome of a function, or a failed outcome if it raises.
 
     Parameters
     ----------
-    check, subject : str
-        As of the outcome.
+    check : str
+        Kind of the check.
+    subject : str
+        What is checked.
     function : callable
-        Takes the subject.
+        Takes the subject, and returns an outcome.
     """
     try:
         return function(subject)
@@ -99,7 +101,7 @@ def _function_of(check: str) -> Callable[[Job, Setting], list[Outcome]]:
 
 
 def _run(job: Job, setting: Setting) -> list[Outcome]:
-    """Train, judge, explain and report, as `mura-run` does, on a few phantoms."""
+    """Train, evaluate, explain and report, as `mura-run` does, on a few phantoms."""
     from mura_core.pipeline.run import run_pipeline
     from mura_core.runs import RunConfig, read_predictions
     from mura_core.training import read_history
@@ -121,7 +123,7 @@ def _run(job: Job, setting: Setting) -> list[Outcome]:
     history: list[dict[str, Any]] = read_history(folder)
     seconds = history[-1]["seconds"]
     images = len(read_predictions(folder))
-    measured = f"{len(history)} epochs, {seconds:.1f} s the last one; {images} images judged"
+    measured = f"{len(history)} epochs, the last in {seconds:.1f} s; {images} images evaluated"
     subject = f"mura-run --model {job.network}, {job.precision}, {setting.called}"
     return [Outcome("whole run", subject, "passed", measured, numbers={"seconds": seconds})]
 
