@@ -1,4 +1,4 @@
-"""Files a user keeps: written under a temporary name, then renamed."""
+"""Write files under a temporary name, then rename them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type-arg]
-    """Open a temporary sibling of `path` that takes its place when the block ends well.
+    """Open a temporary file that replaces `path` if the block succeeds.
 
-    A killed program leaves the old file or the new one, never half of one. What is no regular
-    file, such as /dev/stdout, is written to as it is.
+    If the program is killed, the old file or the new one remains, never a part of it. A path that
+    isn't a regular file, such as /dev/stdout, is written to directly.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    mode : {"w", "wb"}
+        Text is written as UTF-8.
 
     Raises
     ------
     DataError
-        The disk is full, or the folder can't be written to.
+        If the file can't be written, for example because the disk is full.
     """
     special = path.exists() and not path.is_file()
     temporary = path if special else temporary_sibling(path)
@@ -45,34 +52,48 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Raise an error unless a file can be written, before the work whose result it takes.
+    """Raise an error unless a file can be written; called before the work starts.
 
     Parameters
     ----------
     path : Path
-        As `--out` named it.
+        Value of `--out`.
 
     Raises
     ------
     UsageError
-        It is a folder, or is to be in a folder that is missing or can't be written to.
+        If it is a folder, or its folder is missing or can't be written to.
     """
     if path.is_dir():
         raise UsageError(f"--out {path} is a folder; name a file to write")
     if path.exists() and not path.is_file():
         return  # such as /dev/stdout
     if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+        raise UsageError(f"--out {path}: there is no folder {path.parent}; create it first")
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--out {path}: the folder {path.parent} can't be written to")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, without its index."""
+    """Write a table as CSV, without its index.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    table : DataFrame
+        The table.
+    """
     with replacing(path) as file:
         table.to_csv(file, index=False, lineterminator="\n")
 
 
 def temporary_sibling(path: Path) -> Path:
-    """Return the temporary name under which `path` is made; its suffix stays last."""
+    """Return the path of the temporary file for `path`, in the same folder, with its suffix.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    """
     return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

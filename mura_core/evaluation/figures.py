@@ -20,7 +20,7 @@ from mura_core.evaluation.units import Floats, at_level, selections
 # A network that doesn't beat these classifiers has learned nothing useful.
 BASELINES = {
     "always_normal": "always normal",
-    "body_part_alone": "body part alone",
+    "body_part_alone": "body part only",
 }
 BEATEN_BY = ("accuracy", "auroc")
 

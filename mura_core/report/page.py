@@ -1,4 +1,4 @@
-"""The page that shows a run, made from its folder alone."""
+"""Make the report of a run from the files of its folder."""
 
 from __future__ import annotations
 
@@ -39,22 +39,29 @@ LEVEL_NAMES = {
     "patient": "patient",
 }
 _SCORES_IN_WORDS = {
-    "mean": "the mean of its images'",
-    "max": "the highest of its images'",
-    "noisy-or": "1 less the product of its images' probabilities of 'normal' (noisy-or)",
+    "mean": "the mean probability of its images",
+    "max": "the highest probability of its images",
+    "noisy-or": "1 minus the product of its images' probabilities of 'normal' (noisy-or)",
 }
-_MISTAKES_LISTED = 12  # of each body part, as on the contact sheets
+_MISTAKES_LISTED = 12  # per body part, as on the contact sheets
 
 
 def report_page(folder: Path, *, phantoms: bool) -> str:
-    """Return `report.html` for a run folder.
+    """Return the report of a run as HTML.
 
-    The page holds its plots; heatmaps stay files beside it.
+    Plots are embedded in the page; heatmaps are linked by relative path.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    phantoms : bool
+        Whether the run's data are phantoms.
     """
     metrics = _json(folder / "metrics.json")
     mistakes = _table(folder, "errors.csv")
     heatmaps = _table(folder, "heatmaps/heatmaps.csv")
-    # Lost where metrics.json was, and the run was judged anew.
+    # The scores are lost if metrics.json was deleted before the run was evaluated again.
     measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
     judgement = judge_run(folder)
     return template("page.html").render(
@@ -94,7 +101,13 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
 
 
 def template(name: str) -> Template:
-    """Return a page's template, which escapes what it shows."""
+    """Return a template of this package, with HTML escaping.
+
+    Parameters
+    ----------
+    name : str
+        File name of the template.
+    """
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -125,14 +138,21 @@ def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
 def explained_by_method(
     heatmaps: pd.DataFrame, measured: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return what a page shows of each method's heatmaps.
+    """Return the values that the pages show for each method's heatmaps.
 
     Parameters
     ----------
     heatmaps : DataFrame
-        A row an image and method, as of `heatmaps.csv`.
+        Contents of `heatmaps.csv`, one row per image and method.
     measured : list of dict
-        The `methods` of the heatmaps in `metrics.json`; empty where nothing was measured.
+        `methods` of the heatmaps in `metrics.json`; empty if they weren't scored.
+
+    Returns
+    -------
+    list of dict
+        For each method: `name`, `layer`, `style`, `scale`, `empty` (number of maps without
+        evidence), `signed`, `measures`, `colour_bar` (an image as a data URL) and `images` (rows of
+        `heatmaps`).
     """
     if heatmaps.empty:
         return []
@@ -184,11 +204,11 @@ def _learning_curves(history: pd.DataFrame) -> str:
             history[column] = 0
     trainings = ["run_seed", "fold"]
     if "seed" in history:
-        # Of a training that was started again, the last one.
+        # Plot only the last attempt of a training that restarted.
         last = history.groupby(trainings)["seed"].transform("last")
         history = history[history["seed"] == last]
     for number, (_, fold) in enumerate(history.groupby(trainings)):
-        # A label for the first training's lines alone: the others look the same.
+        # Label only the lines of the first training, because the others look the same.
         training, judged = (None, None) if number else ("training (weighted)", "judged images")
         loss.plot(fold["epoch"], fold["loss"], "C0.-", label=training, linewidth=1)
         if "val_loss" in fold:
@@ -196,7 +216,7 @@ def _learning_curves(history: pd.DataFrame) -> str:
             auroc.plot(fold["epoch"], fold["val_auroc"], "C1.-", linewidth=1)
     loss.set(ylabel="loss")
     loss.legend(frameon=False, fontsize="small")
-    auroc.set(xlabel="epoch", ylabel="AUROC by judged image")
+    auroc.set(xlabel="epoch", ylabel="AUROC of judged images")
     auroc.xaxis.get_major_locator().set_params(integer=True)
     return _as_data(figure)
 

@@ -1,4 +1,4 @@
-"""The page that shows a run's predictions and heatmaps of new images."""
+"""Make the page with a run's predictions and heatmaps for new images."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mura_core.evaluation import OperatingPoint
 from mura_core.report.page import explained_by_method, template
 from mura_core.runs import PHANTOMS, config_of, read_metrics
 
-_ROWS = 1000  # of the table; the CSV has them all
+_ROWS = 1000  # shown in the table; the CSV file has all
 
 
 @dataclass(frozen=True)
 class Using:
-    """How a run was used.
+    """How a run was used to predict new images.
 
-    Attributes
+    Parameters
     ----------
     folder : Path
-        The run's.
+        The run folder.
     networks : int
-        How many were averaged.
-    points : dict of OperatingPoint
-        Of the levels `image` and `study`.
+        Number of networks that were averaged.
+    points : mapping of str to OperatingPoint
+        Operating points of the levels `image` and `study`.
     left_out : sequence of str
-        Why some files couldn't be read.
+        One message per file that couldn't be read.
     """
 
     folder: Path
@@ -39,15 +39,17 @@ class Using:
 
 
 def predictions_page(using: Using, table: pd.DataFrame, heatmaps: pd.DataFrame) -> str:
-    """Return the page; heatmaps stay files next to it.
+    """Return the page as HTML; heatmaps are linked by relative path.
 
     Parameters
     ----------
     using : Using
+        How the run was used.
     table : DataFrame
-        A row an image, as of `predicting.predict_by_run`.
+        One row per image, as returned by `predict_by_run`.
     heatmaps : DataFrame
-        A row an image and method, as of `heatmaps.csv`, with `scale_of`: `run` or `images`.
+        One row per image and method, as in `heatmaps.csv`, with the column `scale_of`: `run` or
+        `images`.
     """
     verdicts = table[["path", "verdict"]]
     rows = heatmaps.merge(verdicts, on="path").replace({np.nan: None})

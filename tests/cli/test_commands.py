@@ -152,7 +152,7 @@ def test_the_console_says_counts_figures_and_where_the_report_is(finished: Path)
 def test_the_report_says_what_the_model_cannot_do(finished: Path):
     page = (finished / "report.html").read_text()
     for said in (
-        "Not a medical device, and never in place of a radiologist",
+        "Not a medical device, and no substitute for a radiologist",
         "block5_relu",
         "By patient within a body part",
         "config.yaml",
@@ -189,7 +189,7 @@ def test_evaluate_and_explain_run_again_on_a_finished_run(finished: Path, tmp_pa
     shutil.copytree(finished, run)
     before = json.loads((run / "metrics.json").read_text())
     (run / "model.keras").rename(tmp_path / "model.keras")
-    assert "What was measured of them is lost" not in (run / "report.html").read_text()
+    assert "The scores are lost" not in (run / "report.html").read_text()
     for lost in (False, True):
         if lost:
             (run / "metrics.json").unlink()
@@ -197,14 +197,14 @@ def test_evaluate_and_explain_run_again_on_a_finished_run(finished: Path, tmp_pa
         result = mura_run("evaluate", run)
         assert result.exit_code == 0, result.output
         assert json.loads((run / "metrics.json").read_text()) == before
-        assert lost == ("What was measured of them is lost" in (run / "report.html").read_text())
+        assert lost == ("The scores are lost" in (run / "report.html").read_text())
     (tmp_path / "model.keras").rename(run / "model.keras")
     shutil.rmtree(run / "heatmaps")
     result = mura_run("explain", run, "--explain-images", "3", "--style", "report2019")
     assert result.exit_code == 0, result.output
     heatmaps = pd.read_csv(run / "heatmaps" / "heatmaps.csv")
     assert len(heatmaps) == 3
-    assert "each image by its own maximum" in (run / "report.html").read_text()
+    assert "each image is scaled to its own maximum" in (run / "report.html").read_text()
 
 
 def test_predict_gives_images_and_studies(finished: Path, mura: Path, tmp_path: Path):

@@ -146,7 +146,7 @@ def test_a_run_is_judged_by_its_study_score_and_beside_the_others(tmp_path: Path
         assert row["accuracy"] == pytest.approx(accuracy(row["study_score"]))
     (used,) = [line for line in result.output.splitlines() if "used above" in line]
     assert used.strip().startswith("maximum of the images")
-    assert "the highest of its images'" in unescape((run / "report.html").read_text())
+    assert "the highest probability of its images" in unescape((run / "report.html").read_text())
     again = mura_run("evaluate", run, "--study-score", "noisy-or")
     assert again.exit_code == 0, again.output
     assert metrics()["study_score"] == "noisy-or"

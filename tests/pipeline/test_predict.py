@@ -267,9 +267,9 @@ def test_new_images_are_explained(folds: Path, odd: Path, tmp_path: Path):
 
     page = (out / "predictions.html").read_text()
     for said in (
-        "Not a medical device, and never in place of a radiologist",
-        "The mean of the run's 2 networks",
-        "One scale for these images, since the run has no heatmaps like these",
+        "Not a medical device, and no substitute for a radiologist",
+        "Mean of the run's 2 networks",
+        "These images have the same scale, because the run has no heatmaps to compare with",
         "calibrated (temperature)",
         f"{odd}/it's.png",
         f"{odd}/<i>.png: is not an image",
@@ -295,7 +295,7 @@ def test_the_scale_is_the_runs_own_where_it_has_heatmaps(split: Path, data: Path
     np.testing.assert_allclose(heatmaps["scale"], scale)
     assert set(heatmaps["scale_of"]) == {"run"}
     page = " ".join((out / "predictions.html").read_text().split())
-    assert "The run&#39;s own scale" in page or "The run's own scale" in page
+    assert "The scale is that of the run" in page
     refused(2, "is not empty; name a new folder", "predict", run, images, "--explain", "gradcam",
             "--out", out)  # fmt: skip
     refused(2, "--explain needs --out FOLDER", "predict", run, images, "--explain", "gradcam")

@@ -105,10 +105,10 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path):
     (tmp_path / "model.keras").touch()
     (tmp_path / "a.png").touch()
     predict = ["predict", "--model-file", tmp_path / "model.keras", tmp_path / "a.png"]
-    refused(2, "missing; make it first", *predict, "--out", out)
+    refused(2, "missing; create it first", *predict, "--out", out)
     refused(2, "is a folder; name a file", *predict, "--out", tmp_path)
-    refused(2, "missing; make it first", "compare", tmp_path, tmp_path, "--out", out)
+    refused(2, "missing; create it first", "compare", tmp_path, tmp_path, "--out", out)
     export = ["export", "--model-file", tmp_path / "model.keras"]
-    refused(2, "missing; make it first", *export, "--out", out)
+    refused(2, "missing; create it first", *export, "--out", out)
     refuse_unwritable(tmp_path / "new.csv")
     refuse_unwritable(Path("/dev/stdout"))

@@ -136,7 +136,7 @@ def test_every_seed_and_their_average_have_figures(seeds: Path):
     assert "The figures above average 2 seeds. Each seed separately:" in console
     assert "Mean and deviation over the seeds: accuracy" in console
     page = " ".join((seeds / "report.html").read_text().split())
-    assert "of the average of 2 networks, which differ by their seed alone" in page
+    assert "of the average of 2 networks, which differ only in their seed" in page
     assert "<td>1005</td>" in page
 
 
@@ -157,7 +157,7 @@ def test_the_first_seed_is_explained(seeds: Path):
     np.testing.assert_allclose(heatmaps["logit"], first["logit"][heatmaps["path"]], rtol=1e-6)
     assert metrics(seeds)["heatmaps"]["seed"] == 5
     assert "Explaining the networks of the first seed, 5." in ((seeds / "console.txt").read_text())
-    assert "The networks of seed 5, the first" in (seeds / "report.html").read_text()
+    assert "Only the networks of the first seed, 5," in (seeds / "report.html").read_text()
 
 
 def test_a_finished_seed_is_not_trained_again(seeds: Path, tmp_path: Path):

@@ -132,13 +132,13 @@ def test_folds_have_figures_with_mean_and_spread(folds: Path):
 def test_the_report_of_folds_says_what_was_judged_how(folds: Path):
     page = (folds / "report.html").read_text()
     for said in (
-        "Figures on every training image, out of fold",
+        "Figures on all training images, out of fold",
         "by youden on the other folds",
         "calibrated (temperature)",
-        "body part alone",
+        "body part only",
         "its 95 % interval, from",
         "mean, deviation",
-        "What it called wrong",
+        "Misclassified images",
     ):
         assert said in " ".join(page.split()), said
 
@@ -255,7 +255,7 @@ def test_a_proportion_of_the_training_patients_is_held_out_and_judged(data: Path
     assert len(trained) / (len(trained) + len(judged)) == pytest.approx(0.7, abs=0.06)
     assert not set(trained["patient"]) & set(judged["patient"])
     assert pd.read_csv(out / "predictions.csv")["path"].tolist() == judged["path"].tolist()
-    assert "training images that were held out" in (out / "report.html").read_text()
+    assert "held-out training images" in (out / "report.html").read_text()
 
 
 def test_data_without_a_split_is_divided_whole(data: Path, tmp_path: Path):
