@@ -1,7 +1,7 @@
 """The command `mura-run`.
 
-`commands` holds one function for each command, `options` what can be set. Commands import what they
-need when they run, so that `mura-run --help` answers at once.
+`commands` and `inspection` have one function per command, and `options` the shared options.
+Commands import what they need when they run, so that `mura-run --help` is fast.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Commands that make a run and use it. What a command needs is imported when it runs."""
+"""Commands that create and use runs. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mura_core.runs import RunConfig
 
 
-# What commands have in common -----------------------------------------------------------------
+# Shared by several commands -------------------------------------------------------------------
 
 _HEATMAPS = ("explain", "explain_images", "layer", "style")
 
@@ -23,7 +23,7 @@ _AS_IN_THE_RUN = {"default": None, "show_default": "as in the run"}
 
 
 def _refuse_changes(resume: Path | None) -> None:
-    """Raise a UsageError if a run that is resumed is given other settings."""
+    """Raise a UsageError if a resumed run is given options."""
     ctx = click.get_current_context()
     given = [
         name

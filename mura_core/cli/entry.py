@@ -1,4 +1,4 @@
-"""The command `mura-run` with all its commands, which add themselves when they are imported."""
+"""The group `mura-run` with all its commands, which register themselves on import."""
 
 import mura_core.cli.commands
 import mura_core.cli.inspection  # noqa: F401

@@ -1,4 +1,4 @@
-"""The command group `mura-run`, its console, and how its commands fail."""
+"""The command group `mura-run`, its console output and its error handling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_A_DEVICE = (
 
 
 class _WithDefaultCommand(click.Group):
-    """`mura-run --model conv4` means `mura-run run --model conv4`."""
+    """A group that reads `mura-run --model conv4` as `mura-run run --model conv4`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "--version"}
@@ -35,15 +35,15 @@ class _WithDefaultCommand(click.Group):
 def main() -> None:
     """Train, evaluate and explain classifiers of musculoskeletal radiographs.
 
-    Without a command, `run` is meant: mura-run --model conv4 --explain gradcam trains on the
-    embedded phantoms, and --data FOLDER trains on your own radiographs.
+    The default command is `run`: mura-run --model conv4 --explain gradcam trains on the embedded
+    phantoms, and --data FOLDER trains on your own radiographs.
     """
 
 
 def command(
     *some: Callable[[Any], Any], cls: type[click.Command] = click.Command, example: str = ""
 ) -> Callable[[Any], click.Command]:
-    """Make a command with these options, whose failures are one line and an exit status.
+    """Return a decorator that makes a command, whose errors are one line and an exit status.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def command(
         @functools.wraps(function)
         def guarded(*, quiet: bool, verbose: bool, **arguments: Any) -> None:
             _set_up_logging(quiet, verbose)
-            # A file that claims absurdly many pixels is an error, not a remark on the console.
+            # A file that declares an absurd number of pixels is an error, not only a warning.
             warnings.filterwarnings("error", message=".*decompression bomb.*")
             try:
                 function(**arguments)
@@ -91,10 +91,10 @@ def _stop(kind: str, message: str, status: int) -> None:
 
 
 class _Console(logging.StreamHandler):  # type: ignore[type-arg]
-    """Stops printing if nobody reads any more, as after `| head`."""
+    """Stops printing when its reader has closed the pipe, as after `| head`."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Let the work continue without a reader."""
+        """Discard further output after a broken pipe, so that the work continues."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
         else:
@@ -104,7 +104,7 @@ class _Console(logging.StreamHandler):  # type: ignore[type-arg]
 def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log = logging.getLogger("mura")
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
-    # Results go to standard output, which may be piped on; warnings don't.
+    # Results go to standard output, which may be piped; warnings go to standard error.
     results, warned = _Console(sys.stdout), _Console(sys.stderr)
     results.addFilter(lambda record: record.levelno < logging.WARNING)
     warned.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Help that lists a command's options under the headings of their groups."""
+"""Help pages that list options by group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from mura_core.settings import Group
 
 
 class GroupedOption(click.Option):
-    """An option that knows its group."""
+    """An option that belongs to a group.
+
+    Parameters
+    ----------
+    *names
+        Names of the option.
+    group : Group
+        The group under whose heading the option is listed.
+    **attributes
+        Further attributes of `click.Option`.
+    """
 
     def __init__(self, *names: Any, group: Group = Group.OTHER, **attributes: Any) -> None:
         super().__init__(*names, **attributes)
@@ -18,7 +28,7 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options by group; those without one come last."""
+    """A command whose help lists options by group; those without a group come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under the headings of their groups."""

@@ -1,4 +1,4 @@
-"""The options of `mura-run`: one for each setting of a run, and those that choose settings."""
+"""Options of `mura-run`: one for each setting of a run, and those that select settings."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ Decorator = Callable[[Any], Any]
 
 SETTINGS = declared_by(RunConfig)
 
-# Where no size is given, the architecture decides.
+# Without --size, the architecture determines the size.
 _DEFAULTS = {"size": None}
 
 
 def options(*some: Decorator) -> Decorator:
-    """Return a decorator that adds some options, the first of them first."""
+    """Return a decorator that adds options, in the given order.
+
+    Parameters
+    ----------
+    *some : callable
+        Decorators that each add options or arguments.
+    """
 
     def decorate(function: Any) -> Any:
         for option in reversed(some):
@@ -39,14 +45,14 @@ def options(*some: Decorator) -> Decorator:
 
 
 def setting_options(*names: str, **attributes: Any) -> Decorator:
-    """Return a decorator that adds the options of some settings.
+    """Return a decorator that adds the options of settings.
 
     Parameters
     ----------
     *names : str
         Names of settings of `RunConfig`.
     **attributes
-        Attributes of `click.Option` that differ from what is declared, such as `default`.
+        Attributes of `click.Option` that override the declared ones, such as `default`.
     """
     return options(*(_option_of(SETTINGS[name], attributes) for name in names))
 
@@ -85,17 +91,17 @@ def _type_of(setting: Setting) -> Any:
 
 
 class _FiniteRange(click.FloatRange):
-    """A range of numbers, none of which is `nan` or `inf`."""
+    """A range of finite numbers."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number."""
+        """Return the number, or fail if it is out of range or not finite."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a finite number.", param, ctx)
         return number
 
 
-# Options that choose settings, and a run folder -----------------------------------------------
+# Options that select settings, and a run folder -----------------------------------------------
 
 
 def _load_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
@@ -123,13 +129,13 @@ def _load_resumed(ctx: click.Context, _: click.Parameter, folder: Path | None) -
 
 
 class Bytes(click.ParamType):  # type: ignore[type-arg]
-    """A size such as 8GiB."""
+    """A memory size such as 8GiB, converted to bytes."""
 
     name = "SIZE"
     _units: ClassVar = {"GiB": 2**30, "GB": 10**9, "MiB": 2**20, "MB": 10**6}
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the bytes."""
+        """Return the size in bytes."""
         for unit, size in self._units.items():
             number = str(value).removesuffix(unit).strip()
             if number != value and number.replace(".", "", 1).isdecimal():

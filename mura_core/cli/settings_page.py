@@ -1,6 +1,6 @@
-"""The page docs/settings.md, made from the settings that `RunConfig` declares.
+"""Generate docs/settings.md from the settings that `RunConfig` declares.
 
-`python -m mura_core.cli.settings_page > docs/settings.md` writes it.
+`python -m mura_core.cli.settings_page > docs/settings.md` writes the page.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The run folder: its settings, its files, and its predictions as they are judged.
+"""Settings, files and judged predictions of a run folder.
 
-`settings` declares every setting of a run, and `config` reads and writes the file of them; `folder`
-reads and writes the files that steps exchange, which docs/run-folder.md describes; `judgement`
-applies a run's calibration and operating point.
+`settings` declares the settings of a run, and `config` reads and writes them. `folder` reads and
+writes the files that steps exchange, which docs/run-folder.md describes. `judgement` applies the
+calibration and the operating points of a run to its predictions.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The file `config.yaml`, which holds the settings of a run."""
+"""Read and write `config.yaml`, the settings of a run."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from mura_core.settings import Setting, declared_by
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the settings of a `config.yaml`, under the names of `RunConfig`'s fields.
+    """Return the settings in a YAML file, by the names of `RunConfig`'s fields.
+
+    Parameters
+    ----------
+    path : Path
+        The file, such as `config.yaml` of a run.
 
     Raises
     ------
     DataError
-        It isn't YAML, or has a setting with an unknown name, of a wrong type or with a value that
-        isn't allowed.
+        If the file can't be read or isn't YAML, or a setting has an unknown name, a wrong type or a
+        value that isn't allowed.
     """
     written = _read_yaml(path)
     settings = declared_by(RunConfig)
@@ -44,10 +49,15 @@ def read_config(path: Path) -> dict[str, Any]:
 def config_of(folder: Path) -> RunConfig:
     """Return the settings of a run.
 
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+
     Raises
     ------
     DataError
-        The folder, or its `config.yaml`, is missing or wrong.
+        If the folder or its `config.yaml` is missing or invalid.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run folder")
@@ -55,7 +65,15 @@ def config_of(folder: Path) -> RunConfig:
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write what `read_config` reads; paths are made absolute."""
+    """Write the settings of a run as YAML, with absolute paths.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    config : RunConfig
+        The settings.
+    """
     settings = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(config).items()
@@ -73,18 +91,18 @@ def _read_yaml(path: Path) -> dict[Any, Any]:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from None
-    # A ValueError is a wrong encoding, or an impossible date or number.
+    # A ValueError means a wrong encoding, or an impossible date or number.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(settings, dict):
-        raise DataError(f"{path}: must hold lines like 'epochs: 10'")
+        raise DataError(f"{path}: must contain lines like 'epochs: 10'")
     return settings
 
 
 def _as_meant(setting: Setting, value: Any) -> Any:
-    """Return a value with the type that people mean who write YAML.
+    """Return a value converted to the type that the author of the YAML file meant.
 
-    They write 24 for '24'. YAML 1.1 reads `on` as true and `1e-3` as text.
+    24 may stand for the text '24'. YAML 1.1 reads `on` as true and `1e-3` as text.
     """
     if isinstance(value, bool):
         return ("off", "on")[value] if "on" in setting.choices else value

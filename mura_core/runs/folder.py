@@ -1,9 +1,9 @@
-"""The files of a run folder, which each step reads and the next goes on from.
+"""Read and write the files of a run folder, through which the steps exchange data.
 
 `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`, `statistics.npz`,
 `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`, `predictions.csv`,
 `shuffled/`, `folds/`, `seeds/`, `metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`,
-`heatmaps/` and `report.html`; their columns and keys are described in docs/run-folder.md.
+`heatmaps/` and `report.html`. docs/run-folder.md describes their columns and keys.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mura_core.training import read_history
 TUNING = "tuning.csv"
 
 _PREDICTIONS = (*COLUMNS, "fold", "logit", "probability", "part_rate")
-# The tables of a run folder, and the columns that each has at least. `history.csv` is read by
+# The tables of a run folder and their required columns. `history.csv` is read by
 # `mura_core.training`.
 RUN_TABLES: Mapping[str, Sequence[str]] = {
     "counts.csv": ("split", "body_part", "label", "images", "studies", "patients"),
@@ -54,12 +54,17 @@ RUN_TABLES: Mapping[str, Sequence[str]] = {
 
 
 def refuse_used_folder(folder: Path) -> None:
-    """Raise an error unless a folder can be made, or is there and empty.
+    """Raise an error unless a folder is empty or can be created.
+
+    Parameters
+    ----------
+    folder : Path
+        Value of `--out`.
 
     Raises
     ------
     UsageError
-        There are files in it already, or it can't be made or written to.
+        If the folder contains files, or can't be created or written to.
     """
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
@@ -67,22 +72,27 @@ def refuse_used_folder(folder: Path) -> None:
     if not os.access(existing, os.W_OK):
         raise UsageError(f"--out {folder}: the folder {existing} can't be written to")
     if existing == folder and any(folder.iterdir()):
-        resume = f", or go on with that run: mura-run --resume {folder}"
+        resume = f", or resume that run: mura-run --resume {folder}"
         is_run = (folder / "config.yaml").is_file()
         raise UsageError(f"--out {folder} is not empty; name a new folder{resume * is_run}")
 
 
 @contextmanager
 def new_run_folder(folder: Path) -> Iterator[None]:
-    """Make a new folder for results, and take it away where the block fails without any.
+    """Create a new folder for results, and remove it if the block fails without results.
 
-    An epoch of training is a result: its folder stays, and can be resumed. So does the folder of a
-    run that was interrupted.
+    A trained epoch counts as a result, so that the run can be resumed. The folder of an interrupted
+    run also stays.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
 
     Raises
     ------
     UsageError
-        There are files in it already, or it can't be made.
+        If the folder contains files, or can't be created or written to.
     """
     refuse_used_folder(folder)
     was_there = folder.is_dir()
@@ -98,59 +108,90 @@ def new_run_folder(folder: Path) -> Iterator[None]:
 
 
 def seed_folder(folder: Path, config: RunConfig, seed: int) -> Path:
-    """Return where the trainings from one of a run's seeds are: the run folder if it has one."""
-    return folder / "seeds" / str(seed) if len(config.network_seeds) > 1 else folder
-
-
-def training_folder(folder: Path, fold: int) -> Path:
-    """Return where the files of one training are: the seed's folder, or a fold's own."""
-    return folder / "folds" / str(fold) if fold else folder
-
-
-def read_run_table(folder: Path, name: str) -> pd.DataFrame:
-    """Return one of a run's tables, by its path in the run folder.
+    """Return the folder of a seed's trainings, which is the run folder if there is one seed.
 
     Parameters
     ----------
     folder : Path
+        The run folder.
+    config : RunConfig
+        Settings of the run.
+    seed : int
+        One of the run's seeds.
+    """
+    return folder / "seeds" / str(seed) if len(config.network_seeds) > 1 else folder
+
+
+def training_folder(folder: Path, fold: int) -> Path:
+    """Return the folder of one training.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the training's seed, as returned by `seed_folder`.
+    fold : int
+        Number of the fold, from 1; 0 without folds.
+    """
+    return folder / "folds" / str(fold) if fold else folder
+
+
+def read_run_table(folder: Path, name: str) -> pd.DataFrame:
+    """Return a table of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
     name : str
-        One of `RUN_TABLES`.
+        Path of the table in the run folder, a key of `RUN_TABLES`.
 
     Raises
     ------
     DataError
-        It is missing, lacks a column, or holds what the column can't.
+        If the table is missing, lacks a column, or has a value of a wrong type.
     """
     return read_table(folder / name, RUN_TABLES[name])
 
 
 def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFrame:
-    """Return a run's `predictions.csv`, or `tuning.csv`.
+    """Return the predictions of a run, or of one of its trainings.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder, or the folder of a training.
+    name : {"predictions.csv", "tuning.csv"}
+        Which predictions to read.
 
     Raises
     ------
     DataError
-        It is missing, lacks a column, or holds what can't be.
+        If the table is missing or empty, lacks a column, or has an invalid value.
     """
     path = folder / name
     if not path.is_file():
-        raise DataError(f"{path}: no such file; is {folder} the folder of a finished training?")
+        raise DataError(f"{path}: no such file; is {folder} a finished run?")
     predictions = read_run_table(folder, name)
     if predictions.empty:
-        raise DataError(f"{path}: holds no image")
+        raise DataError(f"{path}: lists no image")
     repeated = predictions["path"][predictions["path"].duplicated()]
     if len(repeated):
-        raise DataError(f"{path}: {repeated.iloc[0]} is listed twice or more")
+        raise DataError(f"{path}: {repeated.iloc[0]} is listed more than once")
     if not predictions["label"].isin([0, 1]).all():
-        raise DataError(f"{path}: the column 'label' holds something other than 0 and 1")
+        raise DataError(f"{path}: the column 'label' has values other than 0 and 1")
     for column in ("probability", "part_rate"):
         if not predictions[column].between(0, 1).all():
-            raise DataError(f"{path}: the column {column!r} leaves 0 to 1")
+            raise DataError(f"{path}: the column {column!r} has values outside 0 to 1")
     return predictions
 
 
 def restarts_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the trainings of a run that collapsed, as its `history.csv` has them.
+    """Return the collapsed trainings that a run's `history.csv` lists.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
 
     Returns
     -------
@@ -170,64 +211,77 @@ def restarts_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def refuse_other_data(folder: Path, table: pd.DataFrame) -> None:
-    """Raise a DataError if a finished training in `folder` was of another table than this one.
+    """Raise a DataError if the data of a finished training have changed since.
 
     Parameters
     ----------
     folder : Path
-        Of one training, with its `splits.csv`.
+        Folder of the training, with its `splits.csv`.
     table : DataFrame
-        The training's images as they would be trained on today: a manifest's columns.
+        The training's current images, with a manifest's columns.
     """
     path = folder / "splits.csv"
     before = read_table(path)
     if not set(COLUMNS) <= set(before):
-        raise DataError(f"{path}: is of an older version, which can't be resumed; start a new run")
+        raise DataError(f"{path}: is from an older version and can't be resumed; start a new run")
     for column in COLUMNS:
         if before[column].tolist() != table[column].tolist():
             raise DataError(
-                f"{folder}: was trained on other data: {column} has changed since; start a new run"
+                f"{folder}: was trained on other data ({column} has changed); start a new run"
             )
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Return a run's `metrics.json`.
+    """Return the contents of a run's `metrics.json`.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
 
     Raises
     ------
     DataError
-        There is none, or it isn't JSON.
+        If the file is missing or isn't JSON.
     """
     path = folder / "metrics.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"{path}: no such file; judge the run: mura-run evaluate {folder}"
+            f"{path}: no such file; evaluate the run: mura-run evaluate {folder}"
         ) from None
     except (ValueError, TypeError):
         metrics = None
     if not isinstance(metrics, dict):
-        raise DataError(f"{path}: is not JSON; delete it, and evaluate the run anew")
+        raise DataError(f"{path}: is not JSON; delete it and evaluate the run again")
     return metrics
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write a run's `metrics.json`."""
+    """Write a run's `metrics.json`.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    metrics : dict
+        Its contents, as docs/run-folder.md describes them.
+    """
     with replacing(folder / "metrics.json") as file:
         json.dump(metrics, file, indent=1, allow_nan=False)
 
 
 def refuse_other_pixels(folder: Path, pixels: str) -> None:
-    """Raise a DataError if a run was made of images whose pixels have changed since.
+    """Raise a DataError if the pixels of a run's images have changed since.
 
     Parameters
     ----------
     folder : Path
-        The run folder. One that was stopped before it read the images, or that an older version
-        made, doesn't say.
+        The run folder. Runs that stopped before reading the images, and those of older versions,
+        have no digest and pass.
     pixels : str
-        The digest of today's prepared images.
+        Digest of the current prepared images.
     """
     try:
         text = (folder / "environment.json").read_text(encoding="utf-8")
@@ -236,18 +290,19 @@ def refuse_other_pixels(folder: Path, pixels: str) -> None:
         return
     if before != pixels:
         raise DataError(
-            f"{folder}: its images have changed since it was made: start a new run, or restore them"
+            f"{folder}: the images have changed since this run; restore them or start a new run"
         )
 
 
 def write_environment(path: Path, pixels: str) -> None:
-    """Write when, where and with which versions the run was made.
+    """Write the time, the machine and the package versions of a run.
 
     Parameters
     ----------
     path : Path
+        File to write.
     pixels : str
-        The digest of the prepared images.
+        Digest of the prepared images.
     """
     import tensorflow as tf
 

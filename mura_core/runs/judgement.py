@@ -1,4 +1,4 @@
-"""The predictions of a run, judged by its own settings or by others."""
+"""Apply calibration and operating points to the predictions of a run."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mura_core.runs.folder import TUNING, read_metrics, read_predictions, seed_f
 def judge_run(
     folder: Path, settings: Mapping[str, str] | None = None, *, seed: int | None = None
 ) -> Judgement:
-    """Return a run's predictions as they are judged.
+    """Return the calibrated predictions and the operating points of a run.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        The run folder.
     settings : mapping, optional
-        The `operating_point`, `calibrate` and `study_score` to judge by; by default the run's own.
+        `operating_point`, `calibrate` and `study_score`; by default those of the run.
     seed : int, optional
-        Of the run's seeds, the one whose networks are judged; by default their average is.
+        Seed of the networks to judge; by default the average of all seeds is judged.
     """
     settings = settings or settings_of(folder)
     own = folder if seed is None else seed_folder(folder, config_of(folder), seed)
@@ -37,9 +37,14 @@ def judge_run(
 
 
 def settings_of(folder: Path) -> dict[str, str]:
-    """Return the `operating_point`, `calibrate` and `study_score` by which a run is judged.
+    """Return `operating_point`, `calibrate` and `study_score` of a run.
 
-    They are those of its `metrics.json`; of its `config.yaml` where it wasn't judged before.
+    They are read from `metrics.json`, or from `config.yaml` if the run wasn't evaluated yet.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
     """
     names = ("operating_point", "calibrate", "study_score")
     config = config_of(folder)

@@ -1,4 +1,4 @@
-"""The settings of a run: those of its training, and everything else that decides its results."""
+"""Settings of a run: those of its training, and all others that affect its results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PHANTOMS = "phantoms"
 
 _MOST_SEEDS = 50
 _BETWEEN_SEEDS = 1000
-# NumPy's and Keras' seeds are below 2**32, and trainings that start again take the next ones.
+# NumPy and Keras accept seeds below 2**32; trainings that restart use the next seeds.
 _LARGEST_SEED = 4_000_000_000
 
 
@@ -28,7 +28,7 @@ _LARGEST_SEED = 4_000_000_000
 class RunConfig(Recipe):
     """The settings of a run; each field declares its type, default, limits and help.
 
-    `config.yaml` holds them under the names of the fields; docs/settings.md has a table of them.
+    `config.yaml` contains them by field name, and docs/settings.md lists them.
     """
 
     data: str = setting(
@@ -205,12 +205,12 @@ class RunConfig(Recipe):
 
     @property
     def network_seeds(self) -> tuple[int, ...]:
-        """The seed of each network whose predictions are averaged; often one.
+        """The seeds of the networks whose predictions are averaged; one by default.
 
         Raises
         ------
         UsageError
-            `seeds` is neither a number of them nor a list.
+            If `seeds` is neither a number nor a list.
         """
         return parse_seeds(self.seeds, self.seed)
 
@@ -226,20 +226,20 @@ class RunConfig(Recipe):
 
 
 def parse_seeds(text: str, first: int) -> tuple[int, ...]:
-    """Return the seeds that `--seeds` asks for.
+    """Return the seeds that `--seeds` selects.
 
     Parameters
     ----------
     text : str
-        Their number, such as `3`, or a list of them, such as `2019,7,11`.
+        Number of seeds, such as `3`, or a list, such as `2019,7,11`.
     first : int
-        The first seed if `text` is a number. The others follow 1,000 apart, because folds, and
-        trainings that start again, use the seeds right after one.
+        The first seed, if `text` is a number. The others follow at intervals of 1,000, because
+        folds, and trainings that restart, use the seeds right after one.
 
     Raises
     ------
     UsageError
-        It is neither, names a seed twice, or asks for too many or too large ones.
+        If `text` is neither, has a duplicate, or asks for too many or too large seeds.
     """
     numbers = text.split(",")
     if not all(number.strip().isdecimal() for number in numbers):

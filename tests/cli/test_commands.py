@@ -313,7 +313,7 @@ def test_a_full_disk_is_one_line(finished: Path, mura: Path):
     [
         ("epochs: 10\nlearning: 1\n", "'learning' is not one of epochs, batch_size"),
         ("epochs: [1\n", "is not YAML"),
-        ("just words", "must hold lines like"),
+        ("just words", "must contain lines like"),
         ("epochs: many\n", "epochs: 'many' is not an integer of at least 1"),
         ("validate: nonsense\n", "'nonsense' is not one of split, holdout, kfold"),
     ],
@@ -333,9 +333,9 @@ def test_damaged_run_folders_are_refused(finished: Path, tmp_path: Path):
     refused(1, "has no column 'probability'", "evaluate", run)
     lines = predictions.splitlines()
     (run / "predictions.csv").write_text(lines[0] + "\n")
-    refused(1, "predictions.csv: holds no image", "evaluate", run)
+    refused(1, "predictions.csv: lists no image", "evaluate", run)
     (run / "predictions.csv").write_text("\n".join([*lines, lines[1]]))
-    refused(1, "is listed twice or more", "evaluate", run)
+    refused(1, "is listed more than once", "evaluate", run)
     (run / "predictions.csv").write_text(predictions)
     (run / "metrics.json").write_text("{")
     refused(1, "metrics.json: is not JSON; delete it", "evaluate", run)

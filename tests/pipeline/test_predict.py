@@ -211,7 +211,7 @@ def test_a_run_that_cannot_be_used_is_refused_by_name(
     (run / "metrics.json").write_text(json.dumps(metrics | {"version": 1}))
     refused(1, f"{run}: was evaluated by another version of mura-run", "predict", run, images)
     (run / "metrics.json").unlink()
-    refused(1, f"{run}/metrics.json: no such file; judge the run", "predict", run, images)
+    refused(1, f"{run}/metrics.json: no such file; evaluate the run", "predict", run, images)
 
 
 def test_a_network_that_gives_one_answer_is_refused(split: Path, data: Path, tmp_path: Path):

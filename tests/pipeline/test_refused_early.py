@@ -60,7 +60,7 @@ def test_an_out_that_cannot_be_a_folder_is_refused_first(no_image_is_read, mura,
     message = "used is not empty; name a new folder"
     refused(2, message, "--data", mura, *SMALL, "--out", tmp_path / "used")
     (tmp_path / "used" / "config.yaml").touch()
-    message = f"or go on with that run: mura-run --resume {tmp_path / 'used'}"
+    message = f"or resume that run: mura-run --resume {tmp_path / 'used'}"
     refused(2, message, "--data", mura, *SMALL, "--out", tmp_path / "used")
 
 

@@ -201,7 +201,7 @@ def test_folds_of_other_images_are_refused(folds: Path, data: Path, tmp_path: Pa
     settings = (run / "config.yaml").read_text().replace(str(data), str(other))
     (run / "config.yaml").write_text(settings)
     shutil.rmtree(other / "MURA-v1.1" / "train" / "XR_WRIST")
-    refused(1, "its images have changed since it was made", "train", "--resume", run)
+    refused(1, "the images have changed since this run", "train", "--resume", run)
 
 
 def test_folds_go_on_where_the_data_has_moved(folds: Path, data: Path, tmp_path: Path):
@@ -225,7 +225,7 @@ def test_folds_of_corrected_labels_are_refused(folds: Path, data: Path, tmp_path
     first, *others = labels.read_text().splitlines()
     study, label = first.split(",")
     labels.write_text("\n".join([f"{study},{1 - int(label)}", *others]) + "\n")
-    refused(1, "was trained on other data: label has changed", "train", "--resume", run)
+    refused(1, "was trained on other data (label has changed)", "train", "--resume", run)
     warned = mura_run("evaluate", run)
     assert warned.exit_code == 0
     assert "The data has changed since this run was trained (label)" in warned.stderr

@@ -140,8 +140,8 @@ WRONG = {
     "1: 2": "1 is not one of epochs",
     "data: 2026-13-45": "is not YAML (month must be in 1..12",
     "epochs: [1": "is not YAML (",
-    "&a [*a]": "must hold lines like 'epochs: 10'",
-    "": "must hold lines like 'epochs: 10'",
+    "&a [*a]": "must contain lines like 'epochs: 10'",
+    "": "must contain lines like 'epochs: 10'",
 }
 
 
