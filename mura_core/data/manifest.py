@@ -352,7 +352,7 @@ def _with_split(table: pd.DataFrame, data: Path, seed: int | None) -> pd.DataFra
 def _refuse_contradictions(table: pd.DataFrame, data: Path) -> None:
     repeated = table["path"][table["path"].duplicated()]
     if len(repeated):
-        raise DataError(f"{data}: {repeated.iloc[0]} is listed {1 + len(repeated)} times or more")
+        raise DataError(f"{data}: {repeated.iloc[0]} is listed more than once")
     sides = table.groupby("patient")["split"].nunique()
     straddling = sides.index[sides > 1]
     if len(straddling):
