@@ -4,9 +4,9 @@ from .annotations import Box as Box
 from .annotations import box_mask as box_mask
 from .annotations import in_square as in_square
 from .annotations import read_boxes as read_boxes
+from .columns import COLUMNS as COLUMNS
 from .extraction import extract as extract
 from .levels import LEVELS as LEVELS
-from .manifest import COLUMNS as COLUMNS
 from .manifest import Manifest as Manifest
 from .manifest import count as count
 from .manifest import read_manifest as read_manifest

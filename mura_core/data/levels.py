@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mura_core.data.manifest import PATIENT_WITHIN_PART, STUDY
+from mura_core.data.columns import PATIENT_WITHIN_PART, STUDY
 
 LEVELS = {
     "image": ["path"],

@@ -16,42 +16,35 @@ preparation is interrupted, it resumes where it stopped.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from mura_core.data.manifest import STUDY, Manifest
+from mura_core.data.columns import STUDY
+from mura_core.data.manifest import Manifest
+from mura_core.data.prepared_files import write_prepared
 from mura_core.data.readers import installed_readers
 from mura_core.errors import DataError, RadiographError
-from mura_core.files import write_csv
 from mura_core.imaging import (
     STANDARD_SQUARE,
     ImageStatistics,
     PixelStatistics,
     Readers,
     Square,
-    in_batches,
-    stream_images,
     stream_statistics,
 )
 from mura_core.progress import Progress
 from mura_core.tables import read_table
 
 _FORMAT = 5  # increment when the same images would give different pixels
-_HEADER_BYTES = 128
 _ROWS_AT_ONCE = 64  # of a memory map
-_AT_ONCE = 8  # images written at a time
-_JOURNAL_EVERY = 128  # such batches; at most this much work is lost by an interruption
 
 
 @dataclass(frozen=True)
@@ -159,7 +152,7 @@ def prepare(
         if not folder.is_dir():
             partial = folder.with_suffix(".partial")
             partial.mkdir(exist_ok=True)
-            _write(partial, manifest, square, readers, threads, progress)
+            write_prepared(partial, manifest, square, readers, threads, progress)
             partial.rename(folder)
     return _open(folder, manifest.table)
 
@@ -279,95 +272,3 @@ def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
             made = None
         digest.update(f"\n{path}\0{made}".encode())
     return digest.hexdigest()[:32]
-
-
-def _write(
-    folder: Path,
-    manifest: Manifest,
-    square: Square,
-    readers: Readers,
-    threads: int | None,
-    progress: Progress | None,
-) -> None:
-    total = len(manifest.table)
-    with (
-        (folder / "images.npy").open("a+b") as images,
-        (folder / "journal.jsonl").open("a+", encoding="utf-8") as journal,
-    ):
-        reasons = _resume(images, journal, square.size)
-        paths = manifest.table["path"].iloc[len(reasons) :]
-        sources = (os.path.join(manifest.folder, path) for path in paths)  # noqa: PTH118 - fast
-        results = stream_images(sources, square, readers=readers, threads=threads)
-        journalled = len(reasons)
-        for step, batch in enumerate(in_batches(results, _AT_ONCE), start=1):
-            readable = [image for image in batch if not isinstance(image, RadiographError)]
-            reasons += [
-                result.reason if isinstance(result, RadiographError) else None for result in batch
-            ]
-            if readable:
-                images.write(np.stack(readable).data)  # all uint8, as squares are
-            if step % _JOURNAL_EVERY == 0 or len(reasons) == total:
-                # The journal must only list images that are already on disk.
-                _to_disk(images)
-                journal.writelines(json.dumps(reason) + "\n" for reason in reasons[journalled:])
-                _to_disk(journal)
-                journalled = len(reasons)
-            if progress:
-                progress(len(reasons), total)
-    _finish(folder, manifest, reasons, square.size)
-
-
-def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | None]:
-    """Return the reasons in the journal, and truncate `images` to the images listed in it."""
-    journal.seek(0)
-    lines = journal.read().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    journal.truncate(sum(len(line.encode()) for line in whole))
-    reasons: list[str | None] = [json.loads(line) for line in whole]
-    images.truncate(0 if not reasons else _HEADER_BYTES + reasons.count(None) * size * size)
-    if not reasons:
-        images.write(_npy_header(0, size))
-    return reasons
-
-
-def _finish(
-    folder: Path,
-    manifest: Manifest,
-    reasons: list[str | None],
-    size: int,
-) -> None:
-    reason = pd.Series(reasons, index=manifest.table.index, dtype="object")
-    left_out = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
-    table = manifest.table[reason.isna()]
-    if table.empty:
-        first = left_out.iloc[0]
-        raise DataError(
-            f"none of the {len(left_out)} images can be read; the first: {first['path']}"
-            f" {first['reason']}"
-        )
-    write_csv(folder / "images.csv", table[["path"]])
-    write_csv(folder / "left_out.csv", left_out)
-    with (folder / "images.npy").open("r+b") as images:
-        images.write(_npy_header(len(table), size))
-        _to_disk(images)
-        images.seek(0)
-        pixels = hashlib.file_digest(images, "sha256").hexdigest()
-    listed = (folder / "images.csv").read_bytes()
-    digest = hashlib.sha256(pixels.encode() + listed).hexdigest()
-    (folder / "digest.txt").write_text(f"{digest}\n", encoding="ascii")
-    (folder / "journal.jsonl").unlink()
-
-
-def _npy_header(count: int, size: int) -> bytes:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
-    )
-    # NumPy pads the header so that the count can grow: its length is the same for any count.
-    assert len(header.getvalue()) == _HEADER_BYTES
-    return header.getvalue()
-
-
-def _to_disk(file: IO[bytes] | IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
