@@ -95,7 +95,7 @@ from pathlib import Path
 from mura_core.data import read_manifest
 from mura_core.data import prepare
 from mura_core.imaging import Square
-import mura_core.data.prepared as module
+import mura_core.data.prepared_files as module
 module._JOURNAL_EVERY = 1
 def slowly(done, total):
     print(done, flush=True)
