@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError
 from mura_core.imaging.cpu import instructions
+from mura_core.imaging.exact import exact_deviation, refuse_what_is_no_number
 from mura_core.imaging.extensions import pixel_sums
 from mura_core.imaging.pixel_statistics import PixelStatistics
 
@@ -208,12 +209,14 @@ class ImageStatistics:
         if not self._integers:
             pixels = zip(self._exact("total"), self._exact("total_of_squares"), strict=True)
             unit = self._unit
-            return self._image(_deviation(count, divisor * unit**2, *sums) for sums in pixels)
+            return self._image(exact_deviation(count, divisor * unit**2, *sums) for sums in pixels)
         total, squares = self._sums.values()
         deviation = np.empty(len(total))
         pixel_sums.nearest_deviations(count, divisor, total, squares, deviation)
         for pixel in np.flatnonzero(deviation < 0):
-            deviation[pixel] = _deviation(count, divisor, int(total[pixel]), int(squares[pixel]))
+            deviation[pixel] = exact_deviation(
+                count, divisor, int(total[pixel]), int(squares[pixel])
+            )
         return deviation.reshape(self.shape)
 
     def result(self, ddof: int = 1) -> PixelStatistics:
@@ -334,52 +337,3 @@ def _checked_amounts(pairs: list[list[int]], pixels: int) -> dict[int, int]:
     if not all(0 <= pixel < pixels for pixel in amounts):
         raise ValueError(f"beyond: expected pixel indices from 0 to {pixels - 1}")
     return amounts
-
-
-def refuse_what_is_no_number(
-    pixels: NDArray[np.float32], shape: tuple[int, ...], name: Callable[[int], str]
-) -> None:
-    """Raise DataError if a pixel is NaN or infinite, naming the first one.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (N * H * W,), float32
-        The pixels of N images.
-    shape : tuple of int
-        The shape (N, H, W).
-    name : callable
-        Returns the name of the image with a given index.
-
-    Raises
-    ------
-    DataError
-        A pixel is NaN or infinite.
-    """
-    at = pixel_sums.first_not_finite(pixels)
-    if at >= 0:
-        image, *place = np.unravel_index(at, shape)
-        where = ", ".join(
-            f"{axis} {index}" for axis, index in zip(("row", "column"), place, strict=False)
-        )
-        raise DataError(
-            f"{name(int(image))}: the pixel in {where} is {pixels[at]}, which can't be averaged."
-            " Correct or remove this image."
-        )
-
-
-def _deviation(count: int, divisor: int, total: int, total_of_squares: int) -> float:
-    return _square_root(max(0, count * total_of_squares - total * total), count * divisor)
-
-
-def _square_root(numerator: int, denominator: int) -> float:
-    """Return the correctly rounded square root of a non-negative fraction."""
-    if numerator == 0:
-        return 0.0
-    # Scale the quotient to at least 112 bits, so that its integer root has at least 56, three
-    # more than a float64. A sticky bit records whether the root was inexact.
-    shift = max(0, 112 + denominator.bit_length() - numerator.bit_length())
-    shift += shift % 2
-    quotient, remainder = divmod(numerator << shift, denominator)
-    root = math.isqrt(quotient)
-    beyond = remainder != 0 or root * root != quotient
-    return math.ldexp(float(2 * root + beyond), -(shift // 2) - 1)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError
+from mura_core.imaging.exact import refuse_what_is_no_number
 from mura_core.imaging.extensions import pixel_sums
 from mura_core.imaging.pixel_statistics import PixelStatistics
-from mura_core.imaging.statistics import refuse_what_is_no_number
 
 _DTYPES = (np.uint8, np.uint16, np.float32)
 

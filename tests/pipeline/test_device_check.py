@@ -13,8 +13,8 @@ from mura_core.pipeline.device_check.checking import Plan, plan_for
 from mura_core.pipeline.device_check.explanations import compare_maps
 from mura_core.pipeline.device_check.gpu_memory import Memory, memory_outcome
 from mura_core.pipeline.device_check.jobs import groups_of_jobs, untried
+from mura_core.pipeline.device_check.losses import compare_losses
 from mura_core.pipeline.device_check.records import Job, Outcome, Setting
-from mura_core.pipeline.device_check.trials import compare_losses
 
 PLUGIN = """
 import mura_plugins as mura

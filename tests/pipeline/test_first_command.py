@@ -23,7 +23,7 @@ def test_conv4_learns_the_phantoms_and_says_that_they_are_phantoms(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     # Nothing but progress: no noise of TensorFlow's, no warning.
     assert all(re.search(r": \d+ of \d+ ", line) for line in done.stderr.splitlines()), done.stderr
-    assert "Data: phantoms, drawn by the computer" in done.stdout
+    assert "Data: phantoms, drawn by the program" in done.stdout
     assert "Validation of phantoms, by study" in done.stdout
     (run,) = (tmp_path / "runs").iterdir()
     figures = json.loads((run / "metrics.json").read_text())["figures"]

@@ -372,7 +372,7 @@ def test_without_the_images_a_run_is_judged_all_the_same(tuned: Path, tmp_path: 
     config.write_text("\n".join(gone))
     result = mura_run("evaluate", run)
     assert result.exit_code == 0, result.output
-    assert "contact sheets weren't drawn" in result.stderr
+    assert "contact sheets of errors weren't drawn" in result.stderr
     assert metrics(run) == metrics(tuned)
 
 

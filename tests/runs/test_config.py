@@ -172,7 +172,7 @@ def test_a_missing_config_is_named(tmp_path: Path):
         config_of(tmp_path)
 
 
-@pytest.mark.parametrize(("first", "epochs"), [("--recipe", 3), ("--config", 40)])
+@pytest.mark.parametrize(("first", "epochs"), [("--recipe", 3), ("--config", 18)])
 def test_of_a_recipe_and_a_config_the_last_one_goes(first: str, epochs: int, tmp_path: Path):
     from mura_core.cli import main
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 from mura_core.imaging import Square, load_statistics
 from mura_core.inference import strategy_on
 from mura_core.pipeline.device_check.gpu_memory import Memory, memory_of, memory_outcome
+from mura_core.pipeline.device_check.losses import Losses, compare_losses
 from mura_core.pipeline.device_check.records import (
     FLOAT16,
     FLOAT32,
@@ -29,7 +30,6 @@ from mura_core.pipeline.device_check.records import (
     Job,
     Outcome,
     Setting,
-    Status,
 )
 from mura_core.training import (
     AMOUNTS,
@@ -190,7 +190,7 @@ class _Trial:
 
     def updates(self, memory: Memory) -> list[tuple[int, float]]:
         """Train, and return the number of updates before each step, and the step's loss."""
-        losses = _Losses(memory)
+        losses = Losses(memory)
         self._trained.fit(
             self._batches(),
             epochs=self._recipe.epochs,
@@ -276,61 +276,6 @@ class _Trial:
         return self._setting.is_reference and exact
 
 
-def compare_losses(
-    seen: Sequence[tuple[int, float]],
-    expected: Sequence[float] | None,
-    tolerance: float,
-    subject: str,
-    *,
-    falls: bool = True,
-) -> Outcome:
-    """Return an outcome that passes if losses are finite, fall, and agree with those of the CPU.
-
-    Parameters
-    ----------
-    seen : sequence of (int, float)
-        For each step, the number of updates before it and its loss. Steps whose float16 gradients
-        overflowed were skipped, so that there may be fewer updates than steps.
-    expected : sequence of float, or None
-        Losses of the CPU in float32, by the number of updates before; None if `seen` are these.
-    tolerance : float
-        Largest difference, relative to the first expected loss.
-    subject : str
-        The network, how it was trained, and where.
-    falls : bool
-        Whether the last loss should be below the first.
-    """
-    losses = [loss for _, loss in seen]
-    numbers: dict[str, Any] = {"losses": losses, "expected": expected, "limit": tolerance}
-    measured = f"loss {losses[0]:.4f} to {losses[-1]:.4f} in {len(losses)} steps"
-    reasons = [
-        f"the loss of step {step} is {loss}"
-        for step, loss in enumerate(losses, start=1)
-        if not np.isfinite(loss)
-    ]
-    if expected is not None and not reasons:
-        off = [abs(loss - expected[before]) / expected[0] for before, loss in seen]
-        worst = int(np.argmax(off))
-        numbers["difference"] = off[worst]
-        measured += (
-            f"; largest relative difference from the CPU in float32 {off[worst]:.1e}"
-            f" (limit {tolerance:g})"
-        )
-        if not off[worst] <= tolerance:
-            before, loss = seen[worst]
-            reasons.append(
-                f"at step {worst + 1} the loss is {loss:.5f}; the CPU's is {expected[before]:.5f}"
-            )
-    skipped = len(seen) - 1 - seen[-1][0]
-    if skipped == len(seen) - 1:
-        reasons.append("every step was skipped, because its gradients overflowed")
-    elif falls and losses[-1] >= losses[0]:
-        reasons.append("it doesn't learn: the loss didn't fall")
-    status: Status = "failed" if reasons else "passed"
-    note = f"steps skipped because their gradients overflowed: {skipped}" if skipped else ""
-    return Outcome("losses", subject, status, measured, (reasons or [note])[0], numbers)
-
-
 class _FirstStep(keras.callbacks.Callback):
     """Records when the first step ended; until then, training starts up."""
 
@@ -338,23 +283,6 @@ class _FirstStep(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         self.ended = self.ended or time.perf_counter()
-
-
-class _Losses(keras.callbacks.Callback):
-    """Keeps the loss of each update; an epoch is one update."""
-
-    def __init__(self, memory: Memory) -> None:
-        super().__init__()
-        self.seen: list[tuple[int, float]] = []
-        self._memory = memory
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._before = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self.seen.append((self._before, float((logs or {})["loss"])))
-        if epoch == 0:
-            self._memory.end_of_first_step()
 
 
 def _existing(path: Path) -> Path:

@@ -1,0 +1,72 @@
+"""Exact arithmetic for deviations, and pixels that no sum can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mura_core.errors import DataError
+from mura_core.imaging.extensions import pixel_sums
+
+
+def refuse_what_is_no_number(
+    pixels: NDArray[np.float32], shape: tuple[int, ...], name: Callable[[int], str]
+) -> None:
+    """Raise DataError if a pixel is NaN or infinite, naming the first one.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (N * H * W,), float32
+        The pixels of N images.
+    shape : tuple of int
+        The shape (N, H, W).
+    name : callable
+        Returns the name of the image with a given index.
+
+    Raises
+    ------
+    DataError
+        A pixel is NaN or infinite.
+    """
+    at = pixel_sums.first_not_finite(pixels)
+    if at >= 0:
+        image, *place = np.unravel_index(at, shape)
+        where = ", ".join(
+            f"{axis} {index}" for axis, index in zip(("row", "column"), place, strict=False)
+        )
+        raise DataError(
+            f"{name(int(image))}: the pixel in {where} is {pixels[at]}, which can't be averaged."
+            " Correct or remove this image."
+        )
+
+
+def exact_deviation(count: int, divisor: int, total: int, total_of_squares: int) -> float:
+    """Return the correctly rounded root of (count * squares - total²) / (count * divisor).
+
+    Parameters
+    ----------
+    count : int
+        Number of terms.
+    divisor : int
+        What the variance is divided by, times the square of the unit of the sums.
+    total, total_of_squares : int
+        The exact sums of the terms and of their squares.
+    """
+    return _square_root(max(0, count * total_of_squares - total * total), count * divisor)
+
+
+def _square_root(numerator: int, denominator: int) -> float:
+    """Return the correctly rounded square root of a non-negative fraction."""
+    if numerator == 0:
+        return 0.0
+    # Scale the quotient to at least 112 bits, so that its integer root has at least 56, three
+    # more than a float64. A sticky bit records whether the root was inexact.
+    shift = max(0, 112 + denominator.bit_length() - numerator.bit_length())
+    shift += shift % 2
+    quotient, remainder = divmod(numerator << shift, denominator)
+    root = math.isqrt(quotient)
+    beyond = remainder != 0 or root * root != quotient
+    return math.ldexp(float(2 * root + beyond), -(shift // 2) - 1)
