@@ -181,7 +181,7 @@ def compare(folders: tuple[Path, Path], out: Path | None) -> None:
         write_csv(out, table)
 
 
-@command(run_argument, setting_options(*_HEATMAPS, default=None, show_default="as in the run"))
+@command(run_argument, setting_options(*_HEATMAPS, **_AS_IN_THE_RUN))
 def explain(folder: Path, explain: tuple[str, ...], **settings: Any) -> None:
     """Draw and evaluate the heatmaps of a finished run."""
     from mura_core.pipeline import explain_run, write_report

@@ -196,9 +196,6 @@ def _body_part(name: str, known: Iterable[str]) -> str:
     raise UsageError(f"--body-part {name!r} is not one of {', '.join(sorted(known))}")
 
 
-# Layouts --------------------------------------------------------------------------------------
-
-
 # Checks ---------------------------------------------------------------------------------------
 
 

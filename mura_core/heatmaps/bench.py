@@ -273,8 +273,7 @@ class Bench:
         masks = self._region(group).masks if group.region else {}
         others = {
             name: found[:, number] if name == "noisy" else found[number]
-            for name, found in further.others.items()
-            if group is LEARNING
+            for name, found in (further.others if group is LEARNING else {}).items()
         }
         return Case(
             map_of(number),

@@ -3,7 +3,6 @@ from .extensions import has_avx512 as has_avx512
 from .pixel_statistics import PixelStatistics as PixelStatistics
 from .pixel_statistics import load_statistics as load_statistics
 from .pixel_statistics import standardise as standardise
-from .radiograph import NO_READERS as NO_READERS
 from .radiograph import SUFFIXES as SUFFIXES
 from .radiograph import GreyImage as GreyImage
 from .radiograph import Readers as Readers

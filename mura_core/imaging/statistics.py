@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from mura_core.errors import DataError
 from mura_core.imaging.cpu import instructions
-from mura_core.imaging.exact import exact_deviation, refuse_what_is_no_number
+from mura_core.imaging.exact import exact_deviation
 from mura_core.imaging.extensions import pixel_sums
+from mura_core.imaging.finite import refuse_what_is_no_number
 from mura_core.imaging.pixel_statistics import PixelStatistics
 
 # Every float32 is an integer multiple of 2**-149, its square of 2**-298.

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.errors import DataError
-from mura_core.imaging.exact import refuse_what_is_no_number
 from mura_core.imaging.extensions import pixel_sums
+from mura_core.imaging.finite import refuse_what_is_no_number
 from mura_core.imaging.pixel_statistics import PixelStatistics
 
 _DTYPES = (np.uint8, np.uint16, np.float32)

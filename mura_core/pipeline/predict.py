@@ -259,6 +259,3 @@ def _with_studies(table: pd.DataFrame, study_score: str) -> pd.DataFrame:
     study, _ = pd.factorize(table["study"])
     by_study = score_units(table["probability"].to_numpy(), study, study_score)
     return table.assign(study_probability=by_study[study])
-
-
-# Heatmaps of new images -------------------------------------------------------------------------

@@ -22,9 +22,6 @@ from mura_plugins.manager import load_plugins
 log = logging.getLogger("mura")
 
 
-# The steps ------------------------------------------------------------------------------------
-
-
 def run_pipeline(config: RunConfig, folder: Path, *, resume: bool = False) -> None:
     """Train, evaluate and explain the networks of a run, and write the report.
 

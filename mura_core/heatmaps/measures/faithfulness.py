@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mura_core.heatmaps.measures.inpainting import fill
 from mura_core.heatmaps.measures.measure import USE, Case, Measure
+from mura_core.heatmaps.measures.occlusion import Occluded
 from mura_core.heatmaps.measures.wording import baselines_in_words, comparison
 
 _STEPS = 20  # of 5 % of the pixels
@@ -31,8 +32,7 @@ def deletion(case: Case) -> float:
     case : Case
         With `occluded`.
     """
-    occluded = case.occluded
-    assert occluded is not None, "the group has it"
+    occluded = _occluded(case)
     return _mean_of_curve(occluded.logit, _curve(case, hides=True), occluded.baseline_logit)
 
 
@@ -46,8 +46,7 @@ def insertion(case: Case) -> float:
     case : Case
         With `occluded`.
     """
-    occluded = case.occluded
-    assert occluded is not None, "the group has it"
+    occluded = _occluded(case)
     return _mean_of_curve(occluded.baseline_logit, _curve(case, hides=False), occluded.logit)
 
 
@@ -62,8 +61,7 @@ def road(case: Case) -> float:
     case : Case
         With `occluded`.
     """
-    assert case.occluded is not None, "the group has it"
-    random = np.random.default_rng((case.occluded.seed, 1))
+    random = np.random.default_rng((_occluded(case).seed, 1))
     rank, filled = case.rank, []
     for share in _FILLED:
         count = round(share * rank.size)
@@ -86,8 +84,7 @@ def infidelity(case: Case) -> float:
     case : Case
         With `occluded`.
     """
-    occluded = case.occluded
-    assert occluded is not None, "the group has it"
+    occluded = _occluded(case)
     heats = [case.large[square].sum(dtype=np.float64) for square in occluded.squares]
     return unexplained_share(np.array(heats), occluded.drops)
 
@@ -109,6 +106,11 @@ def unexplained_share(predicted: NDArray[np.float64], drops: NDArray[np.float64]
     if along <= 0:
         return 0.0 if not drops.any() and not predicted.any() else 1.0
     return max(0.0, 1 - along**2 / float((predicted @ predicted) * (drops @ drops)))
+
+
+def _occluded(case: Case) -> Occluded:
+    assert case.occluded is not None, "the group has it"
+    return case.occluded
 
 
 def _curve(case: Case, *, hides: bool) -> NDArray[np.float64]:

@@ -5,17 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from mura_core.errors import PngError
 from mura_core.imaging.png.inflate import crc32
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Allowed bit depths and colour types (section 11.2.1 of the specification).
-_KINDS = frozenset(
-    [(depth, 0) for depth in (1, 2, 4, 8, 16)]
-    + [(depth, PALETTE) for depth in (1, 2, 4, 8)]
-    + [(depth, colour_type) for depth in (8, 16) for colour_type in (2, 4, 6)]
-)
-# eXIf and the text keywords may contain the orientation; acTL marks an animation.
-_SAY_MORE = (b"eXIf", b"acTL")
-_ORIENTATION_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
+from mura_core.imaging.png.pure_chunks import KINDS, ORIENTATION_KEYWORDS, SAY_MORE, SIGNATURE
 
 cdef enum:
     IHDR = 0x49484452
@@ -100,8 +90,8 @@ def parse(bytes content not None):
             is_plain = False
         elif kind != IEND:
             name = content[offset + 4 : offset + 8]
-            if name in _SAY_MORE or content[offset + 8 : end - 4].startswith(
-                _ORIENTATION_KEYWORDS
+            if name in SAY_MORE or content[offset + 8 : end - 4].startswith(
+                ORIENTATION_KEYWORDS
             ):
                 is_plain = False
             elif not file[offset + 4] & 0x20:
@@ -121,7 +111,7 @@ cdef object _header(const uint8_t *body, Py_ssize_t length, Py_ssize_t offset):
     width, height = big_endian(body), big_endian(body + 4)
     if not (0 < width < 1u << 31 and 0 < height < 1u << 31):
         raise PngError(offset, f"invalid image size of {width} x {height} pixels")
-    if (body[8], body[9]) not in _KINDS:
+    if (body[8], body[9]) not in KINDS:
         raise PngError(offset, f"bit depth {body[8]} is not allowed for colour type {body[9]}")
     if body[10] or body[11] or body[12] > 1:
         raise PngError(offset, "unknown compression, filter or interlace method")

@@ -8,16 +8,16 @@ from mura_core.errors import PngError
 from mura_core.imaging.png.inflate import Buffer, crc32
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PALETTE = 3  # a colour type
+PALETTE = 3  # a colour type
 # Allowed bit depths and colour types (section 11.2.1 of the specification).
-_KINDS = frozenset(
+KINDS = frozenset(
     [(depth, 0) for depth in (1, 2, 4, 8, 16)]
-    + [(depth, _PALETTE) for depth in (1, 2, 4, 8)]
+    + [(depth, PALETTE) for depth in (1, 2, 4, 8)]
     + [(depth, colour_type) for depth in (8, 16) for colour_type in (2, 4, 6)]
 )
 # eXIf and the text keywords may contain the orientation; acTL marks an animation.
-_SAY_MORE = (b"eXIf", b"acTL")
-_ORIENTATION_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
+SAY_MORE = (b"eXIf", b"acTL")
+ORIENTATION_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
 
 Fields = tuple[int, int, int, int, int]
 
@@ -75,7 +75,7 @@ def parse(content: bytes) -> tuple[Fields, Buffer, int, bool]:
         elif kind == b"IDAT":
             if parts and data_end != offset:
                 raise PngError(offset, "IDAT chunks must be consecutive")
-            if header[3] == _PALETTE and not has_palette:
+            if header[3] == PALETTE and not has_palette:
                 raise PngError(offset, "no PLTE chunk before the first IDAT chunk")
             data_at = data_at or offset
             parts.append(body)
@@ -85,7 +85,7 @@ def parse(content: bytes) -> tuple[Fields, Buffer, int, bool]:
                 raise PngError(offset, "PLTE chunk is invalid or out of order")
             has_palette, is_plain = True, False
         elif kind != b"IEND":
-            if kind in _SAY_MORE or bytes(body[:32]).startswith(_ORIENTATION_KEYWORDS):
+            if kind in SAY_MORE or bytes(body[:32]).startswith(ORIENTATION_KEYWORDS):
                 is_plain = False
             elif not kind[0] & 0x20:
                 raise PngError(offset, f"unknown critical chunk {name}")
@@ -108,7 +108,7 @@ def _header(body: bytes, offset: int) -> Fields:
     width, height, depth, colour_type, *methods = struct.unpack(">IIBBBBB", body)
     if not (0 < width < 2**31 and 0 < height < 2**31):
         raise PngError(offset, f"invalid image size of {width} x {height} pixels")
-    if (depth, colour_type) not in _KINDS:
+    if (depth, colour_type) not in KINDS:
         raise PngError(offset, f"bit depth {depth} is not allowed for colour type {colour_type}")
     compression, filters, interlace = methods
     if compression or filters or interlace > 1:
