@@ -33,7 +33,7 @@ test-fast: .venv/installed-dev
 
 test-all: .venv/installed-dev
 	@echo "==> Running all tests"
-	@$(PYTEST)
+	@$(PYTEST) --hypothesis-profile=new-examples
 
 lint: .venv/installed-dev
 	@echo "==> Checking style, types and the directions of imports"

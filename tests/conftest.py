@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 from data_sets import write_mura
+from hypothesis import settings
+
+# Every change is judged by the same examples. `make test-all` looks for new ones.
+settings.register_profile("same-examples", derandomize=True)
+settings.register_profile("new-examples", print_blob=True)
+settings.load_profile("same-examples")
 
 REAL = Path(os.environ["MURA_DATA"]) if "MURA_DATA" in os.environ else None
 

@@ -9,7 +9,14 @@ import click
 
 from mura_core.cli.group import command
 from mura_core.cli.grouped_help import GroupedCommand
-from mura_core.cli.options import SETTINGS, Bytes, run_argument, run_options, setting_options
+from mura_core.cli.options import (
+    SETTINGS,
+    Bytes,
+    PathType,
+    run_argument,
+    run_options,
+    setting_options,
+)
 
 if TYPE_CHECKING:
     from mura_core.runs import RunConfig
@@ -104,7 +111,7 @@ def plan(gpu_memory: int, **settings: Any) -> None:
     setting_options("data", "body_part", "size", "resize", "fit", "strict", "seed"),
     click.option(
         "--csv-by-part",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathType(file_okay=False, path_type=Path),
         metavar="DIR",
         help="Also write the paths of the images to this folder, one CSV per split and body part.",
     ),
@@ -161,11 +168,11 @@ def evaluate(folder: Path, **settings: str | None) -> None:
         "folders",
         nargs=2,
         metavar="RUN RUN",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=PathType(exists=True, file_okay=False, path_type=Path),
     ),
     click.option(
         "--out",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathType(dir_okay=False, path_type=Path),
         help="CSV file to write, with every metric of every body part.",
     ),
 )
@@ -193,7 +200,7 @@ def explain(folder: Path, explain: tuple[str, ...], **settings: Any) -> None:
 _model_file = click.option(
     "--model-file",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=PathType(exists=True, dir_okay=False, path_type=Path),
     help="The model.keras of a run.",
 )
 
@@ -210,7 +217,7 @@ _model_file = click.option(
     click.option(
         "--out",
         required=True,
-        type=click.Path(path_type=Path),
+        type=PathType(path_type=Path),
         help="File to write; a folder for savedmodel.",
     ),
 )
@@ -226,7 +233,7 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
         "--model-file",
         "model_files",
         multiple=True,
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=PathType(exists=True, dir_okay=False, path_type=Path),
         help="A model.keras instead of RUN; repeat to average several. Gives no verdicts.",
     ),
     click.option(
@@ -243,7 +250,7 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
     ),
     click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=PathType(path_type=Path),
         show_default="the console",
         help="CSV file to write; with --explain, a new folder for it, the heatmaps and a page.",
     ),
@@ -252,7 +259,7 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
         nargs=-1,
         required=True,
         metavar="[RUN] IMAGES...",
-        type=click.Path(exists=True, path_type=Path),
+        type=PathType(exists=True, path_type=Path),
     ),
 )
 def predict(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mura_core.cli.group import command
+from mura_core.cli.options import PathType
 
 
 @command(click.option("--json", "as_json", is_flag=True, help="Print JSON."))
@@ -73,7 +74,7 @@ def plugins(as_json: bool) -> None:
     ),
     click.option(
         "--out",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathType(file_okay=False, path_type=Path),
         default=lambda: Path("device-check") / f"{datetime.now():%Y%m%d-%H%M%S}",
         show_default="device-check/<time>",
         help="Folder for the page of results.",

@@ -101,6 +101,16 @@ class _FiniteRange(click.FloatRange):
         return number
 
 
+class PathType(click.Path):
+    """A path, which an empty text is not: Python would take it for the working directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or fail if it is empty."""
+        if value == "":
+            self.fail("is empty; a variable of the shell may not be set.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 # Options that select settings, and a run folder -----------------------------------------------
 
 
@@ -158,7 +168,7 @@ run_options = options(
         "--out",
         cls=GroupedOption,
         group=Group.MOST_USED,
-        type=click.Path(file_okay=False, path_type=Path),
+        type=PathType(file_okay=False, path_type=Path),
         default=lambda: Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}",
         show_default="runs/<time>",
         help="New folder for the results.",
@@ -172,7 +182,7 @@ run_options = options(
     ),
     click.option(
         "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=PathType(exists=True, dir_okay=False, path_type=Path),
         is_eager=True,
         expose_value=False,
         callback=_load_config,
@@ -180,7 +190,7 @@ run_options = options(
     ),
     click.option(
         "--resume",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=PathType(exists=True, file_okay=False, path_type=Path),
         metavar="RUN",
         is_eager=True,
         callback=_load_resumed,
@@ -197,5 +207,5 @@ verbosity_options = options(
 )
 
 run_argument = click.argument(
-    "folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path)
+    "folder", metavar="RUN", type=PathType(exists=True, file_okay=False, path_type=Path)
 )

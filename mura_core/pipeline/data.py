@@ -18,7 +18,7 @@ from mura_core.data import (
     read_manifest,
     training_statistics,
 )
-from mura_core.errors import DataError
+from mura_core.errors import DataError, UsageError
 from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
 from mura_core.progress import progress
@@ -55,7 +55,14 @@ def open_data(
         `train`, because the run holds patients out itself.
     readers : mapping, optional
         Image readers by file suffix, in addition to the built-in ones.
+
+    Raises
+    ------
+    UsageError
+        `data` is empty.
     """
+    if not data:
+        raise UsageError("--data is empty; a variable of the shell may not be set")
     folder = Path(data)
     if data == PHANTOMS:
         with progress("Drawing phantoms", "images") as drawn:
