@@ -39,15 +39,21 @@ class Network:
     def __init__(self, model: keras.Model, layer: str | None = None) -> None:
         self.model = model
         self._named = _named_layer(model, layer) if layer else None
-        self._read: str | None = None  # the layer last passed to `output_of`
+        self._uses_layer = False  # whether the current method has used `layer`
+        self._read: str | None = None  # the layer that it last passed to `output_of`
         self._others: dict[str, Network] = {}  # by layer name, so that each is traced once
 
     @cached_property
-    def _layer(self) -> keras.Layer:
+    def _chosen(self) -> keras.Layer:
         if self._named is not None:
             return self._named
         head = _pooling_head(self.model)
         return head[0] if head else _last_convolution(self.model)
+
+    @property
+    def _layer(self) -> keras.Layer:
+        self._uses_layer = True
+        return self._chosen
 
     @property
     def layer(self) -> str:
@@ -57,11 +63,11 @@ class Network:
     @property
     def looked_at(self) -> str | None:
         """The name of the layer that a method has used, or None if it used pixels only."""
-        return self.layer if "_layer" in vars(self) else self._read
+        return self._chosen.name if self._uses_layer else self._read
 
     def forget_what_was_looked_at(self) -> None:
         """Reset `looked_at` before the next method. Traced functions are kept."""
-        vars(self).pop("_layer", None)
+        self._uses_layer = False
         self._read = None
 
     @cached_property

@@ -4,7 +4,7 @@ import numpy as np
 
 from mura_core.heatmaps.measures import scores
 from mura_core.heatmaps.measures.measure import FINDING, MARKED_SHARE, USE, Case
-from mura_core.heatmaps.measures.occlusion import Occluded
+from mura_core.heatmaps.measures.occlusion import occlude
 from mura_plugins.network import Network
 
 
@@ -14,7 +14,6 @@ def localisation(heat: np.ndarray, mask: np.ndarray, share: float | None = None)
     return scores(case, FINDING, frozenset({MARKED_SHARE} if share else ()))
 
 
-def faithfulness(network: Network, occluded: Occluded, heat: np.ndarray) -> dict:
+def faithfulness(network: Network, image: np.ndarray, heat: np.ndarray, seed: int) -> dict:
     """Return how well a map says what the network's logit comes from."""
-    assert occluded.network is network
-    return scores(Case(heat, occluded.image, occluded=occluded), USE)
+    return scores(Case(heat, image, occluded=occlude(network, image, seed)), USE)

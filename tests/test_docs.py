@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mura_plugins import hookspecs
@@ -67,18 +66,3 @@ def test_the_plugin_guide_keeps_the_contract(tmp_path, monkeypatch):
     (record,) = mura_architectures()
     assert isinstance(record, Architecture)
     check_architecture(record, sizes=(16, 24))
-
-
-def test_metrics_keys_are_documented():
-    from mura_core.data import LEVELS
-    from mura_core.evaluation import BASELINES, FIGURES
-    from mura_core.evaluation.figures import counts_of
-    from mura_core.evaluation.sample import Sample
-
-    two = np.array([True, False])
-    keys = (*counts_of(Sample(two, two.astype(float), two)), *FIGURES, *LEVELS, *BASELINES)
-    page = (ROOT / "docs" / "run-folder.md").read_text()
-    # The paragraph on them alone: elsewhere the same words name other things.
-    documented = page[page.index("Each of `figures` has") :].split("\n\n")[0]
-    for key in ("level", "body_part", "intervals", "baselines", "beaten_by", "not_given", *keys):
-        assert f"`{key}`" in documented, key

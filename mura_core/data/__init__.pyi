@@ -6,6 +6,7 @@ from .annotations import in_square as in_square
 from .annotations import read_boxes as read_boxes
 from .columns import COLUMNS as COLUMNS
 from .extraction import extract as extract
+from .levels import ALL as ALL
 from .levels import LEVELS as LEVELS
 from .manifest import Manifest as Manifest
 from .manifest import count as count

@@ -21,6 +21,7 @@ import pandas as pd
 
 from mura_core.data.columns import COLUMNS, SPLITS, STUDY
 from mura_core.data.layouts import folder_rows, folder_with_csvs, mura_rows, plain_rows
+from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.data.splits import hold_out
@@ -153,7 +154,7 @@ def count(table: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(study_key=table[STUDY].agg("\0".join, axis=1))
     table = table.sort_values(["split", "body_part", "label"], kind="stable")
     if len(table["body_part"].unique()) > 1:
-        table = pd.concat([table, table.assign(body_part="ALL")])
+        table = pd.concat([table, table.assign(body_part=ALL)])
     grouped = table.groupby(["split", "body_part", "label"], sort=False)
     counts = grouped.agg(
         images=("path", "size"), studies=("study_key", "nunique"), patients=("patient", "nunique")

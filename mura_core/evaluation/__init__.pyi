@@ -25,6 +25,15 @@ from .operating_point import OperatingPoint as OperatingPoint
 from .operating_point import OperatingPoints as OperatingPoints
 from .operating_point import limits_of as limits_of
 from .operating_point import parse_rule as parse_rule
+from .results import Baseline as Baseline
+from .results import Bounds as Bounds
+from .results import Comparison as Comparison
+from .results import Counts as Counts
+from .results import Figures as Figures
+from .results import LevelSpread as LevelSpread
+from .results import RepeatFigures as RepeatFigures
+from .results import StudyScoreFigures as StudyScoreFigures
+from .results import of_level as of_level
 from .sample import LEAST_PATIENTS as LEAST_PATIENTS
 from .study_scores import COMPARED as COMPARED
 from .study_scores import compare_study_scores as compare_study_scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from mura_core.evaluation.bootstrap import DRAWS, bootstrap, interval
 from mura_core.evaluation.constant import constant_output
 from mura_core.evaluation.judgement import Judgement
 from mura_core.evaluation.metrics import FIGURES
+from mura_core.evaluation.results import Comparison, Difference
 from mura_core.evaluation.sample import Sample, sample_of
 from mura_core.evaluation.significance import delong, mcnemar
 from mura_core.evaluation.units import at_level, selections
@@ -22,7 +23,7 @@ _SAME = ["body_part", "patient", "study", "label"]
 
 def compare_judgements(
     first: Judgement, second: Judgement, *, seed: int, draws: int = DRAWS
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Return the differences of two runs' figures, second minus first.
 
     Parameters
@@ -36,11 +37,8 @@ def compare_judgements(
 
     Returns
     -------
-    list of dict
-        One for each level and body part: `level`, `body_part`, `count`, `abnormal`, `patients`;
-        `figures`, a dict from each name to `first`, `second`, `difference` and `interval`; the
-        p-values `delong` and `mcnemar`, None if a patient has several units, since these aren't
-        independent; and `not_given`, why there are no figures, or None.
+    list of Comparison
+        One for each level and body part.
 
     Raises
     ------
@@ -48,62 +46,54 @@ def compare_judgements(
         If the runs judged different images or used different labels, patients or studies.
     """
     _refuse_other_images(first.predictions, second.predictions)
-    refused = constant_output(first.predictions) or constant_output(second.predictions)
+    collapsed = constant_output(first.predictions) or constant_output(second.predictions)
     rows = []
     for level in LEVELS:
         both = [at_level(one.predictions, level, one.study_score) for one in (first, second)]
         for (part, one), (_, other) in zip(*(selections(units) for units in both), strict=True):
             sample = sample_of(one, level, first.points)
             other_sample = sample_of(other, level, second.points)
-            rows.append(
-                {
-                    "level": level,
-                    "body_part": part,
-                    "count": len(one),
-                    "abnormal": int(sample.labels.sum()),
-                    "patients": sample.patient_count,
-                }
-                | _difference(sample, other_sample, seed, draws, refused)
+            counts = Comparison(
+                level,
+                part,
+                count=len(one),
+                abnormal=int(sample.labels.sum()),
+                patients=sample.patient_count,
+                figures={},
+                delong=None,
+                mcnemar=None,
+                not_given=collapsed or sample.no_ground(),
             )
+            if counts.not_given is None:
+                counts = _compared(counts, sample, other_sample, seed, draws)
+            rows.append(counts)
     return rows
 
 
-def _difference(
-    first: Sample, second: Sample, seed: int, draws: int, refused: str | None = None
-) -> dict[str, Any]:
-    nothing = {"figures": None, "delong": None, "mcnemar": None}
-    if not_given := refused or first.no_ground():
-        return nothing | {"not_given": not_given}
+def _compared(
+    counts: Comparison, first: Sample, second: Sample, seed: int, draws: int
+) -> Comparison:
     numbers = [{name: row[0] for name, row in s.figures().items()} for s in (first, second)]
     drawn = bootstrap([first, second], seed=seed, draws=draws)
-    figures = {}
+    figures: dict[str, Difference | None] = {}
     for name in FIGURES:
         one, other = (float(figure[name]) for figure in numbers)
         bounds = interval(drawn[1][name] - drawn[0][name])
-        figures[name] = (
-            {
-                "first": one,
-                "second": other,
-                "difference": other - one,
-                # If all draws are equal, they can't estimate the uncertainty of the difference.
-                "interval": bounds if bounds and bounds[0] < bounds[1] else None,
-            }
-            if bounds and np.isfinite([one, other]).all()
-            else None
-        )
-    # With several units per patient, units aren't independent and p-values would be too small.
-    independent = first.patient_count == len(first.labels)
+        if bounds is None or not np.isfinite([one, other]).all():
+            figures[name] = None
+            continue
+        # If all draws are equal, they can't estimate the uncertainty of the difference.
+        given = bounds if FIGURES[name].has_interval and bounds[0] < bounds[1] else None
+        figures[name] = Difference(one, other, other - one, given)
+    counts = replace(counts, figures=figures)
+    if first.patient_count < len(first.labels):
+        return counts  # the units of a patient aren't independent; p-values would be too small
     both = first.decided & second.decided
-    return {
-        "figures": figures,
-        "delong": delong(first.labels, first.probabilities, second.probabilities).p
-        if independent
-        else None,
-        "mcnemar": mcnemar(*(own.positive[both] == own.labels[both] for own in (first, second)))
-        if independent
-        else None,
-        "not_given": None,
-    }
+    return replace(
+        counts,
+        delong=delong(first.labels, first.probabilities, second.probabilities).p,
+        mcnemar=mcnemar(*(own.positive[both] == own.labels[both] for own in (first, second))),
+    )
 
 
 def _refuse_other_images(first: pd.DataFrame, second: pd.DataFrame) -> None:

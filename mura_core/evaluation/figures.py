@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,17 @@ from mura_core.evaluation.choices import MEAN
 from mura_core.evaluation.constant import constant_output
 from mura_core.evaluation.metrics import FIGURES
 from mura_core.evaluation.operating_point import OperatingPoints
+from mura_core.evaluation.results import (
+    Baseline,
+    Bounds,
+    Counts,
+    Estimates,
+    Figures,
+    Lead,
+    LevelSpread,
+    RepeatFigures,
+    Spread,
+)
 from mura_core.evaluation.sample import Sample, sample_of
 from mura_core.evaluation.units import Floats, at_level, selections
 
@@ -32,7 +43,7 @@ def compute_figures(
     seed: int,
     draws: int = DRAWS,
     study_score: str = MEAN,
-) -> list[dict[str, Any]]:
+) -> list[Figures]:
     """Return the figures of every level, over all body parts and for each body part.
 
     Parameters
@@ -50,26 +61,24 @@ def compute_figures(
 
     Returns
     -------
-    list of dict
-        `level`, `body_part` (ALL for all), `count`, `abnormal`, `normal`, `patients`, the confusion
-        counts, each of `FIGURES` or None, `intervals` and `baselines` (docs/run-folder.md), and
-        `not_given`, why there are no figures, or None.
+    list of Figures
     """
+    collapsed = constant_output(predictions)
     rows = []
-    refused = constant_output(predictions)
     for level in LEVELS:
         for part, units in selections(at_level(predictions, level, study_score)):
             sample = sample_of(units, level, points)
-            rows.append(
-                {"level": level, "body_part": part, **counts_of(sample)}
-                | _figures(sample, _baselines(sample, units), seed, draws, refused)
-            )
+            if not_given := collapsed or sample.no_ground():
+                rows.append(_not_given(level, part, sample, not_given))
+            else:
+                baselines = _baselines(sample, units)
+                rows.append(_given(level, part, sample, baselines, seed=seed, draws=draws))
     return rows
 
 
 def figures_of_folds(
     predictions: pd.DataFrame, points: OperatingPoints, study_score: str = MEAN
-) -> list[dict[str, Any]]:
+) -> list[RepeatFigures]:
     """Return the figures of each level and fold over all body parts, without intervals.
 
     Parameters
@@ -83,20 +92,22 @@ def figures_of_folds(
 
     Returns
     -------
-    list of dict
-        `level`, `fold`, the counts, each of `FIGURES` or None, and `not_given`.
+    list of RepeatFigures
     """
-    rows = []
-    for level in LEVELS:
-        for fold, own in predictions.groupby("fold"):
-            row = _without_intervals(own, points, level, study_score)
-            rows.append({"level": level, "fold": fold} | row)
-    return rows
+    by_fold = {
+        fold: predictions[predictions["fold"] == fold]
+        for fold in sorted(set(predictions["fold"].tolist()))
+    }
+    return [
+        _without_intervals(level, fold, own, points, study_score)
+        for level in LEVELS
+        for fold, own in by_fold.items()
+    ]
 
 
 def figures_of_seed(
     seed: int, predictions: pd.DataFrame, points: OperatingPoints, study_score: str = MEAN
-) -> list[dict[str, Any]]:
+) -> list[RepeatFigures]:
     """Return the figures of one seed's networks for each level, over all body parts.
 
     There are no intervals: the intervals of the average show how much a figure varies with the
@@ -115,56 +126,47 @@ def figures_of_seed(
 
     Returns
     -------
-    list of dict
-        `level`, `seed`, the counts, each of `FIGURES` or None, and `not_given`.
+    list of RepeatFigures
     """
-    return [
-        {"level": level, "seed": seed} | _without_intervals(predictions, points, level, study_score)
-        for level in LEVELS
-    ]
+    return [_without_intervals(level, seed, predictions, points, study_score) for level in LEVELS]
 
 
-def _without_intervals(
-    predictions: pd.DataFrame, points: OperatingPoints, level: str, study_score: str
-) -> dict[str, Any]:
-    sample = sample_of(at_level(predictions, level, study_score), level, points)
-    not_given = constant_output(predictions) or sample.no_ground()
-    figures = dict.fromkeys(FIGURES) if not_given else _numbers(sample.figures())
-    return {**counts_of(sample), **figures, "not_given": not_given}
-
-
-def spread_over(rows: list[dict[str, Any]], of: str) -> list[dict[str, Any]]:
+def spread_over(rows: Sequence[RepeatFigures]) -> list[LevelSpread]:
     """Return the mean and standard deviation (n - 1) of each figure over folds or seeds.
 
     Parameters
     ----------
-    rows : list of dict
+    rows : sequence of RepeatFigures
         The result of `figures_of_folds`, or those of `figures_of_seed` for several seeds.
-    of : {"folds", "seeds"}
-        What the rows are of; the key of their number in the result.
 
     Returns
     -------
-    list of dict
-        For each level, `level` and each of `FIGURES`: a dict of `mean`, `deviation` and the number
-        of folds or seeds that have the figure, or None if fewer than two have it.
+    list of LevelSpread
     """
-    table = pd.DataFrame(rows)
-    summary: list[dict[str, Any]] = []
-    for level, own in table.groupby("level", sort=False):
-        spread: dict[str, Any] = {}
-        for name in FIGURES:
-            given = own[name].dropna().astype(float)
-            spread[name] = (
-                {"mean": float(given.mean()), "deviation": float(given.std()), of: len(given)}
-                if len(given) > 1
-                else None
-            )
-        summary.append({"level": level, **spread})
-    return summary
+    return [
+        LevelSpread(level, {name: _spread(row.estimates[name] for row in own) for name in FIGURES})
+        for level in dict.fromkeys(row.level for row in rows)
+        if (own := [row for row in rows if row.level == level])
+    ]
 
 
-def counts_of(sample: Sample) -> dict[str, int]:
+def _spread(values: Iterator[float | None]) -> Spread | None:
+    given = [value for value in values if value is not None]
+    if len(given) < 2:
+        return None
+    return Spread(float(np.mean(given)), float(np.std(given, ddof=1)), len(given))
+
+
+def _without_intervals(
+    level: str, repeat: int, predictions: pd.DataFrame, points: OperatingPoints, study_score: str
+) -> RepeatFigures:
+    sample = sample_of(at_level(predictions, level, study_score), level, points)
+    not_given = constant_output(predictions) or sample.no_ground()
+    estimates = dict.fromkeys(FIGURES) if not_given else _numbers(sample.figures())
+    return RepeatFigures(level, repeat, counts_of(sample), estimates, not_given)
+
+
+def counts_of(sample: Sample) -> Counts:
     """Return the numbers of units, patients and verdicts.
 
     Parameters
@@ -174,18 +176,17 @@ def counts_of(sample: Sample) -> dict[str, int]:
 
     Returns
     -------
-    dict of int
-        `count`, `abnormal`, `normal`, `patients`, the confusion counts and `uncertain`.
+    Counts
     """
     abnormal = int(sample.labels.sum())
-    return {
-        "count": len(sample.labels),
-        "abnormal": abnormal,
-        "normal": len(sample.labels) - abnormal,
-        "patients": sample.patient_count,
+    return Counts(
+        count=len(sample.labels),
+        abnormal=abnormal,
+        normal=len(sample.labels) - abnormal,
+        patients=sample.patient_count,
         **asdict(sample.confusion()),
-        "uncertain": int((~sample.decided).sum()),
-    }
+        uncertain=int((~sample.decided).sum()),
+    )
 
 
 def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
@@ -199,69 +200,72 @@ def _baselines(sample: Sample, units: pd.DataFrame) -> dict[str, Sample]:
     }
 
 
-def _figures(
-    sample: Sample,
-    baselines: dict[str, Sample],
-    seed: int,
-    draws: int,
-    refused: str | None = None,
-) -> dict[str, Any]:
-    not_given = refused or sample.no_ground()
-    if not_given:
-        nothing = {"intervals": dict.fromkeys(FIGURES), "baselines": dict.fromkeys(BASELINES)}
-        return dict.fromkeys(FIGURES) | nothing | {"not_given": not_given}
+def _not_given(level: str, part: str, sample: Sample, reason: str) -> Figures:
+    return Figures(
+        level,
+        part,
+        counts_of(sample),
+        estimates=dict.fromkeys(FIGURES),
+        intervals=dict.fromkeys(FIGURES),
+        baselines=dict.fromkeys(BASELINES),
+        not_given=reason,
+    )
+
+
+def _given(
+    level: str, part: str, sample: Sample, baselines: Mapping[str, Sample], *, seed: int, draws: int
+) -> Figures:
     drawn, *baselines_drawn = bootstrap([sample, *baselines.values()], seed=seed, draws=draws)
-    figures = {
+    estimates = {
         name: number if is_defined(drawn[name]) else None
         for name, number in _numbers(sample.figures()).items()
     }
-    intervals = {
-        name: _interval_of(name, estimate, drawn[name]) for name, estimate in figures.items()
-    }
-    against = {
-        name: _against(figures, drawn, _numbers(baseline.figures()), baseline_drawn)
-        for (name, baseline), baseline_drawn in zip(baselines.items(), baselines_drawn, strict=True)
-    }
-    return figures | {"intervals": intervals, "baselines": against, "not_given": None}
+    return Figures(
+        level,
+        part,
+        counts_of(sample),
+        estimates,
+        intervals={
+            name: None if estimate is None else _interval_of(name, drawn[name])
+            for name, estimate in estimates.items()
+        },
+        baselines={
+            name: _against(estimates, drawn, _numbers(baseline.figures()), baseline_drawn)
+            for (name, baseline), baseline_drawn in zip(
+                baselines.items(), baselines_drawn, strict=True
+            )
+        },
+        not_given=None,
+    )
 
 
 def _against(
-    figures: dict[str, float | None],
-    drawn: dict[str, Floats],
-    baseline: dict[str, float | None],
-    baseline_drawn: dict[str, Floats],
-) -> dict[str, Any]:
+    estimates: Estimates,
+    drawn: Mapping[str, Floats],
+    baseline: Estimates,
+    baseline_drawn: Mapping[str, Floats],
+) -> Baseline:
     """Return a baseline's figures and by how much the network beats them in the same draws."""
-    beaten: dict[str, Any] = {}
+    beaten = {}
     for name in BEATEN_BY:
         bounds = interval(drawn[name] - baseline_drawn[name])
-        ours, theirs = figures[name], baseline[name]
-        beaten[name] = {
+        ours, theirs = estimates[name], baseline[name]
+        beaten[name] = Lead(
             # Accuracy isn't defined if no unit is decided.
-            "difference": None if ours is None or theirs is None else ours - theirs,
-            "interval": bounds,
-            "beats": bounds is not None and bounds[0] > 0,
-        }
-    return baseline | {"beaten_by": beaten}
+            difference=None if ours is None or theirs is None else ours - theirs,
+            interval=bounds,
+            beats=bounds is not None and bounds[0] > 0,
+        )
+    return Baseline(baseline, beaten)
 
 
-def _interval_of(name: str, estimate: float | None, drawn: Floats) -> tuple[float, float] | None:
-    bounds = interval(drawn) if estimate is not None else None
-    if bounds is None or bounds[0] == bounds[1]:
-        # If all draws are equal, such as for a sensitivity of 1, they can't estimate the
-        # uncertainty.
-        return None
-    if name == "calibration_error":
-        # A sum of absolute gaps is biased upwards, in the sample and again in its draws. Lower the
-        # lower end by both biases; in a simulation, 93 to 97 % of the intervals then cover the
-        # truth.
-        assert estimate is not None
-        excess = max(0.0, float(np.nanmean(drawn)) - estimate)
-        return max(0.0, bounds[0] - 2 * excess), bounds[1]
-    return bounds
+def _interval_of(name: str, drawn: Floats) -> Bounds | None:
+    bounds = interval(drawn) if FIGURES[name].has_interval else None
+    # If all draws are equal, such as for a sensitivity of 1, they can't estimate the uncertainty.
+    return bounds if bounds and bounds[0] < bounds[1] else None
 
 
-def _numbers(figures: dict[str, Floats]) -> dict[str, float | None]:
+def _numbers(figures: Mapping[str, Floats]) -> dict[str, float | None]:
     return {
         name: float(figures[name][0]) if np.isfinite(figures[name][0]) else None for name in FIGURES
     }

@@ -119,11 +119,14 @@ class Figure:
         such as the sensitivity without abnormal units.
     is_headline : bool
         Whether it is shown in the first table; the report shows the others below.
+    has_interval : bool
+        Whether the bootstrap gives it an interval.
     """
 
     title: str
     compute: Callable[[Totals], Floats]
     is_headline: bool = False
+    has_interval: bool = True
 
 
 def _kappa(confusion: Confusion) -> Any:
@@ -162,9 +165,13 @@ FIGURES: dict[str, Figure] = {
     # Brier 1950, for two outcomes and one probability.
     "brier": Figure("Brier score", lambda t: t.squared_error / t.units),
     # Naeini, Cooper and Hauskrecht 2015: the gap between the mean probability and the rate of
-    # abnormal units in each of ten bins of equal width, weighted by the number of units.
+    # abnormal units in each of ten bins of equal width, weighted by the number of units. A sum of
+    # absolute gaps is biased upwards, in a bootstrap's draws more than in the sample (Roelofs,
+    # Cain, Shlens and Mozer 2022), so that its percentiles are no interval.
     "calibration_error": Figure(
-        "calibration error", lambda t: np.abs(t.bin_errors).sum(axis=0) / t.units
+        "calibration error",
+        lambda t: np.abs(t.bin_errors).sum(axis=0) / t.units,
+        has_interval=False,
     ),
     "uncertain_share": Figure("uncertain share", _uncertain_share),
 }

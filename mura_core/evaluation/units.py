@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.data import LEVELS
+from mura_core.data import ALL, LEVELS
 from mura_core.evaluation.choices import MEAN
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -47,7 +47,7 @@ def at_level(predictions: pd.DataFrame, level: str, study_score: str = MEAN) -> 
         images["probability"].to_numpy(np.float64), grouped.ngroup().to_numpy(), study_score
     )
     if level == "patient" and len(set(predictions["body_part"])) > 1:
-        units["body_part"] = "ALL"
+        units["body_part"] = ALL
     return units
 
 
@@ -96,5 +96,5 @@ def selections(units: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         Name and units. ALL is first, and is left out if there is only one body part.
     """
     parts = sorted(units["body_part"].unique())
-    every = [("ALL", units)] if len(parts) > 1 else []
+    every = [(ALL, units)] if len(parts) > 1 else []
     return every + [(part, units[units["body_part"] == part]) for part in parts]

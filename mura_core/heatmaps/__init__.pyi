@@ -14,4 +14,12 @@ from .regions import Region as Region
 from .regions import finding_boxes as finding_boxes
 from .regions import findings_region as findings_region
 from .regions import letters_region as letters_region
+from .results import BaselineScore as BaselineScore
+from .results import Distraction as Distraction
+from .results import Groups as Groups
+from .results import GroupScores as GroupScores
+from .results import HeatmapScores as HeatmapScores
+from .results import MeasureScore as MeasureScore
+from .results import MethodScores as MethodScores
+from .results import TextReliance as TextReliance
 from .selection import choose as choose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mura_core.evaluation import DRAWS, LEAST_PATIENTS, draw_patients, interval
 from mura_core.heatmaps.measures.localisation import Masks
+from mura_core.heatmaps.results import BaselineScore, GroupScores, MeasureScore
 
 Map: TypeAlias = NDArray[np.float32]
 MapOf: TypeAlias = Callable[[int], Map]
@@ -53,7 +54,7 @@ def baseline_maps(shape: tuple[int, ...], boxes: Masks, seed: int) -> dict[str, 
 
 def summarise(
     own: pd.DataFrame, baselines: Mapping[str, pd.DataFrame], patients: pd.Series, seed: int
-) -> dict[str, Any]:
+) -> GroupScores:
     """Return the mean of each measure and its comparison with the baselines.
 
     Parameters
@@ -70,10 +71,8 @@ def summarise(
 
     Returns
     -------
-    dict
-        `count`, `patients`, and for each measure its `mean`, its 95 % `interval` and `beside`.
-        The latter has, for each baseline, its `mean` and the `interval` of the difference (method
-        minus baseline). A measure that is defined (not NaN) for fewer than 5 patients is None.
+    GroupScores
+        A measure that is defined (not NaN) for fewer than 5 patients is None.
     """
     patient, _ = pd.factorize(patients)
     weights = draw_patients(int(patient.max()) + 1, DRAWS, seed)[:, patient]
@@ -84,21 +83,21 @@ def summarise(
         with np.errstate(invalid="ignore"):  # a draw may have no defined score
             return interval(drawn @ values[defined] / drawn.sum(axis=1))
 
-    summary: dict[str, Any] = {"count": len(own), "patients": int(patient.max()) + 1}
+    measures: dict[str, MeasureScore | None] = {}
     for name in own:
         values = own[name].to_numpy(np.float64)
         if len(np.unique(patient[np.isfinite(values)])) < LEAST_PATIENTS:
-            summary[str(name)] = None
+            measures[str(name)] = None
             continue
-        summary[str(name)] = {
-            "mean": float(np.nanmean(values)),
-            "interval": mean_interval(values),
-            "beside": {
-                other: {
-                    "mean": float(table[name].mean()),
-                    "interval": mean_interval(values - table[name].to_numpy(np.float64)),
-                }
+        measures[str(name)] = MeasureScore(
+            mean=float(np.nanmean(values)),
+            interval=mean_interval(values),
+            baselines={
+                other: BaselineScore(
+                    mean=float(table[name].mean()),
+                    interval=mean_interval(values - table[name].to_numpy(np.float64)),
+                )
                 for other, table in baselines.items()
             },
-        }
-    return summary
+        )
+    return GroupScores(len(own), int(patient.max()) + 1, measures)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ from mura_core.heatmaps.measures.sanity_checks import (
     rank_correlation,
 )
 from mura_core.heatmaps.regions import Region
+from mura_core.heatmaps.results import GroupScores, Stage
 from mura_core.progress import Progress
 from mura_plugins.network import Network
 
@@ -57,14 +58,13 @@ class FurtherMaps:
         Maps of the first n images: `randomised` (n, h, w), of a network with random weights;
         `noisy` (draws, n, h, w), of the images with slight noise; and, if such a network was
         trained, `shuffled` (n, h, w), of a network trained on shuffled labels.
-    stages : list of dict
-        For each stage of weight randomisation, the `share_of_layers` that is randomised and the
-        `mean` rank correlation with the original maps.
+    stages : tuple of Stage
+        Stages of weight randomisation.
     """
 
     training: Maps
     others: dict[str, Maps]
-    stages: list[dict[str, float]]
+    stages: tuple[Stage, ...]
 
 
 @dataclass(eq=False)
@@ -179,7 +179,7 @@ class Bench:
 
     def score(
         self, maps: Maps, further: FurtherMaps, so_far: Progress | None = None
-    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+    ) -> tuple[pd.DataFrame, dict[str, GroupScores | None]]:
         """Return the scores of a method's maps, per image and averaged.
 
         Parameters
@@ -196,27 +196,26 @@ class Bench:
         table : DataFrame
             One row per image and one column per measure (`Measure.column`); NaN where an image
             wasn't scored.
-        summary : dict
-            For each group of measures the result of `summarise`, or None if no image was scored.
-            `finding` also has `marked_share`, the share of an image's pixels that counts as marked
-            for the IoU, chosen on training images. `learning` also has `stages`.
+        groups : dict of GroupScores or None
+            The scores by group; None if no image was scored.
         """
-        summary: dict[str, Any] = {}
+        groups: dict[str, GroupScores | None] = {}
         columns = []
         for group in GROUPS:
             rows = self._rows(group)
             if not len(rows):
-                summary[group.name] = None
+                groups[group.name] = None
                 continue
             own, baselines, share = self._score_group(group, maps, further, so_far)
             patients = self.sample["patient"].iloc[rows]
-            summary[group.name] = summarise(own, baselines, patients, self.seed)
-            if group is FINDING:
-                summary[group.name]["marked_share"] = share
+            groups[group.name] = replace(
+                summarise(own, baselines, patients, self.seed),
+                marked_share=share if group is FINDING else None,
+                stages=further.stages if group is LEARNING else (),
+            )
             names = {one.name: one.column for one in self.measures if one.group is group}
             columns.append(own.rename(columns=names))
-        summary[LEARNING.name]["stages"] = further.stages
-        return pd.concat(columns, axis=1).reindex(self.sample.index), summary
+        return pd.concat(columns, axis=1).reindex(self.sample.index), groups
 
     def _rows(self, group: Group) -> NDArray[np.intp]:
         """Return the indices of a group's images; empty if too few have its region."""
@@ -305,7 +304,7 @@ class Bench:
 
     def _randomised(
         self, explain: Explain, maps: Maps, images: NDArray[np.uint8]
-    ) -> tuple[Maps, list[dict[str, float]]]:
+    ) -> tuple[Maps, tuple[Stage, ...]]:
         """Return the maps of fully randomised networks and `FurtherMaps.stages`."""
         folds = self.sample["fold"].to_numpy()[: len(images)]
         randomised = np.empty_like(maps)
@@ -321,11 +320,11 @@ class Bench:
                 correlations = alike.setdefault(share, np.empty(len(images)))
                 correlations[own] = _correlations(maps[own], others)
             randomised[own] = changed[1.0]
-        stages = [
-            {"share_of_layers": share, "mean": float(np.nanmean(each))}
+        stages = tuple(
+            Stage(share, float(np.nanmean(each)))
             for share, each in alike.items()
             if np.isfinite(each).any()
-        ]
+        )
         return randomised, stages
 
 

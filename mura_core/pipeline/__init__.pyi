@@ -1,3 +1,4 @@
+from .compare import compare_runs as compare_runs
 from .data import cache_folder as cache_folder
 from .data import open_data as open_data
 from .data import prepare_images as prepare_images
@@ -5,7 +6,6 @@ from .data import prepare_statistics as prepare_statistics
 from .data import say_counts as say_counts
 from .device_check import check_device as check_device
 from .device_check import plan_for as plan_for
-from .evaluate import compare_runs as compare_runs
 from .evaluate import evaluate_run as evaluate_run
 from .explain import explain_run as explain_run
 from .export import export_model_file as export_model_file

@@ -1,12 +1,11 @@
-"""Evaluate the predictions of a run: figures, errors and comparisons."""
+"""Evaluate the predictions of a run: figures and errors."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,11 +14,10 @@ from mura_core.errors import MuraError
 from mura_core.evaluation import (
     CONFIDENCE,
     DRAWS,
-    FIGURES,
     SAME_ANSWER,
     STUDY_SCORES,
     Judgement,
-    compare_judgements,
+    RepeatFigures,
     compare_study_scores,
     compute_figures,
     constant_folds,
@@ -27,14 +25,13 @@ from mura_core.evaluation import (
     figures_of_folds,
     figures_of_seed,
     limits_of,
+    of_level,
     spread_over,
 )
 from mura_core.files import write_csv
-from mura_core.heatmaps import distraction, with_verdicts
+from mura_core.heatmaps import Distraction, HeatmapScores, distraction, with_verdicts
 from mura_core.pipeline.data import open_data
 from mura_core.report import (
-    comparison_as_text,
-    distraction_in_words,
     draw_contact_sheets,
     figures_as_text,
     how_called,
@@ -47,10 +44,13 @@ from mura_core.report import (
 from mura_core.runs import (
     PHANTOMS,
     RUN_TABLES,
+    Bootstrap,
+    LevelPoint,
+    Metrics,
     RunConfig,
     config_of,
     judge_run,
-    read_metrics,
+    last_metrics,
     read_run_table,
     restarts_of,
     settings_of,
@@ -58,8 +58,6 @@ from mura_core.runs import (
 )
 
 log = logging.getLogger("mura")
-
-METRICS_VERSION = 2
 
 _LETTERS = "heatmaps/letters.csv"
 
@@ -77,61 +75,12 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
     """
     config = config_of(folder)
     settings = settings_of(folder) | {name: value for name, value in changed.items() if value}
+    last = last_metrics(folder)
     judgement = judge_run(folder, settings)
-    rows = compute_figures(
-        judgement.predictions,
-        judgement.points,
-        seed=config.seed,
-        study_score=judgement.study_score,
-    )
-    by_score = {
-        score: judge_run(folder, settings | {"study_score": score}) for score in STUDY_SCORES
-    }
-    metrics: dict[str, Any] = {
-        "version": METRICS_VERSION,
-        "validate": config.validate,
-        **settings,
-        "operating_points": _chosen_points(judgement),
-        "temperatures": {
-            fold: judged.temperature
-            for fold, judged in judgement.folds.items()
-            if judged.temperature is not None
-        },
-        "intervals": {
-            "method": "percentiles of a bootstrap over patients",
-            "confidence": CONFIDENCE,
-            "draws": DRAWS,
-            "seed": config.seed,
-        },
-        "figures": rows,
-        "study_scores": compare_study_scores(by_score, seed=config.seed),
-        "folds": [],
-        "over_folds": [],
-        "seeds": [],
-        "over_seeds": [],
-        "restarts": restarts_of(folder),
-        "heatmaps": None,
-    }
-    if config.validate == "kfold":
-        metrics["folds"] = figures_of_folds(
-            judgement.predictions, judgement.points, judgement.study_score
-        )
-        metrics["over_folds"] = spread_over(metrics["folds"], "folds")
-    if len(config.network_seeds) > 1:
-        for seed in config.network_seeds:
-            own = judge_run(folder, settings, seed=seed)
-            metrics["seeds"] += figures_of_seed(seed, own.predictions, own.points, own.study_score)
-        metrics["over_seeds"] = spread_over(metrics["seeds"], "seeds")
-    if (folder / "metrics.json").is_file():
-        # The scores of heatmaps depend only on the network; the verdicts without letters also
-        # depend on the operating point and the calibration.
-        metrics["heatmaps"] = heatmaps = read_metrics(folder).get("heatmaps")
-        if heatmaps and (folder / _LETTERS).is_file():
-            letters = read_run_table(folder, _LETTERS)
-            known = heatmaps["distraction"]["letters"] == "known"
-            explained = judge_run(folder, settings, seed=config.network_seeds[0])
-            distracted = judge_letters(folder, letters, explained, config.seed, known=known)
-            heatmaps["distraction"] = distracted
+    metrics = _metrics_of(folder, config, settings, judgement)
+    if last and last.heatmaps:
+        heatmaps = _with_letters_judged(folder, config, settings, last.heatmaps)
+        metrics = replace(metrics, heatmaps=heatmaps)
     write_metrics(folder, metrics)
     calibrated = judgement.predictions[["path", "fold", "logit", "probability"]]
     if settings["calibrate"] != "none":
@@ -142,9 +91,67 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
     _write_mistakes(folder, config, judgement)
 
 
+def _metrics_of(
+    folder: Path, config: RunConfig, settings: Mapping[str, str], judgement: Judgement
+) -> Metrics:
+    """Return the figures of a run, without the scores of heatmaps."""
+    by_score = {
+        score: judge_run(folder, {**settings, "study_score": score}) for score in STUDY_SCORES
+    }
+    judged = (judgement.predictions, judgement.points)
+    folds: list[RepeatFigures] = []
+    if config.validate == "kfold":
+        folds = figures_of_folds(*judged, judgement.study_score)
+    seeds: list[RepeatFigures] = []
+    for seed in config.network_seeds if len(config.network_seeds) > 1 else ():
+        own = judge_run(folder, settings, seed=seed)
+        seeds += figures_of_seed(seed, own.predictions, own.points, own.study_score)
+    return Metrics(
+        validate=config.validate,
+        operating_point=settings["operating_point"],
+        calibrate=settings["calibrate"],
+        study_score=settings["study_score"],
+        operating_points=level_points(judgement),
+        temperatures={
+            fold: judged.temperature
+            for fold, judged in judgement.folds.items()
+            if judged.temperature is not None
+        },
+        intervals=Bootstrap(
+            "percentiles of a bootstrap over patients", CONFIDENCE, DRAWS, config.seed
+        ),
+        figures=tuple(
+            compute_figures(*judged, seed=config.seed, study_score=judgement.study_score)
+        ),
+        study_scores=tuple(compare_study_scores(by_score, seed=config.seed)),
+        folds=tuple(folds),
+        over_folds=tuple(spread_over(folds)),
+        seeds=tuple(seeds),
+        over_seeds=tuple(spread_over(seeds)),
+        restarts=restarts_of(folder),
+    )
+
+
+def _with_letters_judged(
+    folder: Path, config: RunConfig, settings: Mapping[str, str], scores: HeatmapScores
+) -> HeatmapScores:
+    """Return the scores of heatmaps with the verdicts without letters judged again.
+
+    They depend on the operating point and the calibration, the other scores only on the network.
+    """
+    if not (folder / _LETTERS).is_file():
+        return scores
+    letters = read_run_table(folder, _LETTERS)
+    explained = judge_run(folder, settings, seed=config.network_seeds[0])
+    known = scores.distraction.letters == "known"
+    return replace(
+        scores, distraction=judge_letters(folder, letters, explained, config.seed, known=known)
+    )
+
+
 def judge_letters(
     folder: Path, table: pd.DataFrame, judgement: Judgement, seed: int, *, known: bool
-) -> dict[str, Any]:
+) -> Distraction:
     """Return how much the network relies on letters, and write `heatmaps/letters.csv`.
 
     Parameters
@@ -162,106 +169,63 @@ def judge_letters(
 
     Returns
     -------
-    dict
-        The key `distraction` of `heatmaps` in `metrics.json`.
+    Distraction
     """
     table = with_verdicts(table, judgement.points, judgement.calibrations)
     write_csv(folder / _LETTERS, table[list(RUN_TABLES[_LETTERS])])
-    figures = distraction(table, seed)
-    return {
-        "letters": "known" if known else "detected",
-        "in_words": distraction_in_words(figures, known=known),
-        "figures": figures,
-    }
+    return Distraction("known" if known else "detected", tuple(distraction(table, seed)))
 
 
-def compare_runs(first: Path, second: Path) -> pd.DataFrame:
-    """Return the differences in figures of two runs on the same images, and log the main ones.
+def level_points(judgement: Judgement) -> tuple[LevelPoint, ...]:
+    """Return the operating points of a judgement, and what they were chosen on.
 
     Parameters
     ----------
-    first, second : Path
-        The run folders.
-
-    Returns
-    -------
-    DataFrame
-        One row per level, body part and figure: `level, body_part, figure, count, abnormal,
-        patients, first, second, difference, low, high, delong, mcnemar, not_given`. The p-values
-        `delong` and `mcnemar` are given for AUROC and for accuracy.
-
-    Raises
-    ------
-    DataError
-        If a run isn't finished, or the runs were evaluated on different images.
+    judgement : Judgement
+        The judged predictions.
     """
-    runs = [judge_run(folder) for folder in (first, second)]
-    rows = compare_judgements(*runs, seed=config_of(first).seed)
-    log.info("First: %s\nSecond: %s; differences are second minus first", first, second)
-    said: dict[Any, str] = {}
-    for level in dict.fromkeys(row["level"] for row in rows):
-        whole = next(row for row in rows if row["level"] == level)
-        points = [_points(_chosen_points(run), level) for run in runs]
-        if _says_same(said, (whole["count"], str(points)), level, "By"):
-            continue
-        log.info(
-            "\nBy %s, %s: %d, of %d patients\n%s",
-            level.replace("_", " "), whole["body_part"], whole["count"], whole["patients"],
-            comparison_as_text(whole),
-        )  # fmt: skip
-    return pd.DataFrame(line for row in rows for line in _lines(row))
-
-
-def _lines(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    tests = {"auroc": {"delong": row["delong"]}, "accuracy": {"mcnemar": row["mcnemar"]}}
-    for figure in FIGURES:
-        numbers = (row["figures"] or {}).get(figure)
-        low, high = (numbers and numbers["interval"]) or (None, None)
-        yield (
-            {"level": row["level"], "body_part": row["body_part"], "figure": figure}
-            | {name: row[name] for name in ("count", "abnormal", "patients")}
-            | {name: numbers and numbers[name] for name in ("first", "second", "difference")}
-            | {"low": low, "high": high, "delong": None, "mcnemar": None}
-            | tests.get(figure, {})
-            | {"not_given": row["not_given"]}
+    return tuple(
+        LevelPoint(
+            level,
+            fold,
+            chosen.point.threshold,
+            chosen.point.normal_below,
+            chosen.count,
+            chosen.abnormal,
         )
+        for fold, judged in judgement.folds.items()
+        for level, chosen in judged.points.items()
+    )
 
 
-def _say_figures(metrics: dict[str, Any], *, phantoms: bool) -> None:
-    for sentence in restarts_in_words(metrics["restarts"]):
-        log.info(sentence)
-    rows = metrics["figures"]
-    folds = {row["level"]: row for row in metrics["over_folds"]}
-    seeds = {row["level"]: row for row in metrics["over_seeds"]}
-    of_phantoms = " of phantoms" if phantoms else ""
-    said: dict[Any, str] = {}
-    for level in dict.fromkeys(row["level"] for row in rows):
-        chosen = [row for row in rows if row["level"] == level]
-        points = str(_points(metrics["operating_points"], level))
-        if _says_same(said, (chosen[0]["count"], points), level, f"Validation{of_phantoms}, by"):
-            continue
-        log.info(
-            "\nValidation%s, by %s (%s)\n%s",
-            of_phantoms, level.replace("_", " "), how_called(metrics, level),
-            figures_as_text(chosen),
-        )  # fmt: skip
-        if level in folds:
-            log.info("Mean and deviation over the folds: %s", spread_as_text(folds[level]))
-        if level in seeds:
-            of_level = [row for row in metrics["seeds"] if row["level"] == level]
-            log.info("The figures above average %d seeds. Each seed separately:", len(of_level))
-            log.info("%s", seeds_as_text(of_level))
-            log.info("Mean and deviation over the seeds: %s", spread_as_text(seeds[level]))
-        for sentence in verdicts(chosen[0]):
-            log.info(sentence)
-    if scores := study_scores_as_text(metrics["study_scores"], metrics["study_score"]):
-        log.info("\n%s", scores)
+def limits_at(points: Sequence[LevelPoint], level: str) -> list[tuple[float | None, float]]:
+    """Return the thresholds of each fold at a level.
+
+    Parameters
+    ----------
+    points : sequence of LevelPoint
+        Operating points of all levels.
+    level : str
+        One of `LEVELS`.
+    """
+    return [(point.normal_below, point.threshold) for point in points if point.level == level]
 
 
-def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> bool:
+def says_same(said: dict[Hashable, str], judged: Hashable, level: str, start: str) -> bool:
     """Log that a level has the units and operating points of an earlier one; False if not.
 
     Each level groups the units of the one before, so that equal counts mean equal units.
+
+    Parameters
+    ----------
+    said : dict
+        The levels that were logged, by what was judged; the level is added.
+    judged : hashable
+        Number of units and operating points of the level.
+    level : str
+        One of `LEVELS`.
+    start : str
+        Start of the line.
     """
     earlier = said.setdefault(judged, level)
     if earlier == level:
@@ -271,18 +235,34 @@ def _says_same(said: dict[Any, str], judged: Any, level: str, start: str) -> boo
     return True
 
 
-def _chosen_points(judgement: Judgement) -> list[dict[str, Any]]:
-    return [
-        {"level": level, "fold": fold, **asdict(chosen.point)}
-        | {"count": chosen.count, "abnormal": chosen.abnormal}
-        for fold, judged in judgement.folds.items()
-        for level, chosen in judged.points.items()
-    ]
-
-
-def _points(chosen: list[dict[str, Any]], level: str) -> list[tuple[float | None, ...]]:
-    names = ("normal_below", "threshold")
-    return [tuple(row[name] for name in names) for row in chosen if row["level"] == level]
+def _say_figures(metrics: Metrics, *, phantoms: bool) -> None:
+    for sentence in restarts_in_words(metrics.restarts):
+        log.info(sentence)
+    folds = {one.level: one for one in metrics.over_folds}
+    seeds = {one.level: one for one in metrics.over_seeds}
+    of_phantoms = " of phantoms" if phantoms else ""
+    said: dict[Hashable, str] = {}
+    for level in dict.fromkeys(row.level for row in metrics.figures):
+        rows = of_level(metrics.figures, level)
+        judged = (rows[0].counts.count, *limits_at(metrics.operating_points, level))
+        if says_same(said, judged, level, f"Validation{of_phantoms}, by"):
+            continue
+        log.info(
+            "\nValidation%s, by %s (%s)\n%s",
+            of_phantoms, level.replace("_", " "), how_called(metrics, level),
+            figures_as_text(rows),
+        )  # fmt: skip
+        if level in folds:
+            log.info("Mean and deviation over the folds: %s", spread_as_text(folds[level]))
+        if level in seeds:
+            repeats = [row for row in metrics.seeds if row.level == level]
+            log.info("The figures above average %d seeds. Each seed separately:", len(repeats))
+            log.info("%s", seeds_as_text(repeats))
+            log.info("Mean and deviation over the seeds: %s", spread_as_text(seeds[level]))
+        for sentence in verdicts(rows[0]):
+            log.info(sentence)
+    if scores := study_scores_as_text(metrics.study_scores, metrics.study_score):
+        log.info("\n%s", scores)
 
 
 def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.data import PreparedImages, installed_readers
+from mura_core.data import Manifest, PreparedImages, installed_readers
 from mura_core.errors import DataError, UsageError
 from mura_core.evaluation import (
     SAME_ANSWER,
@@ -24,6 +24,8 @@ from mura_core.evaluation import (
 from mura_core.files import write_csv
 from mura_core.heatmaps import (
     Bench,
+    HeatmapScores,
+    MethodScores,
     Region,
     choose,
     findings_region,
@@ -41,7 +43,7 @@ from mura_core.pipeline.explained import (
     refuse_unknown_images,
 )
 from mura_core.progress import progress
-from mura_core.report import method_in_words
+from mura_core.report import distraction_in_words, method_in_words
 from mura_core.runs import (
     RunConfig,
     Style,
@@ -112,74 +114,103 @@ def explain_run(
     if not wanted:
         raise UsageError("the run's config names no explainer; name one: --explain gradcam")
     metrics = read_metrics(folder)
+    judgement = _judgement(folder, config)
+    if judgement.predictions.empty:
+        write_metrics(folder, replace(metrics, heatmaps=None))
+        return
+    sample = _sample(judgement, config.explain_images)
+    run = _open(folder, config, judgement, plugins)
+    letters, known = _letters(run)
+    bench = _bench(run, sample, letters)
+    tables, methods = _explain(wanted, bench, run)
+    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(tables))
+    painted = _paint_letters_over(run, letters)
+    distraction = judge_letters(folder, painted, judgement, config.seed, known=known)
+    scores = HeatmapScores(config.network_seeds[0], tuple(methods), distraction)
+    write_metrics(folder, replace(metrics, heatmaps=scores))
+    log.info("\nHeatmap scores:")
+    for method in methods:
+        log.info("- %s.", method_in_words(method.explainer, method.groups))
+    log.info("- %s.", distraction_in_words(distraction))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A finished run, opened to be explained.
+
+    Attributes
+    ----------
+    folder : Path
+    config : RunConfig
+    judgement : Judgement
+        Predictions of the explained networks, with their operating points.
+    manifest : Manifest
+    prepared : PreparedImages
+    networks : dict of Network
+        The network of each fold.
+    shuffled : dict of Network
+        For each fold, a network trained on shuffled labels; empty if none was trained.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
+    """
+
+    folder: Path
+    config: RunConfig
+    judgement: Judgement
+    manifest: Manifest
+    prepared: PreparedImages
+    networks: Mapping[int, Network]
+    shuffled: Mapping[int, Network]
+    readers: Readers
+
+    def images_of(self, paths: pd.Series) -> NDArray[np.intp]:
+        """Return the indices of prepared images, by path."""
+        rows = pd.Index(self.prepared.table["path"]).get_indexer(paths)
+        if (rows < 0).any():
+            missing = paths.iloc[int(np.argmin(rows))]
+            raise DataError(f"{missing} was predicted in the run, but is no longer in the data")
+        return rows
+
+
+# Select ---------------------------------------------------------------------------------------
+
+
+def _judgement(folder: Path, config: RunConfig) -> Judgement:
+    """Return the judgement of the networks to explain, without collapsed ones."""
     first, *other_seeds = config.network_seeds
     judgement = judge_run(folder, seed=first)
     if other_seeds:
         log.info("\nExplaining the networks of the first seed, %d.", first)
-    collapsed = constant_output(judgement.predictions)
-    judgement = _without_collapsed(judgement)
-    if judgement.predictions.empty:
-        write_metrics(folder, metrics | {"heatmaps": None})
-        log.warning("No heatmap is drawn, because %s.", collapsed)
-        return
-    if collapsed:
-        log.warning("Images of collapsed networks are not explained, because %s.", collapsed)
-    sample = _sample(judgement, config.explain_images)
+    predictions = judgement.predictions
+    kept = predictions[~predictions["fold"].isin(constant_folds(predictions))]
+    if kept.empty:
+        log.warning("No heatmap is drawn, because %s.", constant_output(predictions))
+    elif reason := constant_output(predictions):
+        log.warning("Images of collapsed networks are not explained, because %s.", reason)
+    return replace(judgement, predictions=kept)
 
+
+def _sample(judgement: Judgement, which: str) -> pd.DataFrame:
+    """Return the predictions of the images that `--explain-images` selects."""
+    judged = judgement.predictions
+    wanted = images_to_explain(which)
+    if not isinstance(wanted, list):
+        return choose(judged, judgement.points, wanted or len(judged))
+    refuse_unknown_images(which, judged["path"], "run's judged")
+    return judged.set_index("path", drop=False).loc[wanted].reset_index(drop=True)
+
+
+def _open(folder: Path, config: RunConfig, judgement: Judgement, plugins: Plugins) -> _Run:
     from mura_core.inference import start_tensorflow
 
     start_tensorflow(config.seed)
-
     register_layers(plugins)
-    networks, on_shuffled_labels = _networks(folder, config, judgement.predictions["fold"].unique())
+    networks, shuffled = _networks(folder, config, judgement.predictions["fold"].unique())
     readers = installed_readers(plugins)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     prepared = prepare_images(manifest, config, readers)
     refuse_other_pixels(folder, prepared.digest)
-    rows = _rows_of(prepared, sample["path"])
-    judged = judgement.predictions
-    with progress("Detecting letters", "images") as so_far:
-        letters, known = letters_region(
-            manifest, judged["path"].tolist(), config.square, readers, so_far
-        )
-    images = prepared.images[rows]
-    shuffled = _without_constant(on_shuffled_labels, images)
-    bench = Bench(
-        sample,
-        images,
-        networks,
-        config.seed,
-        findings=findings_region(manifest, sample["path"], prepared, config.square, readers),
-        letters=letters,
-        shuffled=shuffled,
-    )
-    drawn, measured = [], []
-    for method in wanted:
-        try:
-            table, summary = _explain_by(method, bench, folder, manifest.folder, config, readers)
-        except NotApplicable as error:
-            log.warning("%s can't explain this network: %s", method.name, error)
-            continue
-        drawn.append(table)
-        measured.append(summary)
-    if not drawn:
-        names = ", ".join(method.name for method in wanted)
-        raise UsageError(f"none of {names} can explain this network")
-    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(drawn))
-    painted = _paint_letters_over(judgement, prepared, letters, networks, config.seed)
-    distracted = judge_letters(folder, painted, judgement, config.seed, known=known)
-    metrics["heatmaps"] = {"seed": first, "methods": measured, "distraction": distracted}
-    write_metrics(folder, metrics)
-    log.info("\nHeatmap scores:")
-    for said in (*measured, distracted):
-        log.info("- %s.", said["in_words"])
-
-
-def _without_collapsed(judgement: Judgement) -> Judgement:
-    """Return a judgement without the folds whose network gives the same output for every image."""
-    predictions = judgement.predictions
-    kept = ~predictions["fold"].isin(constant_folds(predictions))
-    return replace(judgement, predictions=predictions[kept])
+    return _Run(folder, config, judgement, manifest, prepared, networks, shuffled, readers)
 
 
 def _networks(
@@ -201,9 +232,35 @@ def _networks(
     return networks, shuffled
 
 
+# Explain and measure --------------------------------------------------------------------------
+
+
+def _letters(run: _Run) -> tuple[Region, bool]:
+    """Return the letters in the judged images, and whether the data gives their positions."""
+    paths = run.judgement.predictions["path"].tolist()
+    with progress("Detecting letters", "images") as so_far:
+        return letters_region(run.manifest, paths, run.config.square, run.readers, so_far)
+
+
+def _bench(run: _Run, sample: pd.DataFrame, letters: Region) -> Bench:
+    images = run.prepared.images[run.images_of(sample["path"])]
+    findings = findings_region(
+        run.manifest, sample["path"], run.prepared, run.config.square, run.readers
+    )
+    return Bench(
+        sample,
+        images,
+        run.networks,
+        run.config.seed,
+        findings=findings,
+        letters=letters,
+        shuffled=_without_constant(run.shuffled, images),
+    )
+
+
 def _without_constant(
-    shuffled: dict[int, Network], images: NDArray[np.uint8]
-) -> dict[int, Network]:
+    shuffled: Mapping[int, Network], images: NDArray[np.uint8]
+) -> Mapping[int, Network]:
     """Return the networks, or none if one gives the same output for all of these images."""
     if any(is_constant(one.logits(images)) for one in shuffled.values()):
         log.warning(
@@ -213,75 +270,62 @@ def _without_constant(
     return shuffled
 
 
-def _explain_by(
-    method: Explainer,
-    bench: Bench,
-    folder: Path,
-    data_folder: Path,
-    config: RunConfig,
-    readers: Readers,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _explain(
+    wanted: Sequence[Explainer], bench: Bench, run: _Run
+) -> tuple[list[pd.DataFrame], list[MethodScores]]:
+    """Draw and score the maps of every method that can explain the network."""
+    tables, methods = [], []
+    for method in wanted:
+        try:
+            table, scores = _explain_by(method, bench, run)
+        except NotApplicable as error:
+            log.warning("%s can't explain this network: %s", method.name, error)
+            continue
+        tables.append(table)
+        methods.append(scores)
+    if not tables:
+        names = ", ".join(method.name for method in wanted)
+        raise UsageError(f"none of {names} can explain this network")
+    return tables, methods
+
+
+def _explain_by(method: Explainer, bench: Bench, run: _Run) -> tuple[pd.DataFrame, MethodScores]:
     """Draw the maps of one method; return its rows of `heatmaps.csv`, and its scores."""
     function = resolve(method.explain)
     with progress(f"Explaining by {method.name}", "images") as so_far:
         maps, looked_at = bench.explain(function, so_far)
     table = write_heatmaps(
-        folder,
+        run.folder,
         method,
         looked_at,
-        data_folder,
+        run.manifest.folder,
         bench.sample,
         maps,
-        style=config.style,
-        fit=config.fit,
-        readers=readers,
+        style=run.config.style,
+        fit=run.config.fit,
+        readers=run.readers,
     )
     where = f"the layer {looked_at}" if looked_at else "pixels"
     log.info("Drew %d heatmaps by %s, from %s", len(maps), method.name, where)
     with progress(f"Explaining changed images by {method.name}", "images") as so_far:
         further = bench.explain_further(function, maps, so_far)
     with progress(f"Scoring {method.name}", "images") as so_far:
-        found, summary = bench.score(maps, further, so_far)
-    about = {"explainer": method.name, "layer": looked_at, "images": len(maps)}
-    sentence = method_in_words(method.name, summary)
-    return pd.concat([table, found], axis=1), about | {"in_words": sentence} | summary
+        found, groups = bench.score(maps, further, so_far)
+    scores = MethodScores(method.name, looked_at, len(maps), groups)
+    return pd.concat([table, found], axis=1), scores
 
 
-def _sample(judgement: Judgement, which: str) -> pd.DataFrame:
-    """Return the predictions of the images that `--explain-images` selects."""
-    judged = judgement.predictions
-    wanted = images_to_explain(which)
-    if not isinstance(wanted, list):
-        return choose(judged, judgement.points, wanted or len(judged))
-    refuse_unknown_images(which, judged["path"], "run's judged")
-    return judged.set_index("path", drop=False).loc[wanted].reset_index(drop=True)
-
-
-def _paint_letters_over(
-    judgement: Judgement,
-    prepared: PreparedImages,
-    letters: Region,
-    networks: Mapping[int, Network],
-    seed: int,
-) -> pd.DataFrame:
+def _paint_letters_over(run: _Run, letters: Region) -> pd.DataFrame:
     """Return the logits of the evaluated images that have letters, with and without them."""
-    judged = judgement.predictions
+    judged = run.judgement.predictions
     with_letters = judged[judged["path"].isin(list(letters.masks))]
-    rows = _rows_of(prepared, with_letters["path"])
+    rows = run.images_of(with_letters["path"])
     with progress("Inpainting letters", "images") as so_far:
         return without_letters(
             with_letters,
-            (prepared.images[row] for row in rows),
+            (run.prepared.images[row] for row in rows),
             letters.masks,
-            networks,
-            seed=seed,
+            run.networks,
+            seed=run.config.seed,
             progress=so_far,
         )
-
-
-def _rows_of(prepared: PreparedImages, paths: pd.Series) -> NDArray[np.intp]:
-    rows = pd.Index(prepared.table["path"]).get_indexer(paths)
-    if (rows < 0).any():
-        missing = paths.iloc[int(np.argmin(rows))]
-        raise DataError(f"{missing} was predicted in the run, but is no longer in the data")
-    return rows

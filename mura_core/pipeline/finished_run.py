@@ -11,7 +11,6 @@ import numpy as np
 
 from mura_core.errors import DataError
 from mura_core.evaluation import Judgement, OperatingPoint, constant_output
-from mura_core.pipeline.evaluate import METRICS_VERSION
 from mura_core.runs import RunConfig, judge_run, read_metrics
 
 if TYPE_CHECKING:
@@ -74,15 +73,10 @@ def judgement_of(folder: Path) -> Judgement:
     Raises
     ------
     DataError
-        If the run was evaluated by another version, or its network gives the same output for every
-        image.
+        If the run wasn't evaluated, or was by another version, or its network gives the same output
+        for every image.
     """
-    version = read_metrics(folder).get("version")
-    if version != METRICS_VERSION:
-        raise DataError(
-            f"{folder}: was evaluated by another version of mura-run (its metrics.json has version"
-            f" {version}, not {METRICS_VERSION}); evaluate it again: mura-run evaluate {folder}"
-        )
+    read_metrics(folder)  # refuses a run that wasn't evaluated
     judgement = judge_run(folder)
     if reason := constant_output(judgement.predictions):
         raise DataError(f"{folder}: {reason}")

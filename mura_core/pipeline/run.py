@@ -6,7 +6,6 @@ steps wrote to the run folder, so that it can be repeated separately.
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from mura_core.pipeline.explain import explain_run
 from mura_core.pipeline.explained import explainers_named
 from mura_core.pipeline.report import write_report
 from mura_core.pipeline.train import train_run
-from mura_core.runs import RunConfig
+from mura_core.runs import RunConfig, as_json, read_metrics
 from mura_plugins import RunSummary
 from mura_plugins.manager import load_plugins
 
@@ -41,7 +40,7 @@ def run_pipeline(config: RunConfig, folder: Path, *, resume: bool = False) -> No
     if config.explain:
         explain_run(folder, plugins)
     write_report(folder)
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics = as_json(read_metrics(folder))
     for failure in plugins.tell_finished(RunSummary(folder, config.model, metrics)):
         log.warning(
             "The plugin %r of %s failed after the run: %s",

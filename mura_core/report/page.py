@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,16 @@ import numpy as np
 import pandas as pd
 
 from mura_core.data import LEVELS
-from mura_core.evaluation import BASELINES, COMPARED, FIGURES, Judgement, at_level, constant_output
-from mura_core.heatmaps import BASELINE_NAMES
+from mura_core.evaluation import (
+    BASELINES,
+    COMPARED,
+    FIGURES,
+    Judgement,
+    at_level,
+    constant_output,
+    of_level,
+)
+from mura_core.heatmaps import BASELINE_NAMES, MethodScores
 from mura_core.report.contact_sheets import sheet_of
 from mura_core.report.figures_text import (
     SCORE_NAMES,
@@ -24,8 +33,8 @@ from mura_core.report.figures_text import (
     tell_scores_apart,
     verdicts,
 )
-from mura_core.report.heatmap_text import measures_to_read
-from mura_core.runs import judge_run, read_run_table
+from mura_core.report.heatmap_text import distraction_in_words, measure_rows, method_in_words
+from mura_core.runs import judge_run, read_metrics, read_run_table
 from mura_core.training import history_table
 
 if TYPE_CHECKING:
@@ -58,11 +67,13 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     phantoms : bool
         Whether the run's data are phantoms.
     """
-    metrics = _json(folder / "metrics.json")
+    metrics = read_metrics(folder)
     mistakes = _table(folder, "errors.csv")
     heatmaps = _table(folder, "heatmaps/heatmaps.csv")
     # The scores are lost if metrics.json was deleted before the run was evaluated again.
-    measured = metrics["heatmaps"] or {"methods": [], "distraction": None}
+    methods = metrics.heatmaps.methods if metrics.heatmaps else ()
+    distraction = metrics.heatmaps.distraction if metrics.heatmaps else None
+    by_level = {level: of_level(metrics.figures, level) for level in LEVEL_NAMES}
     judgement = judge_run(folder)
     return template("page.html").render(
         phantoms=phantoms,
@@ -73,30 +84,31 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         left_out=_table(folder, "left_out.csv").to_dict("records"),
         metrics=metrics,
         score_in_words=_SCORES_IN_WORDS[judgement.study_score],
-        scores_differ=tell_scores_apart(metrics.get("study_scores", [])),
-        score_figures=shown_figures(metrics.get("study_scores", []), COMPARED),
-        seed_count=len({row["seed"] for row in metrics.get("seeds", [])}),
+        scores_differ=tell_scores_apart(metrics.study_scores),
+        score_figures=shown_figures(metrics.study_scores, COMPARED),
+        seed_count=len({row.repeat for row in metrics.seeds}),
         score_names=SCORE_NAMES,
-        levels={level: name for level, name in LEVEL_NAMES.items() if _rows(metrics, level)},
-        rows_of=lambda level: _rows(metrics, level),
+        levels={level: name for level, name in LEVEL_NAMES.items() if by_level[level]},
+        rows_of=by_level.get,
         how_called=lambda level: how_called(metrics, level),
         verdicts=verdicts,
         names={name: figure.title for name, figure in FIGURES.items()},
-        shown=shown_figures(metrics["figures"]),
+        shown=shown_figures(metrics.figures),
         others=[name for name in FIGURES if name not in (*headline_figures(), "uncertain_share")],
-        two_points=shown_figures(metrics["figures"]) != headline_figures(),
+        two_points=shown_figures(metrics.figures) != headline_figures(),
         baselines=BASELINES,
         mistakes=_by_part(mistakes, folder),
         mistake_count=len(mistakes),
         collapsed=constant_output(judgement.predictions),
-        restarts=restarts_in_words(metrics.get("restarts", [])),
+        restarts=restarts_in_words(metrics.restarts),
         roc_curves=_roc_curves(judgement),
         learning_curves=_learning_curves(history_table(folder)),
-        explained=explained_by_method(heatmaps, measured["methods"]),
-        in_words=[one["in_words"] for one in measured["methods"]],
-        distraction=measured["distraction"],
+        explained=explained_by_method(heatmaps, methods),
+        in_words=[method_in_words(one.explainer, one.groups) for one in methods],
+        distraction=distraction,
+        distraction_in_words=distraction_in_words,
         flipped=_flipped(_table(folder, "heatmaps/letters.csv")),
-        beside=BASELINE_NAMES,
+        map_baselines=BASELINE_NAMES,
     )
 
 
@@ -117,10 +129,6 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def _rows(metrics: dict[str, Any], level: str) -> list[dict[str, Any]]:
-    return [row for row in metrics["figures"] if row["level"] == level]
-
-
 def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
     if mistakes.empty:
         return []
@@ -136,7 +144,7 @@ def _by_part(mistakes: pd.DataFrame, folder: Path) -> list[dict[str, Any]]:
 
 
 def explained_by_method(
-    heatmaps: pd.DataFrame, measured: list[dict[str, Any]]
+    heatmaps: pd.DataFrame, methods: Sequence[MethodScores]
 ) -> list[dict[str, Any]]:
     """Return the values that the pages show for each method's heatmaps.
 
@@ -144,8 +152,8 @@ def explained_by_method(
     ----------
     heatmaps : DataFrame
         Contents of `heatmaps.csv`, one row per image and method.
-    measured : list of dict
-        `methods` of the heatmaps in `metrics.json`; empty if they weren't scored.
+    methods : sequence of MethodScores
+        Scores of the methods; empty if the heatmaps weren't scored.
 
     Returns
     -------
@@ -156,7 +164,7 @@ def explained_by_method(
     """
     if heatmaps.empty:
         return []
-    by_name = {one["explainer"]: one for one in measured}
+    groups = {one.explainer: one.groups for one in methods}
     return [
         {
             "name": name,
@@ -165,7 +173,7 @@ def explained_by_method(
             "scale": rows["scale"].iloc[0],
             "empty": int(rows["empty"].sum()),
             "signed": bool(rows["signed"].iloc[0]),
-            "measures": measures_to_read(by_name[name]) if name in by_name else [],
+            "measures": measure_rows(groups[str(name)]) if name in groups else [],
             "colour_bar": _colour_bar(rows["style"].iloc[0], signed=bool(rows["signed"].iloc[0])),
             "images": rows.to_dict("records"),
         }

@@ -4,7 +4,6 @@ from .config import write_config as write_config
 from .folder import RUN_TABLES as RUN_TABLES
 from .folder import TUNING as TUNING
 from .folder import new_run_folder as new_run_folder
-from .folder import read_metrics as read_metrics
 from .folder import read_predictions as read_predictions
 from .folder import read_run_table as read_run_table
 from .folder import refuse_other_data as refuse_other_data
@@ -14,9 +13,17 @@ from .folder import restarts_of as restarts_of
 from .folder import seed_folder as seed_folder
 from .folder import training_folder as training_folder
 from .folder import write_environment as write_environment
-from .folder import write_metrics as write_metrics
 from .judgement import judge_run as judge_run
 from .judgement import settings_of as settings_of
+from .metrics import METRICS_VERSION as METRICS_VERSION
+from .metrics import Bootstrap as Bootstrap
+from .metrics import LevelPoint as LevelPoint
+from .metrics import Metrics as Metrics
+from .metrics import Restart as Restart
+from .metrics import as_json as as_json
+from .metrics import last_metrics as last_metrics
+from .metrics import read_metrics as read_metrics
+from .metrics import write_metrics as write_metrics
 from .settings import PHANTOMS as PHANTOMS
 from .settings import RunConfig as RunConfig
 from .settings import Style as Style

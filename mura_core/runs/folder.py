@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mura_core.data import COLUMNS
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
+from mura_core.runs.metrics import Restart
 from mura_core.runs.settings import RunConfig
 from mura_core.tables import read_table
 from mura_core.training import read_history
@@ -185,29 +185,19 @@ def read_predictions(folder: Path, name: str = "predictions.csv") -> pd.DataFram
     return predictions
 
 
-def restarts_of(folder: Path) -> list[dict[str, Any]]:
+def restarts_of(folder: Path) -> tuple[Restart, ...]:
     """Return the collapsed trainings that a run's `history.csv` lists.
 
     Parameters
     ----------
     folder : Path
         The run folder.
-
-    Returns
-    -------
-    list of dict
-        `fold` (0 without folds), `seed`, `epoch` and `reason`.
     """
-    return [
-        {
-            "fold": int(row.get("fold", 0)),
-            "seed": int(row["seed"]),
-            "epoch": int(row["epoch"]),
-            "reason": row["collapse"],
-        }
+    return tuple(
+        Restart(int(row.get("fold", 0)), int(row["seed"]), int(row["epoch"]), row["collapse"])
         for row in read_history(folder)
         if row["collapse"]
-    ]
+    )
 
 
 def refuse_other_data(folder: Path, table: pd.DataFrame) -> None:
@@ -229,47 +219,6 @@ def refuse_other_data(folder: Path, table: pd.DataFrame) -> None:
             raise DataError(
                 f"{folder}: was trained on other data ({column} has changed); start a new run"
             )
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """Return the contents of a run's `metrics.json`.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or isn't JSON.
-    """
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file; evaluate the run: mura-run evaluate {folder}"
-        ) from None
-    except (ValueError, TypeError):
-        metrics = None
-    if not isinstance(metrics, dict):
-        raise DataError(f"{path}: is not JSON; delete it and evaluate the run again")
-    return metrics
-
-
-def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write a run's `metrics.json`.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-    metrics : dict
-        Its contents, as docs/run-folder.md describes them.
-    """
-    with replacing(folder / "metrics.json") as file:
-        json.dump(metrics, file, indent=1, allow_nan=False)
 
 
 def refuse_other_pixels(folder: Path, pixels: str) -> None:

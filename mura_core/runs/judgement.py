@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mura_core.evaluation import Judgement, judge, parse_rule
 from mura_core.runs.config import config_of
-from mura_core.runs.folder import TUNING, read_metrics, read_predictions, seed_folder
+from mura_core.runs.folder import TUNING, read_predictions, seed_folder
+from mura_core.runs.metrics import last_metrics
 
 
 def judge_run(
@@ -47,9 +48,5 @@ def settings_of(folder: Path) -> dict[str, str]:
         The run folder.
     """
     names = ("operating_point", "calibrate", "study_score")
-    config = config_of(folder)
-    settings = {name: getattr(config, name) for name in names}
-    if (folder / "metrics.json").is_file():
-        metrics = read_metrics(folder)
-        settings |= {name: metrics[name] for name in names if name in metrics}
-    return settings
+    last = last_metrics(folder) or config_of(folder)
+    return {name: getattr(last, name) for name in names}

@@ -2,7 +2,8 @@
 
 Keras' own `gradient_accumulation_steps` decides inside the training step whether to apply the
 gradients, which TensorFlow can't do across devices (`merge_call` in a `tf.cond`). Here computing
-and applying gradients are separate functions, and the decision is made in Python.
+and applying gradients are separate functions, and the decision is made in Python. One device is
+treated like several, so that their results agree.
 """
 
 from __future__ import annotations

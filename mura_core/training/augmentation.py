@@ -176,7 +176,7 @@ def draw_numbers(count: int, *, seed: int, epoch: int) -> NDArray[np.float32]:
 def write_contact_sheet(
     path: Path, images: NDArray[np.uint8], kinds: Collection[str], *, seed: int, variants: int = 5
 ) -> None:
-    """Write a picture of some images, each beside what the first epochs make of it.
+    """Write a picture of some images, each next to its augmented versions in the first epochs.
 
     Parameters
     ----------

@@ -2,8 +2,9 @@
 
 A network with a layer named `cells` also gives a map (N, h, w, 1) of logits, one for each cell of
 the image: does the cell lie in a finding? Where training images have boxes, the map learns from
-them beside the image's own label, so a finding of a few pixels isn't drowned in the mean over the
-image. Only training needs the boxes: the model stays a plain one from pixels to the image's logit.
+them in addition to the image's own label, so a finding of a few pixels isn't drowned in the mean
+over the image. Only training needs the boxes: the model stays a plain one from pixels to the
+image's logit.
 """
 
 from __future__ import annotations

@@ -4,6 +4,11 @@ A network is cut where a single tensor leads from one part to the next. In train
 tensors are kept; the features inside a part are computed again for its gradient (Chen et al. 2016,
 "Training Deep Nets with Sublinear Memory Cost"). The result is the same, because both times a part
 starts from the same state (dropout masks, moving statistics).
+
+TensorFlow's and Keras' own ways don't do. `tf.recompute_grad` around a network draws other dropout
+masks in the second pass, so that the gradient is wrong, and keeps its features all the same.
+`keras.RematScope` (Keras 3.15) fails in a traced training step, since the layers of a functional
+model get `training` as a keyword.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def judgement(probability: np.ndarray, patients: int = 80) -> Judgement:
 
 def rows_of(first: Judgement, second: Judgement, **options):
     rows = compare_judgements(first, second, **({"seed": 1, "draws": 300} | options))
-    return {(row["level"], row["body_part"]): row for row in rows}
+    return {(row.level, row.body_part): row for row in rows}
 
 
 def noisy(seed: int, strength: float, patients: int = 80, images: int = 160) -> Judgement:
@@ -101,49 +101,51 @@ def noisy(seed: int, strength: float, patients: int = 80, images: int = 160) -> 
 def test_a_run_does_not_differ_from_itself():
     rows = rows_of(noisy(0, 1.0), noisy(0, 1.0))
     for row in rows.values():
-        assert row["figures"]["uncertain_share"] is None  # with one operating point
+        assert row.figures["uncertain_share"] is None  # with one operating point
         for name in set(FIGURES) - {"uncertain_share"}:
-            assert row["figures"][name]["difference"] == 0
-            assert row["figures"][name]["interval"] is None  # no draw differs
-    assert rows["patient", "ALL"]["delong"] == rows["patient", "ALL"]["mcnemar"] == 1
+            assert row.figures[name].difference == 0
+            assert row.figures[name].interval is None  # no draw differs
+    assert rows["patient", "ALL"].delong == rows["patient", "ALL"].mcnemar == 1
 
 
 def test_differences_are_of_pairs():
     weak, strong = noisy(0, 1.0), noisy(0, 1.6)
     row = rows_of(weak, strong)["image", "ALL"]
-    auroc = row["figures"]["auroc"]
+    auroc = row.figures["auroc"]
     for name, run in (("first", weak), ("second", strong)):
         table = run.predictions
-        assert auroc[name] == pytest.approx(roc_auc_score(table["label"], table["probability"]))
-    assert auroc["difference"] == pytest.approx(auroc["second"] - auroc["first"])
-    low, high = auroc["interval"]
-    assert 0 < low < auroc["difference"] < high
+        assert getattr(auroc, name) == pytest.approx(
+            roc_auc_score(table["label"], table["probability"])
+        )
+    assert auroc.difference == pytest.approx(auroc.second - auroc.first)
+    low, high = auroc.interval
+    assert 0 < low < auroc.difference < high
     # The same noise is in both, and cancels out; other noise doesn't.
-    unpaired = rows_of(weak, noisy(5, 1.6))["image", "ALL"]["figures"]["auroc"]["interval"]
+    unpaired = rows_of(weak, noisy(5, 1.6))["image", "ALL"].figures["auroc"].interval
     assert high - low < 0.6 * (unpaired[1] - unpaired[0])
 
 
 def test_p_values_are_given_where_units_are_independent():
     rows = rows_of(noisy(0, 1.0), noisy(1, 1.6))
-    assert rows["image", "ALL"]["delong"] is None
-    assert rows["image", "ALL"]["mcnemar"] is None
+    assert rows["image", "ALL"].delong is None
+    assert rows["image", "ALL"].mcnemar is None
     one, other = (run.predictions for run in (noisy(0, 1.0), noisy(1, 1.6)))
     by_patient = [table.groupby("patient")["probability"].mean() for table in (one, other)]
     labels = one.groupby("patient")["label"].max() == 1
     expected = delong(labels.to_numpy(), *(scores.to_numpy() for scores in by_patient))
-    assert rows["patient", "ALL"]["delong"] == pytest.approx(expected.p)
+    assert rows["patient", "ALL"].delong == pytest.approx(expected.p)
     single = rows_of(noisy(0, 1.0, 160), noisy(1, 1.6, 160))
-    assert 0 < single["image", "ALL"]["mcnemar"] < 1
-    assert single["patient_within_part", "HAND"]["delong"] is not None
+    assert 0 < single["image", "ALL"].mcnemar < 1
+    assert single["patient_within_part", "HAND"].delong is not None
 
 
 def test_the_bootstrap_and_delong_agree_on_how_sure_a_difference_is():
     first, second = noisy(0, 1.0, 160), noisy(1, 1.6, 160)
-    row = rows_of(first, second, draws=2000)["image", "ALL"]["figures"]["auroc"]
+    row = rows_of(first, second, draws=2000)["image", "ALL"].figures["auroc"]
     tables = first.predictions, second.predictions
     labels = (tables[0]["label"] == 1).to_numpy()
     test = delong(labels, *(table["probability"].to_numpy() for table in tables))
-    low, high = row["interval"]
+    low, high = row.interval
     assert (high - low) / (2 * 1.96) == pytest.approx(test.standard_error, rel=0.1)
 
 

@@ -20,6 +20,7 @@ from mura_core.evaluation import (
     spread_over,
 )
 from mura_core.evaluation.metrics import Confusion, Figure
+from mura_core.evaluation.results import Lead, Spread
 from mura_core.evaluation.sample import Sample
 from mura_core.report import figures_as_text, verdicts
 
@@ -48,7 +49,7 @@ FEW = {"seed": 1, "draws": 50}
 
 def by_level_and_part(predictions, points=AT_HALF, **options):
     rows = compute_figures(with_logits(predictions), points, **(FEW | options))
-    return {(row["level"], row["body_part"]): row for row in rows}
+    return {(row.level, row.body_part): row for row in rows}
 
 
 def random_predictions(seed: int, images: int = 200) -> pd.DataFrame:
@@ -92,9 +93,11 @@ def test_predictions_with_the_reports_counts_give_its_accuracies(row):
     )
     names = [f"{number}" for number in range(sum(counts))]
     for row_of_level in by_level_and_part(predictions.assign(path=names, patient=names)).values():
-        assert round(100 * row_of_level["accuracy"], 1) == pytest.approx(printed, abs=0.05)
+        assert round(100 * row_of_level.estimates["accuracy"], 1) == pytest.approx(
+            printed, abs=0.05
+        )
         confusion = ("true_positives", "false_positives", "true_negatives", "false_negatives")
-        assert [row_of_level[name] for name in confusion] == counts
+        assert [getattr(row_of_level.counts, name) for name in confusion] == counts
 
 
 # Two labels at least of each, probabilities that tie, and how often each is drawn.
@@ -216,26 +219,26 @@ def test_every_level_and_part_has_its_counts(predictions):
     assert ("patient", "ELBOW") not in two_people
     assert len(rows) == 10
     counts = {
-        (level, "ALL"): rows[level, "ALL"]["count"]
+        (level, "ALL"): rows[level, "ALL"].counts.count
         for level in ("image", "study", "patient_within_part", "patient")
     }
     assert list(counts.values()) == [6, 5, 4, 3]
-    assert rows["study", "ELBOW"]["count"] == 3
-    assert rows["study", "ELBOW"]["patients"] == 2
-    assert rows["study", "ALL"]["true_positives"] == 1
-    assert rows["study", "ALL"]["false_positives"] == 1
+    assert rows["study", "ELBOW"].counts.count == 3
+    assert rows["study", "ELBOW"].counts.patients == 2
+    assert rows["study", "ALL"].counts.true_positives == 1
+    assert rows["study", "ALL"].counts.false_positives == 1
 
 
 def test_without_ground_there_are_counts_and_no_figure(predictions):
     rows = by_level_and_part(predictions)
     wrist = rows["study", "WRIST"]
-    assert wrist["not_given"] == "0 abnormal patients, 5 needed"
-    assert wrist["count"] == 2
-    assert {wrist[name] for name in FIGURES} == {None}
-    assert rows["study", "ALL"]["not_given"] == "1 abnormal patient, 5 needed"
+    assert wrist.not_given == "0 abnormal patients, 5 needed"
+    assert wrist.counts.count == 2
+    assert set(wrist.estimates.values()) == {None}
+    assert rows["study", "ALL"].not_given == "1 abnormal patient, 5 needed"
     # Three abnormal images of one person are one person's.
     both = predictions.assign(label=[1, 1, 1, 0, 0, 0])
-    reason = by_level_and_part(both)["image", "ALL"]["not_given"]
+    reason = by_level_and_part(both)["image", "ALL"].not_given
     assert reason == "1 abnormal patient, 5 needed"
 
 
@@ -249,13 +252,14 @@ def test_every_figure_has_an_interval_or_five_patients_are_missing(abnormal, nor
         probability=0.4 * labels + 0.6 * random.random(len(labels)),
     )
     for row in compute_figures(with_logits(table), AT_HALF, seed=1):
-        given = {name for name in FIGURES if row[name] is not None}
-        if min(row["abnormal"], row["normal"]) < 5:
+        given = {name for name in FIGURES if row.estimates[name] is not None}
+        if min(row.counts.abnormal, row.counts.normal) < 5:
             assert not given
-            assert row["not_given"].endswith("needed")
+            assert row.not_given.endswith("needed")
         else:
             # Where all draws agree, such as on a sensitivity of 1, there's none.
-            assert all(row["intervals"][name] for name in given if 0 < row[name] < 1)
+            given = {name for name in given if 0 < row.estimates[name] < 1}
+            assert {name for name in given if not row.intervals[name]} == {"calibration_error"}
 
 
 def test_a_figure_is_added_by_itself(monkeypatch):
@@ -267,9 +271,11 @@ def test_a_figure_is_added_by_itself(monkeypatch):
     )
     monkeypatch.setitem(FIGURES, "youden", youden)
     [row, *_] = evaluated = compute_figures(with_logits(random_predictions(3)), AT_HALF, **FEW)
-    assert row["youden"] == pytest.approx(row["sensitivity"] + row["specificity"] - 1)
-    low, high = row["intervals"]["youden"]
-    assert low < row["youden"] < high
+    assert row.estimates["youden"] == pytest.approx(
+        row.estimates["sensitivity"] + row.estimates["specificity"] - 1
+    )
+    low, high = row.intervals["youden"]
+    assert low < row.estimates["youden"] < high
     assert "Youden's index" in figures_as_text(evaluated)
 
 
@@ -284,9 +290,9 @@ def test_a_predictive_value_of_two_verdicts_is_not_given():
         probability=np.where(np.arange(110) >= 108, 0.9, 0.1 + 0.001 * np.arange(110)),
     )
     row = by_level_and_part(table)["image", "HAND"]
-    assert row["true_positives"] + row["false_positives"] == 2
-    assert row["ppv"] is None
-    assert row["npv"] is not None
+    assert row.counts.true_positives + row.counts.false_positives == 2
+    assert row.estimates["ppv"] is None
+    assert row.estimates["npv"] is not None
 
 
 @settings(deadline=None, max_examples=20)
@@ -309,7 +315,7 @@ def test_a_study_whose_images_are_all_there_twice_is_the_same_study(seed):
     again = pd.concat([table, table.iloc[:1].assign(path="another")])
     once, repeated = (by_level_and_part(some)["study", "ALL"] for some in (table, again))
     for name in ("count", "abnormal", "normal", "patients"):
-        assert once[name] == repeated[name]
+        assert getattr(once.counts, name) == getattr(repeated.counts, name)
 
 
 # Two operating points ---------------------------------------------------------------------------
@@ -340,28 +346,28 @@ def test_uncertain_units_are_counted_at_every_level_and_have_an_interval():
         units = at_level(table, level)
         uncertain = units["probability"].between(0.3, 0.7, inclusive="left")
         row = rows[level, "ALL"]
-        assert row["uncertain"] == uncertain.sum() > 0
-        assert row["uncertain_share"] == pytest.approx(uncertain.mean())
-        low, high = row["intervals"]["uncertain_share"]
-        assert low < row["uncertain_share"] < high
+        assert row.counts.uncertain == uncertain.sum() > 0
+        assert row.estimates["uncertain_share"] == pytest.approx(uncertain.mean())
+        low, high = row.intervals["uncertain_share"]
+        assert low < row.estimates["uncertain_share"] < high
         own = units[~uncertain]
-        assert row["accuracy"] == pytest.approx(
+        assert row.estimates["accuracy"] == pytest.approx(
             peer.accuracy_score(own["label"], own["probability"] >= 0.5)
         )
-        normal = row["baselines"]["always_normal"]
-        assert normal["accuracy"] == pytest.approx(np.mean(own["label"] == 0))
-    assert by_level_and_part(table)["image", "ALL"]["uncertain_share"] is None
+        normal = row.baselines["always_normal"]
+        assert normal.estimates["accuracy"] == pytest.approx(np.mean(own["label"] == 0))
+    assert by_level_and_part(table)["image", "ALL"].estimates["uncertain_share"] is None
 
 
 def test_where_nothing_is_decided_there_is_no_accuracy():
     table = random_predictions(0).assign(probability=np.linspace(0.4, 0.6, 200))
     points = dict.fromkeys(ZONE, OperatingPoint(0.9, normal_below=0.1))
     row = by_level_and_part(table, points)["image", "ALL"]
-    assert row["accuracy"] is None
-    assert row["uncertain_share"] == 1
-    assert row["auroc"] is not None
-    beaten = row["baselines"]["always_normal"]["beaten_by"]["accuracy"]
-    assert beaten == {"difference": None, "interval": None, "beats": False}
+    assert row.estimates["accuracy"] is None
+    assert row.estimates["uncertain_share"] == 1
+    assert row.estimates["auroc"] is not None
+    beaten = row.baselines["always_normal"].beaten_by["accuracy"]
+    assert beaten == Lead(difference=None, interval=None, beats=False)
     assert all("accuracy" not in sentence for sentence in verdicts(row))
 
 
@@ -389,15 +395,15 @@ def test_each_fold_is_called_at_its_own_operating_point():
         for fold in (1, 2)
     }
     row = by_level_and_part(predictions, points)["image", "HAND"]
-    assert (row["true_positives"], row["false_positives"]) == (10, 10)
+    assert (row.counts.true_positives, row.counts.false_positives) == (10, 10)
     folds = figures_of_folds(with_logits(predictions), points)
-    first = next(fold for fold in folds if (fold["level"], fold["fold"]) == ("image", 1))
-    assert first["count"] == 20
-    assert first["auroc"] == 0.75
+    first = next(fold for fold in folds if (fold.level, fold.repeat) == ("image", 1))
+    assert first.counts.count == 20
+    assert first.estimates["auroc"] == 0.75
     # Pooled, a fold that gives higher probabilities ranks its images above the other's.
-    assert row["auroc"] == pytest.approx(10 / 16)
-    image = next(summary for summary in spread_over(folds, "folds") if summary["level"] == "image")
-    assert image["auroc"] == {"mean": 0.75, "deviation": 0.0, "folds": 2}
+    assert row.estimates["auroc"] == pytest.approx(10 / 16)
+    image = next(summary for summary in spread_over(folds) if summary.level == "image")
+    assert image.spreads["auroc"] == Spread(0.75, 0.0, 2)
 
 
 def test_a_network_that_knows_the_part_alone_does_not_beat_it():
@@ -408,17 +414,16 @@ def test_a_network_that_knows_the_part_alone_does_not_beat_it():
         part_rate=rate, probability=rate, label=(random.random(600) < rate).astype(int)
     )
     row = by_level_and_part(table, draws=400)["image", "ALL"]
-    part_alone = row["baselines"]["body_part_alone"]
-    assert part_alone["accuracy"] == pytest.approx(row["accuracy"])
-    assert part_alone["auroc"] == pytest.approx(row["auroc"])
+    part_alone = row.baselines["body_part_alone"]
+    assert part_alone.estimates["accuracy"] == pytest.approx(row.estimates["accuracy"])
+    assert part_alone.estimates["auroc"] == pytest.approx(row.estimates["auroc"])
     for figure in ("accuracy", "auroc"):
-        assert not part_alone["beaten_by"][figure]["beats"]
-        assert part_alone["beaten_by"][figure]["difference"] == 0
-    always_normal = row["baselines"]["always_normal"]
-    assert always_normal["accuracy"] == pytest.approx(1 - table["label"].mean())
-    assert always_normal["auroc"] == 0.5
-    assert always_normal["beaten_by"]["auroc"]["beats"]
+        assert not part_alone.beaten_by[figure].beats
+        assert part_alone.beaten_by[figure].difference == 0
+    always_normal = row.baselines["always_normal"]
+    assert always_normal.estimates["accuracy"] == pytest.approx(1 - table["label"].mean())
+    assert always_normal.estimates["auroc"] == 0.5
+    assert always_normal.beaten_by["auroc"].beats
     # Within a part it knows nothing.
-    assert not by_level_and_part(table, draws=400)["image", "HAND"]["baselines"]["always_normal"][
-        "beaten_by"
-    ]["auroc"]["beats"]
+    hand = by_level_and_part(table, draws=400)["image", "HAND"]
+    assert not hand.baselines["always_normal"].beaten_by["auroc"].beats

@@ -15,6 +15,7 @@ from mura_core.evaluation import OperatingPoint, judge, parse_rule
 from mura_core.evaluation.calibration import fit_calibration
 from mura_core.evaluation.operating_point import choose_point
 from mura_core.report import how_called
+from mura_core.runs import Bootstrap, LevelPoint, Metrics
 
 # Ten units by rising probability, from 0.05 to 0.95.
 LABELS = np.array([0, 0, 0, 1, 0, 0, 1, 1, 0, 1])
@@ -123,12 +124,19 @@ def test_a_verdict_is_normal_below_abnormal_from_and_uncertain_between():
 
 def test_the_console_says_between_which_points_units_are_uncertain():
     def said(*points: tuple[float | None, float]) -> str:
-        rows = [
-            {"level": "image", "normal_below": low, "threshold": high, "count": 9}
-            for low, high in points
-        ]
-        rule = {"operating_point": "the rule", "validate": "kfold", "operating_points": rows}
-        return how_called(rule, "image")
+        chosen = [LevelPoint("image", 0, high, low, 9, 3) for low, high in points]
+        metrics = Metrics(
+            validate="kfold",
+            operating_point="the rule",
+            calibrate="none",
+            study_score="mean",
+            operating_points=tuple(chosen),
+            temperatures={},
+            intervals=Bootstrap("", 0.95, 0, 0),
+            figures=(),
+            study_scores=(),
+        )
+        return how_called(metrics, "image")
 
     start, end = "abnormal at a probability of", "by the rule on the other folds"
     assert said((None, 0.5)) == f"{start} 0.5 or more, {end}"

@@ -97,25 +97,29 @@ def test_every_score_is_judged():
     rule = parse_rule("youden")
     judged = {score: judge(*tables, rule, "none", score) for score in STUDY_SCORES}
     rows = compare_study_scores(judged, seed=0, draws=200)
-    assert [row["study_score"] for row in rows] == list(STUDY_SCORES)
+    assert [row.study_score for row in rows] == list(STUDY_SCORES)
     for row in rows:
-        units = at_level(tables[0], "study", row["study_score"])
-        positive = units["probability"] >= judged[row["study_score"]].points["study", 0].threshold
-        assert row["auroc"] == pytest.approx(
+        units = at_level(tables[0], "study", row.study_score)
+        positive = units["probability"] >= judged[row.study_score].points["study", 0].threshold
+        assert row.estimates["auroc"] == pytest.approx(
             peer.roc_auc_score(units["label"], units["probability"])
         )
-        assert row["kappa"] == pytest.approx(peer.cohen_kappa_score(units["label"], positive))
-        assert row["accuracy"] == pytest.approx(peer.accuracy_score(units["label"], positive))
+        assert row.estimates["kappa"] == pytest.approx(
+            peer.cohen_kappa_score(units["label"], positive)
+        )
+        assert row.estimates["accuracy"] == pytest.approx(
+            peer.accuracy_score(units["label"], positive)
+        )
         for name in ("auroc", "kappa", "accuracy"):
-            low, high = row["intervals"][name]
-            assert low < row[name] < high
-        assert (row["count"], row["images"], row["not_given"]) == (len(units), 120, None)
-    assert len({row["auroc"] for row in rows}) == 3
+            low, high = row.intervals[name]
+            assert low < row.estimates[name] < high
+        assert (row.count, row.images, row.not_given) == (len(units), 120, None)
+    assert len({row.estimates["auroc"] for row in rows}) == 3
     normal = tables[0].assign(label=0)
     rows = compare_study_scores({s: judge(normal, None, parse_rule("0.5"), "none", s)
                                  for s in STUDY_SCORES}, seed=0)  # fmt: skip
-    assert {row["not_given"] for row in rows} == {"0 abnormal patients, 5 needed"}
-    assert {row["auroc"] for row in rows} == {None}
+    assert {row.not_given for row in rows} == {"0 abnormal patients, 5 needed"}
+    assert {row.estimates["auroc"] for row in rows} == {None}
 
 
 def test_a_run_is_judged_by_its_study_score_and_beside_the_others(tmp_path: Path):

@@ -12,7 +12,7 @@ from mura_core.heatmaps import MEASURES, Bench, Measure, Region, not_beaten
 from mura_core.heatmaps.baselines import baseline_maps, summarise
 from mura_core.heatmaps.measures.measure import USE, Case
 from mura_core.report import method_in_words
-from mura_core.report.heatmap_text import measures_to_read
+from mura_core.report.heatmap_text import measure_rows
 from mura_plugins.network import Network
 
 SIDE, COUNT = 32, 14
@@ -70,18 +70,18 @@ def measured(bench: Bench, method) -> tuple[pd.DataFrame, dict]:
 
 def test_a_perfect_map_is_best_by_every_measure(bench):
     table, summary = measured(bench, gradient_times_image)
-    finding, use, learning = summary["finding"], summary["use"], summary["learning"]
+    finding, use, learning = (summary[name] for name in ("finding", "use", "learning"))
     for name in ("pointing", "heat_share", "average_precision", "iou"):
-        assert finding[name]["mean"] > 0.8, name
-        assert not_beaten(finding[name], 1) == []
+        assert finding.measures[name].mean > 0.8, name
+        assert not_beaten(finding.measures[name], 1) == []
     for name, better in (("deletion", -1), ("insertion", 1), ("road", 1), ("infidelity", -1)):
-        assert not_beaten(use[name], better) == [], name
-    assert use["infidelity"]["mean"] < 0.01
+        assert not_beaten(use.measures[name], better) == [], name
+    assert use.measures["infidelity"].mean < 0.01
     # It shows what the network learned, and the other network learned something else.
-    assert learning["randomised"]["mean"] < 0.5
-    assert learning["shuffled_labels"]["mean"] < 0.5
-    assert learning["stages"][-1]["share_of_layers"] == 1
-    assert summary["letters"]["heat_share"]["mean"] == 0
+    assert learning.measures["randomised"].mean < 0.5
+    assert learning.measures["shuffled_labels"].mean < 0.5
+    assert learning.stages[-1].share_of_layers == 1
+    assert summary["letters"].measures["heat_share"].mean == 0
     assert len(table) == COUNT
     assert table["finding_pointing"].eq(1).all()
     assert table["randomised"].notna().sum() == 8  # of fourteen
@@ -91,12 +91,12 @@ def test_a_random_map_gets_what_chance_gives(bench):
     _, summary = measured(bench, random_maps)
     area = 64 / SIDE**2
     for name in ("pointing", "heat_share", "average_precision"):
-        assert summary["finding"][name]["mean"] == pytest.approx(area, abs=0.1)
-        assert "random" in not_beaten(summary["finding"][name], 1)
+        assert summary["finding"].measures[name].mean == pytest.approx(area, abs=0.1)
+        assert "random" in not_beaten(summary["finding"].measures[name], 1)
     for name, better in (("deletion", -1), ("insertion", 1), ("road", 1)):
-        assert "random" in not_beaten(summary["use"][name], better)
+        assert "random" in not_beaten(summary["use"].measures[name], better)
     # It is the same whatever the network is: that is found out, and said.
-    assert summary["learning"]["randomised"]["mean"] == pytest.approx(1)
+    assert summary["learning"].measures["randomised"].mean == pytest.approx(1)
     said = method_in_words("random-maps", summary)
     assert "its maps may show only the image" in said
     assert "not significantly better than a random map" in said
@@ -104,18 +104,18 @@ def test_a_random_map_gets_what_chance_gives(bench):
 
 def test_a_map_of_the_letters_is_fully_distracted(bench):
     _, summary = measured(bench, letters_alone)
-    assert summary["letters"]["heat_share"]["mean"] == 1
-    assert summary["finding"]["pointing"]["mean"] == 0
+    assert summary["letters"].measures["heat_share"].mean == 1
+    assert summary["finding"].measures["pointing"].mean == 0
     assert "100.0% of its heat is on letters" in method_in_words("letters", summary)
     assert "more than by chance" in method_in_words("letters", summary)
-    assert summary["use"]["road"]["mean"] < 0.1
+    assert summary["use"].measures["road"].mean < 0.1
 
 
 def test_what_the_page_shows_is_what_was_measured(bench):
     _, summary = measured(bench, gradient_times_image)
-    rows = measures_to_read(summary)
+    rows = measure_rows(summary)
     assert len(rows) == 12
-    assert {row["count"] for row in rows} == {8, COUNT}
+    assert {row.count for row in rows} == {8, COUNT}
     said = method_in_words("mine", summary)
     assert said.startswith("mine: it marks the finding in 14 of 14 images, better than the")
     assert "better than the image-independent baselines" in said
@@ -126,7 +126,7 @@ def test_without_regions_there_is_the_rest(bench, images):
     table, summary = measured(bare, gradient_times_image)
     assert summary["finding"] is None
     assert summary["letters"] is None
-    assert list(summary["use"]["deletion"]["beside"]) == ["random", "centre"]
+    assert list(summary["use"].measures["deletion"].baselines) == ["random", "centre"]
     assert "shuffled_labels" not in table
     assert "finding" not in method_in_words("mine", summary)
 
@@ -169,15 +169,15 @@ def test_a_measure_is_added_by_itself(bench):
         "Images whose corner is warm",
         "less",
         warmest_corner,
-        sentence=lambda use: f"its corners are warm in {use['corner']['mean']:.0%}",
+        sentence=lambda use: f"its corners are warm in {use.measures['corner'].mean:.0%}",
     )
     measures = (*MEASURES, further)
     wider = replace(bench, measures=measures)
     table, summary = measured(wider, random_maps)
     assert set(table["corner"].dropna()) <= {0.0, 1.0}
-    row = measures_to_read(summary, measures)[-1]
-    assert (row["says"], row["better"]) == ("Images whose corner is warm", "less")
-    assert list(row["beside"]) == ["random", "centre", "average_box"]
+    row = measure_rows(summary, measures)[-1]
+    assert (row.title, row.better) == ("Images whose corner is warm", "less")
+    assert list(row.score.baselines) == ["random", "centre", "average_box"]
     assert "its corners are warm in" in method_in_words("mine", summary, measures)
 
 
@@ -198,26 +198,26 @@ def test_intervals_are_over_patients_and_differences_in_pairs():
     values = random.normal(size=40)
     own = pd.DataFrame({"measure": values + 0.1})
     other = {"random": pd.DataFrame({"measure": values})}
-    each = summarise(own, other, pd.Series(np.arange(40)), seed=0)["measure"]
+    each = summarise(own, other, pd.Series(np.arange(40)), seed=0).measures["measure"]
     # In pairs the difference is always 0.1, though the values vary by ten times that.
-    assert each["beside"]["random"]["interval"] == pytest.approx((0.1, 0.1))
+    assert each.baselines["random"].interval == pytest.approx((0.1, 0.1))
     assert not_beaten(each, 1) == []
     assert not_beaten(each, -1) == ["random"]
     half = 1.96 * values.std() / np.sqrt(40)
-    assert each["interval"] == pytest.approx((each["mean"] - half, each["mean"] + half), abs=0.06)
+    assert each.interval == pytest.approx((each.mean - half, each.mean + half), abs=0.06)
     # Ten patients with the same image four times say no more than ten images.
     tens = pd.DataFrame({"measure": np.repeat(values[:10], 4)})
     summary = summarise(tens, {}, pd.Series(np.repeat(np.arange(10), 4)), seed=0)
     once = summarise(tens[::4], {}, pd.Series(np.arange(10)), seed=0)
-    assert (summary["count"], summary["patients"]) == (40, 10)
-    assert summary["measure"]["interval"] == pytest.approx(once["measure"]["interval"])
+    assert (summary.count, summary.patients) == (40, 10)
+    assert summary.measures["measure"].interval == pytest.approx(once.measures["measure"].interval)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_nothing_is_said_from_too_few_patients(bench, images, count):
     few = Bench(bench.sample[:count], images[:count], bench.networks, 1, bench.findings)
     _, summary = measured(few, gradient_times_image)
-    assert measures_to_read(summary) == []
+    assert measure_rows(summary) == []
     said = method_in_words("mine", summary)
     assert said == "mine: explained for fewer than 5 patients, too few to score it"
 
@@ -225,7 +225,7 @@ def test_nothing_is_said_from_too_few_patients(bench, images, count):
 def test_an_undefined_measure_counts_for_no_image():
     own = pd.DataFrame({"some": [1.0, np.nan, 3.0, 2.0, 2.0, 2.0], "few": [np.nan] * 5 + [1.0]})
     summary = summarise(own, {}, pd.Series(range(6)), seed=0)
-    assert summary["some"]["mean"] == 2
-    low, high = summary["some"]["interval"]
+    assert summary.measures["some"].mean == 2
+    low, high = summary.measures["some"].interval
     assert 1 <= low <= 2 <= high <= 3
-    assert summary["few"] is None
+    assert summary.measures["few"] is None

@@ -11,6 +11,8 @@ from command_line import mura_run
 from data_sets import write_mura
 
 from mura_core.data import read_manifest
+from mura_core.report import distraction_in_words, method_in_words
+from mura_core.runs import read_metrics
 from mura_plugins.manager import load_plugins
 
 
@@ -64,14 +66,16 @@ def test_what_is_measured_is_said_everywhere(run):
         assert by[method]["letters"]["count"] == len(valid)
         assert by[method]["use"]["count"] == len(valid)
         assert by[method]["learning"]["count"] == 8
-    for one in (*heatmaps["methods"], heatmaps["distraction"]):
-        assert one["in_words"] in said
-        assert one["in_words"] in page
+    scores = read_metrics(folder).heatmaps
+    sentences = [method_in_words(one.explainer, one.groups) for one in scores.methods]
+    for sentence in (*sentences, distraction_in_words(scores.distraction)):
+        assert sentence in said
+        assert sentence in page
     finding = by["occlusion"]["finding"]
     # The finding is always at the same place: a fixed mask knows it.
-    assert finding["pointing"]["beside"]["average_box"]["mean"] == 1
+    assert finding["pointing"]["baselines"]["average_box"]["mean"] == 1
     assert 0 < finding["marked_share"] < 0.4
-    assert by["occlusion"]["letters"]["heat_share"]["beside"]["random"]["mean"] < 0.1
+    assert by["occlusion"]["letters"]["heat_share"]["baselines"]["random"]["mean"] < 0.1
     # Each image's own measures stand in the table; normal images have no finding to mark.
     table = pd.read_csv(folder / "heatmaps" / "heatmaps.csv")
     occlusion = table[table["explainer"] == "occlusion"]

@@ -183,7 +183,7 @@ def test_a_network_learns_where_the_findings_are(run):
     assert cells["explainer"] == "cells"
     assert cells["layer"] == "cells"
     for measure in ("heat_share", "average_precision", "iou"):
-        for baseline in cells["finding"][measure]["beside"].values():
+        for baseline in cells["finding"][measure]["baselines"].values():
             assert baseline["interval"][0] > 0  # the network's own map is better for sure
     history = pd.read_csv(run / "history.csv")
     assert history["cell_loss"].iloc[-1] < 0.7 * history["cell_loss"].iloc[0]

@@ -6,16 +6,14 @@ are used because a probability hardly changes where the network is confident.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.heatmaps.measures.inpainting import fill
-from mura_core.heatmaps.measures.measure import USE, Case, Measure
+from mura_core.heatmaps.measures.measure import USE, Case, Measure, score_by
 from mura_core.heatmaps.measures.occlusion import Occluded
 from mura_core.heatmaps.measures.wording import baselines_in_words, comparison
+from mura_core.heatmaps.results import GroupScores
 
 _STEPS = 20  # of 5 % of the pixels
 _FILLED = (0.05, 0.1, 0.2)  # shares of the pixels that ROAD inpaints
@@ -126,10 +124,10 @@ def _mean_of_curve(first: float, logits: NDArray[np.float64], last: float) -> fl
     return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
 
 
-def _deletion_sentence(use: Mapping[str, Any]) -> str:
-    measured = use["deletion"]
+def _deletion_sentence(use: GroupScores) -> str:
+    measured = score_by("deletion", use)
     return (
-        f"with the hottest pixels hidden first, the mean logit is {measured['mean']:.2f}"
+        f"with the hottest pixels hidden first, the mean logit is {measured.mean:.2f}"
         f" ({baselines_in_words(measured, '.2f')}), {comparison(measured, -1)}"
     )
 

@@ -10,14 +10,21 @@ A constant map, such as an empty one, marks nothing and gets the score expected 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mura_core.heatmaps.measures.measure import FINDING, LETTERS, MARKED_SHARE, Case, Measure
+from mura_core.heatmaps.measures.measure import (
+    FINDING,
+    LETTERS,
+    MARKED_SHARE,
+    Case,
+    Measure,
+    score_by,
+)
 from mura_core.heatmaps.measures.wording import baselines_in_words, comparison, in_brackets
+from mura_core.heatmaps.results import GroupScores
 from mura_core.imaging import enlarge
 
 Masks = Sequence[NDArray[np.bool_]]
@@ -119,26 +126,26 @@ def _region(case: Case) -> NDArray[np.bool_]:
     return case.region
 
 
-def _pointing_sentence(finding: Mapping[str, Any]) -> str:
-    measured, count = finding["pointing"], finding["count"]
+def _pointing_sentence(finding: GroupScores) -> str:
+    measured, count = score_by("pointing", finding), finding.count
     if count >= _LEAST_FOR_PERCENTAGES:
-        share = f"{measured['mean']:.0%} of {count} images"
-        brackets = in_brackets(measured["interval"], baselines_in_words(measured, ".0%"))
+        share = f"{measured.mean:.0%} of {count} images"
+        brackets = in_brackets(measured.interval, baselines_in_words(measured, ".0%"))
         return f"it marks the finding in {share}{brackets}, {comparison(measured, 1)}"
     return (
-        f"it marks the finding in {measured['mean'] * count:.0f} of {count} images,"
+        f"it marks the finding in {measured.mean * count:.0f} of {count} images,"
         f" {comparison(measured, 1)}"
     )
 
 
-def _letters_sentence(letters: Mapping[str, Any]) -> str:
-    share = letters["heat_share"]
-    chance = share["beside"]["random"]
-    more = chance["interval"] is not None and chance["interval"][0] > 0
-    by_chance = format(chance["mean"], ".1%") + " by chance"
+def _letters_sentence(letters: GroupScores) -> str:
+    share = score_by("heat_share", letters)
+    chance = share.baselines["random"]
+    more = chance.interval is not None and chance.interval[0] > 0
+    by_chance = format(chance.mean, ".1%") + " by chance"
     return (
-        f"{share['mean']:.1%} of its heat is on letters"
-        f"{in_brackets(share['interval'], by_chance, '.1%')}"
+        f"{share.mean:.1%} of its heat is on letters"
+        f"{in_brackets(share.interval, by_chance, '.1%')}"
         + (", more than by chance" if more else "")
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.heatmaps.measures.occlusion import Occluded
+from mura_core.heatmaps.results import GroupScores, MeasureScore
 from mura_core.imaging import enlarge
 from mura_plugins.network import Network
 
@@ -68,8 +69,8 @@ class Measure:
     needs : {"marked_share", "shuffled"} or None
         Optional input that the measure needs; without it the measure is skipped.
     sentence : callable, optional
-        Function from the group's summary, as returned by `baselines.summarise`, to a clause about
-        the method's maps.
+        Function from the scores of the group to a clause about the method's maps. It is called only
+        if the measure has a score.
     """
 
     name: str
@@ -78,12 +79,27 @@ class Measure:
     better: Literal["more", "less", "near 0"]
     score: Callable[[Case], float]
     needs: str | None = None
-    sentence: Callable[[Mapping[str, Any]], str] | None = None
+    sentence: Callable[[GroupScores], str] | None = None
 
     @property
     def column(self) -> str:
         """Column in `heatmaps.csv`, prefixed with the group's name if the group has a region."""
         return f"{self.group.name}_{self.name}" if self.group.region else self.name
+
+
+def score_by(name: str, group: GroupScores) -> MeasureScore:
+    """Return the score by a measure that has one.
+
+    Parameters
+    ----------
+    name : str
+        Name of the measure.
+    group : GroupScores
+        Scores of its group.
+    """
+    score = group.measures[name]
+    assert score is not None, f"{name} has a score"
+    return score
 
 
 @dataclass(eq=False)

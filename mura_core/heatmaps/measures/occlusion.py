@@ -23,8 +23,6 @@ class Occluded:
     ----------
     network : Network
         The network that predicted the logits.
-    image : ndarray of shape (H, W), uint8
-        The whole image.
     logit : float
         Logit of the whole image.
     baseline_logit : float
@@ -38,7 +36,6 @@ class Occluded:
     """
 
     network: Network
-    image: NDArray[np.uint8]
     logit: float
     baseline_logit: float
     squares: list[tuple[slice, slice]]
@@ -70,7 +67,7 @@ def occlude(network: Network, image: NDArray[np.uint8], seed: int) -> Occluded:
     ends = np.stack([image.astype(np.float32), network.baseline])
     logit, baseline_logit = (float(one) for one in network.logits(ends))
     drops = logit - network.logits_through(image, masks).astype(np.float64)
-    return Occluded(network, image, logit, baseline_logit, squares, drops, seed)
+    return Occluded(network, logit, baseline_logit, squares, drops, seed)
 
 
 def _square(shape: tuple[int, ...], random: np.random.Generator) -> tuple[slice, slice]:

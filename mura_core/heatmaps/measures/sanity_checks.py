@@ -6,13 +6,14 @@ et al. 2018, arXiv:1810.03292).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mura_core.heatmaps.measures.measure import LEARNING, SHUFFLED, Case, Measure
+from mura_core.heatmaps.measures.measure import LEARNING, SHUFFLED, Case, Measure, score_by
+from mura_core.heatmaps.results import GroupScores
 from mura_plugins.network import leaves
 
 if TYPE_CHECKING:
@@ -136,13 +137,13 @@ def _untrained(layer: keras.Layer) -> keras.Layer:
     return fresh
 
 
-def _randomised_sentence(learning: Mapping[str, Any]) -> str:
-    randomised = learning["randomised"]
-    _, high = randomised["interval"] or (0.0, 1.0)
+def _randomised_sentence(learning: GroupScores) -> str:
+    randomised = score_by("randomised", learning)
+    _, high = randomised.interval or (0.0, 1.0)
     verb = "depend on what was learned" if high < _STILL_ALIKE else "may show only the image"
-    alike = f"with those of an untrained network {randomised['mean']:.2f}"
-    if learning.get("shuffled_labels"):
-        alike += f", of one trained on shuffled labels {learning['shuffled_labels']['mean']:.2f}"
+    alike = f"with those of an untrained network {randomised.mean:.2f}"
+    if shuffled := learning.measures.get("shuffled_labels"):
+        alike += f", of one trained on shuffled labels {shuffled.mean:.2f}"
     return f"its maps {verb} (rank correlation {alike})"
 
 

@@ -7,13 +7,14 @@ elsewhere are inpainted for comparison, since inpainting itself changes the logi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mura_core.data import ALL
 from mura_core.evaluation import (
     DRAWS,
     LEAST_PATIENTS,
@@ -23,6 +24,7 @@ from mura_core.evaluation import (
     interval,
 )
 from mura_core.heatmaps.measures.inpainting import fill
+from mura_core.heatmaps.results import TextReliance
 from mura_core.progress import Progress
 from mura_plugins.network import Network
 
@@ -125,7 +127,7 @@ def with_verdicts(
     return table
 
 
-def distraction(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
+def distraction(table: pd.DataFrame, seed: int) -> list[TextReliance]:
     """Return the distraction score over all images and for each body part.
 
     The score is the sum of the logit's absolute changes when the letters are inpainted, divided by
@@ -141,47 +143,41 @@ def distraction(table: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
 
     Returns
     -------
-    list of dict
-        `body_part` (ALL first), `count` of images, `patients`, `flips` (number of verdicts that
-        change), `mean_change` (of the logit, in absolute value), `score`, its 95 % `interval`,
-        `elsewhere` (the score of inpainting a region of the same shape) and `difference_interval`
-        (of the score minus `elsewhere`). Scores are None if they aren't defined, intervals also for
-        fewer than 5 patients.
+    list of TextReliance
+        Over all body parts, then for each. Scores are None if they aren't defined, intervals also
+        for fewer than 5 patients.
     """
-    parts = [("ALL", table), *table.groupby("body_part")]
+    parts = [(ALL, table), *table.groupby("body_part")]
     return [_distraction(str(part), own, seed) for part, own in parts]
 
 
-def _distraction(part: str, table: pd.DataFrame, seed: int) -> dict[str, Any]:
+def _distraction(part: str, table: pd.DataFrame, seed: int) -> TextReliance:
     logit = table["logit"].to_numpy(np.float64)
     whole, letters, elsewhere = (
         np.abs(logit - table[f"logit_{name}"].to_numpy(np.float64))
         for name in ("of_nothing", "without_letters", "without_elsewhere")
     )
     patient, patients = pd.factorize(table["patient"])
-    row: dict[str, Any] = {
-        "body_part": part,
-        "count": len(table),
-        "patients": len(patients),
-        "flips": int(table["flips"].sum()),
-        "mean_change": None,
-        "score": None,
-        "interval": None,
-        "elsewhere": None,
-        "difference_interval": None,
-    }
+    counts = TextReliance(part, len(table), len(patients), flips=int(table["flips"].sum()))
     total = whole.sum()
-    if total > 0:
-        row["mean_change"] = float(letters.mean())
-        row["score"] = float(letters.sum() / total)
-        row["elsewhere"] = float(elsewhere.sum() / total)
-    if total > 0 and len(patients) >= LEAST_PATIENTS:
-        weights = draw_patients(len(patients), DRAWS, seed)[:, patient]
-        totals = weights @ whole
-        with np.errstate(invalid="ignore"):  # totals of a draw may be 0
-            row["interval"] = interval(weights @ letters / totals)
-            row["difference_interval"] = interval(weights @ (letters - elsewhere) / totals)
-    return row
+    if total == 0:
+        return counts
+    scored = replace(
+        counts,
+        mean_change=float(letters.mean()),
+        score=float(letters.sum() / total),
+        elsewhere=float(elsewhere.sum() / total),
+    )
+    if len(patients) < LEAST_PATIENTS:
+        return scored
+    weights = draw_patients(len(patients), DRAWS, seed)[:, patient]
+    totals = weights @ whole
+    with np.errstate(invalid="ignore"):  # totals of a draw may be 0
+        return replace(
+            scored,
+            interval=interval(weights @ letters / totals),
+            difference_interval=interval(weights @ (letters - elsewhere) / totals),
+        )
 
 
 def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from mura_core.heatmaps.results import MeasureScore
 
 # The image-independent baselines, as named in sentences.
 BASELINE_NAMES = {
@@ -13,34 +14,34 @@ BASELINE_NAMES = {
 }
 
 
-def not_beaten(measure: Mapping[str, Any], better: int) -> list[str]:
+def not_beaten(measure: MeasureScore, better: int) -> list[str]:
     """Return the names of the baselines that a method isn't significantly better than.
 
     Parameters
     ----------
-    measure : mapping
-        Summary of one measure, as returned by `baselines.summarise`.
+    measure : MeasureScore
+        Score by one measure.
     better : {1, -1}
         1 if higher scores are better, -1 if lower ones are.
     """
     return [
         name
-        for name, other in measure["beside"].items()
-        if other["interval"] is None or min(better * end for end in other["interval"]) <= 0
+        for name, other in measure.baselines.items()
+        if other.interval is None or min(better * end for end in other.interval) <= 0
     ]
 
 
-def comparison(measure: Mapping[str, Any], better: int) -> str:
+def comparison(measure: MeasureScore, better: int) -> str:
     """Return a clause that says whether a method is better than the baselines.
 
     Parameters
     ----------
-    measure : mapping
-        Summary of one measure, as returned by `baselines.summarise`.
+    measure : MeasureScore
+        Score by one measure.
     better : {1, -1}
         1 if higher scores are better, -1 if lower ones are.
     """
-    if any(other["interval"] is None for other in measure["beside"].values()):
+    if any(other.interval is None for other in measure.baselines.values()):
         return "too few images to compare it with the baselines"
     unbeaten = not_beaten(measure, better)
     if not unbeaten:
@@ -49,19 +50,19 @@ def comparison(measure: Mapping[str, Any], better: int) -> str:
     return f"not significantly better than {', '.join(others)}{' or ' if others else ''}{last}"
 
 
-def baselines_in_words(measure: Mapping[str, Any], form: str) -> str:
+def baselines_in_words(measure: MeasureScore, form: str) -> str:
     """Return the means of the baselines, such as `random 12%, centre 30%`.
 
     Parameters
     ----------
-    measure : mapping
-        Summary of one measure, as returned by `baselines.summarise`.
+    measure : MeasureScore
+        Score by one measure.
     form : str
         Format specification of the means, such as `.0%`.
     """
     return ", ".join(
-        f"{name.replace('_', ' ')} {format(other['mean'], form)}"
-        for name, other in measure["beside"].items()
+        f"{name.replace('_', ' ')} {format(other.mean, form)}"
+        for name, other in measure.baselines.items()
     )
 
 
