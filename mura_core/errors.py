@@ -35,6 +35,13 @@ class RadiographError(DataError):
         self.reason = reason
 
 
+class ImageFileError(ValueError):
+    """The content of an image file can't be decoded.
+
+    The message says why, and follows the name of the file, such as "is truncated".
+    """
+
+
 class PngError(ValueError):
     """A damaged or invalid PNG file.
 
@@ -50,6 +57,16 @@ class PngError(ValueError):
         super().__init__(f"at byte {offset}: {reason}")
         self.offset = offset
         self.reason = reason
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return another library's error message in one line, or the name of the error if it has none.
+
+    Parameters
+    ----------
+    error : BaseException
+    """
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 # Keras and TensorFlow messages start with the location of the error.

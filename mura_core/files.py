@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type-arg]
-    """Open a temporary file that replaces `path` if the block succeeds.
+    r"""Open a temporary file that replaces `path` if the block succeeds.
 
     If the program is killed, the old file or the new one remains, never a part of it. A path that
     isn't a regular file, such as /dev/stdout, is written to directly.
@@ -26,7 +26,8 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type
     path : Path
         File to write.
     mode : {"w", "wb"}
-        Text is written as UTF-8.
+        Text is written as UTF-8. File names that aren't UTF-8 (surrogates, as `os.fsdecode` returns
+        them) are escaped, such as \udce9; `mura_core.tables` restores them.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO]:  # type: ignore[type
     """
     special = path.exists() and not path.is_file()
     temporary = path if special else temporary_sibling(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"}
     try:
         with temporary.open(mode, **text) as file:  # type: ignore[call-overload]
             yield file

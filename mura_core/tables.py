@@ -7,6 +7,7 @@ NA, and numbers are read back exactly as written.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ _WHOLE_NUMBERS = frozenset(
 )
 _TRUTHS = frozenset({"signed", "empty", "flips"})
 _FLOAT32 = frozenset({"logit"})  # as networks compute it
+# A byte of a file name that isn't UTF-8, as `mura_core.files` escapes it.
+_ESCAPED = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 _AS_TRUTH = {"True": True, "False": False}
 
 
@@ -83,7 +86,7 @@ def read_table(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
 
 
 def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the fields of each non-blank line of a CSV file.
+    r"""Yield the line number and the fields of each non-blank line of a CSV file.
 
     Parameters
     ----------
@@ -95,7 +98,8 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     number : int
         Line number, from 1.
     fields : list of str
-        The fields of the line.
+        The fields of the line. Escaped file names that aren't UTF-8, such as h\udce9.png, are
+        restored to the names that open the files.
 
     Raises
     ------
@@ -107,13 +111,19 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             reader = csv.reader(file)
             for fields in reader:
                 if fields:
-                    yield reader.line_num, fields
+                    yield reader.line_num, [_restored(field) for field in fields]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: is not a CSV file in UTF-8 ({error})") from None
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def _restored(field: str) -> str:
+    if "\\u" not in field:
+        return field
+    return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), field)
 
 
 def _typed(

@@ -68,6 +68,14 @@ def test_a_table_is_read_as_it_was_written(tmp_path, name, data):
     assert path.read_bytes() == written
 
 
+def test_names_that_are_not_utf8_are_escaped_and_restored(tmp_path):
+    path = tmp_path / "left_out.csv"
+    names = ["h\udce9.png", "caf\xe9.png", "a,\udcff\udc80.png", "\\udx.png"]
+    write_csv(path, pd.DataFrame({"path": names, "reason": "is empty"}))
+    assert path.read_text(encoding="utf-8").splitlines()[1] == "h\\udce9.png,is empty"
+    assert read_table(path, ["path", "reason"])["path"].tolist() == names
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import os
 import sys
@@ -105,6 +106,9 @@ def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log = logging.getLogger("mura")
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     # Results go to standard output, which may be piped; warnings go to standard error.
+    # Names of files that aren't UTF-8 are escaped, as on standard error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     results, warned = _Console(sys.stdout), _Console(sys.stderr)
     results.addFilter(lambda record: record.levelno < logging.WARNING)
     warned.setLevel(logging.WARNING)

@@ -45,6 +45,7 @@ from mura_core.tables import read_table
 
 _FORMAT = 5  # increment when the same images would give different pixels
 _ROWS_AT_ONCE = 64  # of a memory map
+_NAMES = "backslashreplace"  # of files; not all are UTF-8
 
 
 @dataclass(frozen=True)
@@ -263,12 +264,12 @@ def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
     """
     reading = sorted((suffix, getattr(read, "__module__", "")) for suffix, read in readers.items())
     folder = str(manifest.folder.resolve())
-    digest = hashlib.sha256(f"{_FORMAT} {square} {reading} {folder}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {square} {reading} {folder}".encode(errors=_NAMES))
     for path in manifest.table["path"]:
         try:
             status = os.stat(os.path.join(folder, path))  # noqa: PTH116, PTH118 - a Path costs more
             made = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
         except OSError:
             made = None
-        digest.update(f"\n{path}\0{made}".encode())
+        digest.update(f"\n{path}\0{made}".encode(errors=_NAMES))
     return digest.hexdigest()[:32]

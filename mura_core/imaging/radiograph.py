@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mura_core.errors import DataError, MuraError, PngError, RadiographError
+from mura_core.errors import (
+    DataError,
+    ImageFileError,
+    MuraError,
+    PngError,
+    RadiographError,
+    in_one_line,
+)
 from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
 
@@ -60,21 +67,17 @@ def read_radiograph(
     """
     if name is None:
         name = "image" if isinstance(source, bytes) else str(source)
-    if not isinstance(source, bytes):
-        reader = readers.get(Path(source).suffix.lower()) if readers else None
-        if reader is not None:
-            return _read_by_plugin(reader, Path(source), name)
-        source = _content(source, name)
-    if not source:
-        raise RadiographError(name, "is empty (0 bytes)")
-    if source.startswith(chunks.SIGNATURE):
-        try:
-            pixels = read_png(source, MAX_PIXELS)
-        except PngError as error:
-            raise RadiographError(name, f"is damaged: {error}") from None
-        if pixels is not None:
-            return pixels
-    return _read_by_pillow(source, name)
+    try:
+        return _read(source, readers)
+    except ImageFileError as error:
+        raise RadiographError(name, str(error)) from None
+    except PngError as error:
+        raise RadiographError(name, f"is damaged: {error}") from None
+    except MemoryError:
+        raise RadiographError(name, "needs more memory than is available") from None
+    except Exception as error:
+        # Decoders raise anything for damaged content. It is always a fault of this one file.
+        raise RadiographError(name, f"can't be read ({in_one_line(error)})") from error
 
 
 def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[Path]:
@@ -109,40 +112,54 @@ def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[
     return sorted(found)
 
 
-def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path, name: str) -> GreyImage:
+def _read(source: str | Path | bytes, readers: Readers) -> GreyImage:
+    if not isinstance(source, bytes):
+        reader = readers.get(Path(source).suffix.lower()) if readers else None
+        if reader is not None:
+            return _read_by_plugin(reader, Path(source))
+        source = _content(source)
+    if not source:
+        raise ImageFileError("is empty (0 bytes)")
+    if source.startswith(chunks.SIGNATURE):
+        pixels = read_png(source, MAX_PIXELS)
+        if pixels is not None:
+            return pixels
+    return _read_by_pillow(source)
+
+
+def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path) -> GreyImage:
     try:
         image = reader(path)
     except MuraError as error:
-        raise RadiographError(name, f"can't be read ({error})") from error
+        raise ImageFileError(f"can't be read ({in_one_line(error)})") from error
+    except MemoryError:
+        raise
     except Exception as error:
-        raise RadiographError(name, f"can't be read ({type(error).__name__}: {error})") from error
+        kind = type(error).__name__
+        raise ImageFileError(f"can't be read ({kind}: {in_one_line(error)})") from error
     if not isinstance(image, np.ndarray):
-        raise RadiographError(name, f"its reader returned a {type(image).__name__}, not an array")
+        raise ImageFileError(f"its reader returned a {type(image).__name__}, not an array")
     if image.ndim != 2 or image.size == 0 or image.dtype not in (np.uint8, np.uint16):
-        raise RadiographError(
-            name,
+        raise ImageFileError(
             f"its reader returned {image.dtype} of shape {image.shape}, not uint8 or uint16 of"
             " shape (H, W)",
         )
     return image
 
 
-def _read_by_pillow(content: bytes, name: str) -> GreyImage:
+def _read_by_pillow(content: bytes) -> GreyImage:
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            _refuse_odd_shapes(image, name)
-            return _grey(ImageOps.exif_transpose(image), name)
+            _refuse_odd_shapes(image)
+            return _grey(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         kinds = ", ".join(_FORMATS)
-        raise RadiographError(name, f"is not an image of a supported format ({kinds})") from None
+        raise ImageFileError(f"is not an image of a supported format ({kinds})") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise RadiographError(name, f"has more than {MAX_PIXELS:,} pixels, the limit") from None
-    # Pillow's decoders raise any of these for damaged content.
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
-        raise RadiographError(name, f"is damaged or truncated ({error})") from None
+        raise ImageFileError(f"has more than {MAX_PIXELS:,} pixels, the limit") from None
 
 
-def _content(path: str | Path, name: str) -> bytes:
+def _content(path: str | Path) -> bytes:
     try:
         # For small images, the overhead of Path.open() exceeds the time to read them.
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -151,9 +168,9 @@ def _content(path: str | Path, name: str) -> bytes:
         finally:
             os.close(file)
     except FileNotFoundError:
-        raise RadiographError(name, "does not exist") from None
+        raise ImageFileError("does not exist") from None
     except OSError as error:
-        raise RadiographError(name, f"can't be read ({error.strerror})") from None
+        raise ImageFileError(f"can't be read ({error.strerror})") from None
 
 
 def _all_of(file: int) -> bytes:
@@ -168,23 +185,21 @@ def _all_of(file: int) -> bytes:
     return b"".join(parts)
 
 
-def _refuse_odd_shapes(image: Image.Image, name: str) -> None:
+def _refuse_odd_shapes(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise RadiographError(
-            name, f"has {width} x {height} pixels; the limit is {MAX_PIXELS:,} pixels"
-        )
+        raise ImageFileError(f"has {width} x {height} pixels; the limit is {MAX_PIXELS:,} pixels")
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        raise RadiographError(name, f"contains {frames} images; save each in a separate file")
+        raise ImageFileError(f"contains {frames} images; save each in a separate file")
 
 
-def _grey(image: Image.Image, name: str) -> GreyImage:
+def _grey(image: Image.Image) -> GreyImage:
     if image.mode in _SIXTEEN_BIT_MODES:
         # Pillow's convert("L") would clip at 255 instead of scaling.
         return np.asarray(image).astype(np.uint16)
     if image.mode in ("I", "F"):
-        raise RadiographError(name, f"has 32-bit pixels (mode {image.mode}); save it as 16-bit")
+        raise ImageFileError(f"has 32-bit pixels (mode {image.mode}); save it as 16-bit")
     if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
         image = image.convert("RGB")
     return np.asarray(image.convert("L"))

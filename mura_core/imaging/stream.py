@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.cores import usable_cores
-from mura_core.errors import DataError, RadiographError
+from mura_core.errors import DataError, RadiographError, in_one_line
 from mura_core.files import replacing
 from mura_core.imaging.png.inflate import crc32
 from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
@@ -262,6 +262,11 @@ def _read(
         return resize(image, square)  # type: ignore[arg-type]
     except RadiographError as error:
         return error
+    except MemoryError:
+        return RadiographError(_shown(source, name), "needs more memory than is available")
+    except Exception as error:
+        # Whatever is wrong with an image, the other images are still read.
+        return RadiographError(_shown(source, name), f"can't be read ({in_one_line(error)})")
 
 
 def _pixels(source: Source, name: str, readers: Readers) -> Pixels:
@@ -270,18 +275,22 @@ def _pixels(source: Source, name: str, readers: Readers) -> Pixels:
     if isinstance(source, bytes):
         return read_radiograph(source, name, readers)
     if isinstance(source, np.ndarray):
-        if source.ndim != 2 or source.dtype not in (np.uint8, np.uint16, np.float32):
+        known = source.dtype in (np.uint8, np.uint16, np.float32)
+        if source.ndim != 2 or source.size == 0 or not known:
             raise RadiographError(
                 name,
                 f"is {source.dtype} of shape {source.shape}, not uint8, uint16 or float32 of"
                 " shape (H, W)",
             )
         return source
-    name = str(getattr(source, "name", name))
-    try:
-        return read_radiograph(source.read(), name, readers)
-    except OSError as error:
-        raise RadiographError(name, f"can't be read ({error.strerror})") from None
+    return read_radiograph(source.read(), _shown(source, name), readers)
+
+
+def _shown(source: Source, name: str) -> str:
+    """Return the name of a source in error messages."""
+    if isinstance(source, str | Path):
+        return str(source)
+    return name if isinstance(source, bytes | np.ndarray) else str(getattr(source, "name", name))
 
 
 def _mark(source: Source) -> str:
@@ -301,4 +310,4 @@ def _mark(source: Source) -> str:
 
 
 def _chained(digest: str, mark: str) -> str:
-    return hashlib.sha256(f"{digest} {mark}".encode()).hexdigest()
+    return hashlib.sha256(f"{digest} {mark}".encode(errors="backslashreplace")).hexdigest()

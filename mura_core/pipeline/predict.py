@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.data import installed_readers
-from mura_core.errors import DataError, RadiographError, UsageError
+from mura_core.errors import DataError, UsageError
 from mura_core.evaluation import (
     MEAN,
     SAME_ANSWER,
@@ -187,27 +187,13 @@ def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool 
 
     # Sorted by name, because the evaluation of a run sums a study's images in this order.
     paths = sorted(image_files(sources, readers), key=str)
-    unnamed = [path for path in paths if not _is_text(str(path))]
     with progress("Reading", "images") as so_far:
-        named = [path for path in paths if path not in unnamed]
-        squares = read_squares(named, square, readers, so_far)
-    for path in unnamed:
-        shown = str(path).encode(errors="backslashreplace").decode()
-        squares.left_out.append(RadiographError(shown, "its name is not UTF-8; rename it"))
+        squares = read_squares(paths, square, readers, so_far)
     for error in squares.left_out if warn else ():
         log.warning("Left out: %s", error)
     if not squares.paths:
         raise DataError(f"none of the {len(paths)} images can be read")
     return squares
-
-
-def _is_text(name: str) -> bool:
-    """Return whether a file name can be encoded as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def sheet_of(part: str) -> str:
     """
     name = re.sub(r"[^\w.-]+", "-", part)[:_NAME_CHARACTERS]
     if name != part:
-        name = f"{name}-{hashlib.sha256(part.encode()).hexdigest()[:8]}"
+        name = f"{name}-{hashlib.sha256(part.encode(errors='backslashreplace')).hexdigest()[:8]}"
     return f"errors/{name}.png"
 
 

@@ -63,7 +63,8 @@ class TrainingData:
         with_boxes : bool
             Whether the boxes are included, because the network is trained on them.
         """
-        digest = hashlib.sha256(f"{self.table.to_csv()}{self.digest}".encode())
+        known = f"{self.table.to_csv()}{self.digest}"
+        digest = hashlib.sha256(known.encode(errors="backslashreplace"))
         if with_boxes and self.boxes is not None:
             digest.update(self.boxes.tobytes())
         return digest.hexdigest()

@@ -10,11 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from child_memory import PEAK_KIBIBYTES
+from command_line import own_process
 from data_sets import write_image, write_mura
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from mura_core.data import Manifest, prepare, read_manifest, statistics_of
+from mura_core.data import (
+    Manifest,
+    prepare,
+    read_manifest,
+    statistics_of,
+    training_statistics,
+)
 from mura_core.errors import DataError
 from mura_core.imaging import Square, read_radiograph, resize
 from mura_core.pipeline import open_data
@@ -293,3 +301,37 @@ def test_a_prepared_set_keeps_nothing_that_is_not_read(own_mura: Path, tmp_path,
 
     with pytest.raises((FileNotFoundError, DataError), match=name):
         use()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names must be Unicode")
+def test_names_that_are_not_utf8_are_prepared_and_told(tmp_path: Path):
+    # "caf\xe9" in Latin-1, as old archives have it.
+    data = tmp_path / os.fsdecode(b"caf\xe9")
+    write_mura_without_csvs(data, os.fsdecode(b"h\xe9"))
+    manifest = read_manifest(data)
+    for _ in range(2):  # prepared, then opened from the cache
+        prepared = prepare(manifest, tmp_path, square=Square(8))
+        assert set(prepared.table["path"]) | set(prepared.left_out["path"]) == set(
+            manifest.table["path"]
+        )
+        assert prepared.left_out["path"].tolist() == [
+            os.fsdecode(b"train/HAND/train0/s_negative/h\xe9-bad.png")
+        ]
+    checkpointed = training_statistics(manifest, tmp_path, Square(8))
+    assert checkpointed[2]["path"].tolist() == prepared.left_out["path"].tolist()
+    result = subprocess.run(
+        own_process("prepare", "--data", data, "--verbose"), capture_output=True, check=True
+    )
+    assert b"h\\udce9-bad.png: is empty" in result.stdout
+    assert b"Traceback" not in result.stderr
+
+
+def write_mura_without_csvs(data: Path, name: str) -> None:
+    for number in range(4):
+        label = "positive" if number % 2 else "negative"
+        for split in ("train", "valid"):
+            folder = data / split / "HAND" / f"{split}{number}" / f"s_{label}"
+            folder.mkdir(parents=True)
+            with (folder / f"{name}.png").open("wb") as file:
+                Image.fromarray(np.full((9, 9), 20 * number, np.uint8)).save(file, "PNG")
+    (data / "train" / "HAND" / "train0" / "s_negative" / f"{name}-bad.png").touch()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mura_core import ImageStatistics, Square, resize, stream_images, stream_statistics
 from mura_core.errors import DataError, RadiographError
+from mura_core.imaging import stream
 
 SQUARE = Square(16)
 
@@ -75,6 +76,50 @@ def test_images_come_in_order_and_errors_in_their_place(images, paths, tmp_path)
     assert str(results[2]) == "image 2: is empty (0 bytes)"
     for result, image in zip(results[:1] + results[3:], images, strict=True):
         np.testing.assert_array_equal(result, resize(image, SQUARE))
+
+
+class Unreadable(io.BytesIO):
+    def read(self, *_):
+        raise RuntimeError("the disk\nis on fire")
+
+
+def test_whatever_is_wrong_with_one_image_the_others_are_read(images, paths, monkeypatch):
+    monkeypatch.setattr(stream, "resize", out_of_memory_for(images[3].shape))
+    sources = [
+        paths[0],
+        Unreadable(),
+        np.zeros((0, 5), np.uint8),
+        "nul\0.png",
+        images[3],
+        images[1],
+    ]
+    results = list(stream_images(sources, SQUARE))
+    reasons = [str(result) for result in results if isinstance(result, RadiographError)]
+    assert reasons == [
+        "image 1: can't be read (the disk is on fire)",
+        "image 2: is uint8 of shape (0, 5), not uint8, uint16 or float32 of shape (H, W)",
+        "nul\0.png: can't be read (embedded null byte)",
+        "image 4: needs more memory than is available",
+    ]
+    np.testing.assert_array_equal(results[0], resize(images[0], SQUARE))
+    np.testing.assert_array_equal(results[5], resize(images[1], SQUARE))
+
+
+def out_of_memory_for(shape):
+    def resize_or_fail(image, square):
+        if image.shape == shape:
+            raise MemoryError
+        return resize(image, square)
+
+    return resize_or_fail
+
+
+def test_an_interruption_is_no_fault_of_an_image(paths):
+    def stop(path: Path):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(stream_images(paths, SQUARE, readers={".png": stop}, threads=1))
 
 
 def test_few_images_are_held_at_a_time(images):
