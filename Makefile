@@ -6,7 +6,8 @@
 # make settings  write docs/settings.md from the declared settings
 # make gpu-check  see whether this machine's GPUs, or its CPU, train as they should: minutes
 # make seeds  conv4 from twenty seeds, in many set-ups: most of an hour
-# make fuzz   a million mutated PNG files, with sanitizers: half an hour
+# make fuzz   a million mutated PNG files, with sanitizers, and 100,000 of each other format: half an
+#             hour
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -56,6 +57,8 @@ seeds: .venv/installed-dev
 fuzz: .venv/installed-dev
 	@echo "==> Fuzzing the PNG reader with AddressSanitizer and UBSan"
 	@$(BIN)/python tests/fuzz/sanitized.py --count 1000000
+	@echo "==> Fuzzing the readers of JPEG, TIFF, WebP and BMP"
+	@$(BIN)/python tests/fuzz/fuzz_formats.py --count 100000
 
 .venv/installed: .venv/pyvenv.cfg $(SOURCES)
 	@echo "==> Installing mura-run into .venv: TensorFlow is 1.9 GB unpacked, so this takes minutes"

@@ -56,34 +56,67 @@ def interlaced_rows(pixels: np.ndarray, filters: list[int], distance: int) -> by
     return out
 
 
+def packed(samples: np.ndarray, depth: int) -> np.ndarray:
+    """Return rows of samples (H, W, channels) as rows of bytes."""
+    rows = samples.reshape(len(samples), -1)
+    if depth == 16:
+        return rows.astype(">u2").view(np.uint8)
+    if depth == 8:
+        return rows.astype(np.uint8)
+    bits = rows[..., None] >> np.arange(depth - 1, -1, -1) & 1
+    return np.packbits(bits.reshape(len(rows), -1).astype(np.uint8), axis=1)
+
+
+def png_of(
+    samples: np.ndarray,
+    depth: int,
+    colour: int,
+    filters: list[int],
+    *,
+    interlaced: bool = False,
+    between: bytes = b"",
+) -> bytes:
+    """Return a file with samples (H, W, channels) of any depth; `between` are other chunks."""
+    height, width = samples.shape[:2]
+    distance = max(1, CHANNELS[colour] * depth // 8)
+    rows = b""
+    for row, column, down, across in _PASSES if interlaced else [(0, 0, 1, 1)]:
+        part = samples[row::down, column::across]
+        if part.size:
+            chosen = [filters[y % len(filters)] for y in range(len(part))]
+            rows += filtered(packed(part, depth), chosen, distance)
+    head = header(width, height, depth, colour, int(interlaced))
+    return file_of(head + between, rows)
+
+
+KINDS = [
+    *[(0, 8)] * 5, *[(2, 8)] * 5, *[(3, 8)] * 2, *[(4, 8)] * 2, *[(6, 8)] * 2, *[(0, 16)] * 2,
+    (0, 1), (0, 2), (0, 4), (3, 1), (3, 2), (3, 4), (2, 16), (4, 16), (6, 16),
+]  # fmt: skip
+
+
 def random_png(random: np.random.Generator, largest: int = 40) -> bytes:
-    """Return a file of any kind that radiographs come in, of any size, with any filters."""
+    """Return a file of any kind and size, with any filters."""
     height, width = random.integers(1, largest + 1, 2).tolist()
     if random.random() < 0.1:
         height, width = (1, width) if random.random() < 0.5 else (height, 1)
-    kinds = [(0, 8), (0, 8), (2, 8), (2, 8), (3, 8), (4, 8), (6, 8), (0, 16)]
-    colour, depth = kinds[random.integers(len(kinds))]
-    channels = CHANNELS[colour]
-    steps = random.integers(-4, 5, (height, width, channels))
+    colour, depth = KINDS[random.integers(len(KINDS))]
+    steps = random.integers(-4, 5, (height, width, CHANNELS[colour]))
     smooth = np.cumsum(steps, axis=random.integers(2))
-    pixels = smooth if random.random() < 0.7 else random.integers(0, 256, steps.shape)
-    if channels >= 3 and random.random() < 0.5:
-        pixels[..., :3] = pixels[..., :1]
-    pixels = (pixels % 256).astype(np.uint8)
-    if depth == 16:
-        pixels = np.concatenate([pixels, random.integers(0, 256, pixels.shape, np.uint8)], axis=2)
+    samples = smooth if random.random() < 0.7 else random.integers(0, 2**depth, steps.shape)
+    if CHANNELS[colour] >= 3 and random.random() < 0.5:
+        samples[..., :3] = samples[..., :1]
     kind = random.integers(7)
-    filters = random.integers(0, 5, height) if kind >= 5 else np.full(height, kind)
-    distance = pixels.shape[2]
-    interlaced = random.random() < 0.1
-    if interlaced:
-        rows = interlaced_rows(pixels, filters.tolist(), distance)
-    else:
-        rows = filtered(pixels.reshape(height, -1), filters.tolist(), distance)
-    head = header(width, height, depth, colour, int(interlaced))
-    if colour == 3:
-        head += chunk(b"PLTE", random.bytes(256 * 3))
-    content = file_of(head, rows)
+    filters = random.integers(0, 5, height) if kind >= 5 else np.full(height, kind % 5)
+    palette = chunk(b"PLTE", random.bytes(2**depth * 3)) if colour == 3 else b""
+    content = png_of(
+        samples % 2**depth,
+        depth,
+        colour,
+        filters.tolist(),
+        interlaced=random.random() < 0.1,
+        between=palette,
+    )
     return content if random.random() < 0.7 else with_split_data(content, random)
 
 

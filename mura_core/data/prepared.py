@@ -43,7 +43,7 @@ from mura_core.imaging import (
 from mura_core.progress import Progress
 from mura_core.tables import read_table
 
-_FORMAT = 5  # increment when the same images would give different pixels
+_FORMAT = 6  # increment when the same images would give different pixels
 _ROWS_AT_ONCE = 64  # of a memory map
 _NAMES = "backslashreplace"  # of files; not all are UTF-8
 

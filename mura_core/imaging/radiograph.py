@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mura_core.errors import (
     DataError,
@@ -21,8 +20,14 @@ from mura_core.errors import (
     RadiographError,
     in_one_line,
 )
+from mura_core.imaging.by_pillow import is_bmp, is_webp, read_bmp, read_webp
+from mura_core.imaging.contents import reason_broken_link, reason_no_image
+from mura_core.imaging.jpeg import SIGNATURE as JPEG_SIGNATURE
+from mura_core.imaging.jpeg import read_jpeg
 from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
+from mura_core.imaging.tiff import read_tiff
+from mura_core.imaging.tiff_directory import SIGNATURES as TIFF_SIGNATURES
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 # Plugins' functions that read further file formats, by suffix, such as ".dcm".
@@ -30,13 +35,11 @@ Readers: TypeAlias = Mapping[str, Callable[[Path], GreyImage]]
 
 NO_READERS: Readers = MappingProxyType({})
 
-# The largest detectors have 25 million pixels. Pillow warns above 89 million.
+# The largest detectors have 25 million pixels.
 MAX_PIXELS = 80_000_000
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-# Only these Pillow formats: some others run external programs or open other files.
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-_SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L")
+_FORMATS = "PNG, JPEG, BMP, TIFF, WEBP"
 
 
 def read_radiograph(
@@ -45,7 +48,7 @@ def read_radiograph(
     """Return an image file's pixels as a greyscale image at the original size and bit depth.
 
     Colour is converted to Rec. 601 luma (Pillow's weights), palettes and EXIF orientation are
-    applied, and alpha is dropped. 16-bit images stay 16-bit.
+    applied, and alpha is dropped. An image of up to 8 bits spans 0 to 255, any other 0 to 65535.
 
     Parameters
     ----------
@@ -121,10 +124,23 @@ def _read(source: str | Path | bytes, readers: Readers) -> GreyImage:
     if not source:
         raise ImageFileError("is empty (0 bytes)")
     if source.startswith(chunks.SIGNATURE):
-        pixels = read_png(source, MAX_PIXELS)
-        if pixels is not None:
-            return pixels
-    return _read_by_pillow(source)
+        return read_png(source, MAX_PIXELS)
+    if source.startswith(JPEG_SIGNATURE):
+        return read_jpeg(source, MAX_PIXELS)
+    if source[:4] in TIFF_SIGNATURES:
+        return read_tiff(source, MAX_PIXELS)
+    try:
+        if is_bmp(source):
+            return read_bmp(source, MAX_PIXELS)
+        if is_webp(source):
+            return read_webp(source, MAX_PIXELS)
+    except ImageFileError:
+        raise
+    # Pillow raises any of these for damaged content.
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error) as error:
+        raise ImageFileError(f"is damaged or truncated ({in_one_line(error)})") from None
+    known = reason_no_image(source, reads_dicom=".dcm" in readers)
+    raise ImageFileError(known or f"is not an image of a supported format ({_FORMATS})")
 
 
 def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path) -> GreyImage:
@@ -147,18 +163,6 @@ def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path) -> GreyImag
     return image
 
 
-def _read_by_pillow(content: bytes) -> GreyImage:
-    try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            _refuse_odd_shapes(image)
-            return _grey(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:
-        kinds = ", ".join(_FORMATS)
-        raise ImageFileError(f"is not an image of a supported format ({kinds})") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageFileError(f"has more than {MAX_PIXELS:,} pixels, the limit") from None
-
-
 def _content(path: str | Path) -> bytes:
     try:
         # For small images, the overhead of Path.open() exceeds the time to read them.
@@ -168,7 +172,8 @@ def _content(path: str | Path) -> bytes:
         finally:
             os.close(file)
     except FileNotFoundError:
-        raise ImageFileError("does not exist") from None
+        target = os.readlink(path) if os.path.islink(path) else ""  # noqa: PTH114, PTH115
+        raise ImageFileError(reason_broken_link(target) or "does not exist") from None
     except OSError as error:
         raise ImageFileError(f"can't be read ({error.strerror})") from None
 
@@ -183,23 +188,3 @@ def _all_of(file: int) -> bytes:
     while part := os.read(file, 1 << 20):
         parts.append(part)
     return b"".join(parts)
-
-
-def _refuse_odd_shapes(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageFileError(f"has {width} x {height} pixels; the limit is {MAX_PIXELS:,} pixels")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise ImageFileError(f"contains {frames} images; save each in a separate file")
-
-
-def _grey(image: Image.Image) -> GreyImage:
-    if image.mode in _SIXTEEN_BIT_MODES:
-        # Pillow's convert("L") would clip at 255 instead of scaling.
-        return np.asarray(image).astype(np.uint16)
-    if image.mode in ("I", "F"):
-        raise ImageFileError(f"has 32-bit pixels (mode {image.mode}); save it as 16-bit")
-    if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-        image = image.convert("RGB")
-    return np.asarray(image.convert("L"))

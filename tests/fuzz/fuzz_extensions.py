@@ -311,7 +311,7 @@ def channels_are_equal(
 
 def filtered_rows(draw: Draw) -> Arguments:
     height, width, random = draw(sides), draw(sides), draw(numbers)
-    pixel_bytes = draw(st.integers(1, 4))
+    pixel_bytes = draw(st.integers(1, 8))
     rows = random.integers(0, 256, (height, 1 + width * pixel_bytes)).astype(np.uint8)
     rows[:, 0] = random.integers(0, 5, height)
     return {
@@ -325,7 +325,7 @@ def filtered_rows(draw: Draw) -> Arguments:
 
 def undo_filters(rows: Any, pixel_bytes: int, channel: int, plane: Any, instructions: int) -> None:
     need_array(plane, (np.uint8,), 2, written=True)
-    need(1 <= pixel_bytes <= 4 and 0 <= channel < pixel_bytes)
+    need(1 <= pixel_bytes <= 8 and 0 <= channel < pixel_bytes)
     need_instructions(instructions)
     lines = rows_of_pixels(rows, *plane.shape, pixel_bytes)
     need(bool((lines[:, 0] <= 4).all()))

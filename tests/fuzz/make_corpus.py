@@ -12,7 +12,16 @@ from PIL.PngImagePlugin import PngInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from png_writer import file_of, filtered, header, interlaced_rows, with_split_data
+from png_writer import (
+    CHANNELS,
+    chunk,
+    file_of,
+    filtered,
+    header,
+    interlaced_rows,
+    png_of,
+    with_split_data,
+)
 
 CORPUS = Path(__file__).parent / "corpus"
 KINDS = {"L": (0, 8), "RGB": (2, 8), "LA": (4, 8), "RGBA": (6, 8), "I16": (0, 16)}
@@ -36,6 +45,14 @@ def main() -> None:
         interlaced = interlaced_rows(pixels, [4, 2], bytes_of_pixel)
         files[f"{kind}-interlaced"] = file_of(header(21, 35, depth, colour, 1), interlaced)
         files[f"{kind}-split"] = with_split_data(files[f"{kind}-mixed"], random)
+    for colour, depth in ((0, 1), (0, 2), (0, 4), (3, 2), (3, 4), (2, 16), (4, 16), (6, 16)):
+        samples = random.integers(0, 2**depth, (35, 21, CHANNELS[colour]))
+        palette = chunk(b"PLTE", random.bytes(2**depth * 3)) if colour == 3 else b""
+        for interlaced in (False, True):
+            name = f"colour{colour}-depth{depth}{'-interlaced' * interlaced}"
+            files[name] = png_of(
+                samples, depth, colour, [4, 2, 1, 3], interlaced=interlaced, between=palette
+            )
     grey = np.repeat(((ramp) % 256).astype(np.uint8), 3, axis=2)
     files["RGB-grey"] = file_of(header(21, 35, 8, 2), filtered(grey.reshape(35, -1), [4] * 35, 3))
     one = np.array([[7]], np.uint8)

@@ -1,7 +1,9 @@
-"""A short run of the fuzzer (`make fuzz` is the long one), with sanitizers."""
+"""Short runs of the fuzzers (`make fuzz` runs them for long)."""
 
+import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import imagecodecs
@@ -11,12 +13,55 @@ from png_writer import file_of, header
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
+import fuzz_formats
 import fuzz_png
 import sanitized
+
+from mura_core.errors import RadiographError
 
 
 def has_sanitizer() -> bool:
     return shutil.which("gcc") is not None and Path(sanitized.sanitizer_library()).is_file()
+
+
+FILES = fuzz_formats.good_files()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_mutant_of_another_format_ends_a_run_or_writes_to_the_console(name, tmp_path):
+    for kind, content in FILES[name].items():
+        expected = "refused" if kind in fuzz_formats.SEVERAL else "read"
+        assert fuzz_formats.outcome_of(content) == expected, kind
+    outcomes = fuzz_formats.fuzz(FILES[name], 1_500, seed=3, keep=tmp_path / "mutant")
+    assert min(outcomes["read"], outcomes["refused"]) > 150
+
+
+def test_the_judge_of_other_formats_finds_what_it_looks_for(monkeypatch, tmp_path):
+    pixels = np.zeros((2, 2), np.uint8)
+
+    def write_from_c(content: bytes) -> np.ndarray:
+        os.write(2, b"TIFFReadDirectory: Warning")
+        return pixels
+
+    def warn(content: bytes) -> np.ndarray:
+        warnings.warn("Possibly corrupt EXIF data", stacklevel=1)
+        return pixels
+
+    def make_a_mistake(content: bytes) -> None:
+        raise RadiographError("it", "can't be read") from NameError("inflater")
+
+    def fail(content: bytes) -> None:
+        raise ZeroDivisionError
+
+    for odd, kind in (
+        (write_from_c, AssertionError),
+        (warn, AssertionError),
+        (make_a_mistake, AssertionError),
+        (fail, ZeroDivisionError),
+    ):
+        monkeypatch.setattr(fuzz_formats, "read_radiograph", odd)
+        with pytest.raises(kind):
+            fuzz_formats.fuzz(FILES["BMP"], 1, seed=0, keep=tmp_path / "mutant")
 
 
 @pytest.mark.slow

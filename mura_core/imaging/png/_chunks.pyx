@@ -40,7 +40,7 @@ def parse(bytes content not None):
     data_at : int
         Byte offset of the first IDAT chunk.
     is_plain : bool
-        Whether no other chunk affects the pixels, such as a palette or an orientation.
+        Whether no other chunk affects the pixels, such as a palette, an orientation or a bit depth.
 
     Raises
     ------

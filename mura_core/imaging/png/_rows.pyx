@@ -92,11 +92,11 @@ def undo_filters(
     uint8_t[:, ::1] plane not None,
     int instructions,
 ):
-    """Decode one channel to `plane` (height, width); a pixel has 1 to 4 bytes."""
+    """Decode one byte of each pixel to `plane` (height, width); a pixel has 1 to 8 bytes."""
     cdef Py_ssize_t height = plane.shape[0], width = plane.shape[1]
     cdef int failed
-    if not 1 <= pixel_bytes <= 4 or not 0 <= channel < pixel_bytes:
-        raise ValueError(f"pixels of {pixel_bytes} bytes have no channel {channel}")
+    if not 1 <= pixel_bytes <= 8 or not 0 <= channel < pixel_bytes:
+        raise ValueError(f"pixels of {pixel_bytes} bytes have no byte {channel}")
     refuse_other_size(rows.shape[0], height, width, pixel_bytes)
     refuse_unknown_instructions(instructions)
     if find_bad_filter(&rows[0], height, 1 + width * pixel_bytes) >= 0:

@@ -132,9 +132,13 @@ BODY void copy_channel(const uint8_t *from, size_t pixel_bytes, size_t width, ui
         for (size_t x = 0; x < width; x++)
             to[x] = from[3 * x];
         break;
-    default:
+    case 4:
         for (size_t x = 0; x < width; x++)
             to[x] = from[4 * x];
+        break;
+    default:
+        for (size_t x = 0; x < width; x++)
+            to[x] = from[pixel_bytes * x];
         break;
     }
 }

@@ -15,8 +15,9 @@ KINDS = frozenset(
     + [(depth, PALETTE) for depth in (1, 2, 4, 8)]
     + [(depth, colour_type) for depth in (8, 16) for colour_type in (2, 4, 6)]
 )
-# eXIf and the text keywords may contain the orientation; acTL marks an animation.
-SAY_MORE = (b"eXIf", b"acTL")
+# eXIf and the text keywords may contain the orientation; acTL marks an animation, and sBIT gives
+# the original bit depth.
+SAY_MORE = (b"eXIf", b"acTL", b"sBIT")
 ORIENTATION_KEYWORDS = (b"Raw profile type exif", b"Raw profile type APP1", b"XML:com.adobe.xmp")
 
 Fields = tuple[int, int, int, int, int]
@@ -39,7 +40,7 @@ def parse(content: bytes) -> tuple[Fields, Buffer, int, bool]:
     data_at : int
         Byte offset of the first IDAT chunk.
     is_plain : bool
-        Whether no other chunk affects the pixels, such as a palette or an orientation.
+        Whether no other chunk affects the pixels, such as a palette, an orientation or a bit depth.
 
     Raises
     ------

@@ -29,9 +29,9 @@ def channels_are_equal(
 def undo_filters(
     rows: Buffer, pixel_bytes: int, channel: int, plane: Plane, instructions: int
 ) -> None:
-    """Decode one channel to `plane` (height, width); a pixel has 1 to 4 bytes.
+    """Decode one byte of each pixel to `plane` (height, width); a pixel has 1 to 8 bytes.
 
-    Filters only combine bytes of the same channel (PNG specification, section 9).
+    Filters only combine bytes at the same place of a pixel (PNG specification, section 9).
     """
     height, width = plane.shape
     filters, pixels = _filters_and_pixels(rows, height, width, pixel_bytes)

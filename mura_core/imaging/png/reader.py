@@ -2,22 +2,27 @@
 
 The whole file is validated: each chunk's length and CRC, the checksum of the image data, every row,
 and that nothing follows the IEND chunk (PNG specification, third edition, 2025). Non-interlaced
-8-bit greyscale and truecolour, with or without alpha, and 16-bit greyscale are decoded here. Other
-formats pass the same checks and are then decoded by Pillow.
+8-bit greyscale and truecolour, with or without alpha, and 16-bit greyscale are decoded the fastest
+way.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mura_core.errors import PngError
+from mura_core.errors import ImageFileError, PngError
 from mura_core.imaging.cpu import instructions
+from mura_core.imaging.levels import Samples, luma, spanning
+from mura_core.imaging.orientation import upright
 from mura_core.imaging.png import extensions
 from mura_core.imaging.png.inflate import Buffer, InflateError, adler32, inflate
+from mura_core.imaging.png.metadata import NOTHING, declared_depth, read_metadata
+from mura_core.imaging.png.pure_chunks import PALETTE
 
 # By colour type: greyscale, truecolour, palette, greyscale with alpha, truecolour with alpha.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -37,9 +42,10 @@ class _Header(NamedTuple):
     interlaced: int
 
     @property
-    def is_ours(self) -> bool:
+    def is_simple(self) -> bool:
         is_grey_16 = self.depth == 16 and self.colour_type == 0
-        return not self.interlaced and (is_grey_16 or (self.depth == 8 and self.colour_type != 3))
+        is_8 = self.depth == 8 and self.colour_type != PALETTE
+        return not self.interlaced and (is_grey_16 or is_8)
 
     @property
     def bits_a_pixel(self) -> int:
@@ -47,20 +53,26 @@ class _Header(NamedTuple):
 
     def passes(self) -> list[tuple[int, int]]:
         """Return the number of rows, and of bytes per row with its filter byte, of each pass."""
-        sizes = [(self.height, self.width)]
-        if self.interlaced:
-            sizes = [
-                (-((row - self.height) // down), -((column - self.width) // across))
-                for row, column, down, across in _PASSES
-            ]
         bits = self.bits_a_pixel
         return [
-            (rows, 1 + (columns * bits + 7) // 8) for rows, columns in sizes if rows and columns
+            (
+                -((row - self.height) // down),
+                1 + (-((column - self.width) // across) * bits + 7) // 8,
+            )
+            for row, column, down, across in self.places()
         ]
 
+    def places(self) -> list[tuple[int, int, int, int]]:
+        """Return the first row and column, the row step and the column step of each pass."""
+        if not self.interlaced:
+            return [(0, 0, 1, 1)]
+        return [place for place in _PASSES if place[0] < self.height and place[1] < self.width]
 
-def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
-    """Return a PNG file's pixels as a greyscale image, or None if Pillow must decode the file.
+
+def read_png(
+    content: bytes, max_pixels: int, bit_depth: int = 16
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return a PNG file's pixels as a greyscale image, upright.
 
     Colour is converted to grey with Pillow's weights, and alpha is dropped.
 
@@ -70,15 +82,19 @@ def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.
         The whole file.
     max_pixels : int
         Maximum number of pixels. Larger images are rejected before memory is allocated.
+    bit_depth : int
+        Bit depth of 16-bit samples, if the file doesn't declare it by an sBIT chunk.
 
     Returns
     -------
-    ndarray of shape (H, W), uint8 or uint16, or None
+    ndarray of shape (H, W), uint8 or, if samples have 16 bits, uint16
 
     Raises
     ------
     PngError
         The file is damaged, truncated or too large, or has data after its end.
+    ImageFileError
+        The file is an animation, or its samples have more bits than `bit_depth`.
     """
     fields, data, data_at, is_plain = extensions.chunks.parse(content)
     header = _Header(*fields)
@@ -105,10 +121,22 @@ def read_png(content: bytes, max_pixels: int) -> NDArray[np.uint8] | NDArray[np.
         if bad_row >= 0:
             raise PngError(data_at, f"row {bad_row} has an unknown filter type")
         start += count * row_bytes
-    return _grey(rows, header) if header.is_ours and is_plain else None
+    if header.is_simple and is_plain:
+        grey = _grey(rows, header)
+        return grey if header.depth == 8 or bit_depth == 16 else spanning(grey, bit_depth)
+    about = NOTHING if is_plain else read_metadata(content)
+    if about.images > 1:
+        raise ImageFileError(f"contains {about.images} images; save each in a separate file")
+    channels = np.dstack(list(_channels(rows, header)))
+    if header.colour_type == PALETTE:
+        return upright(_by_palette(channels[..., 0], about.palette), about.orientation)
+    depth = declared_depth(channels, header.depth, about.significant_bits)
+    levels = spanning(channels, depth or (bit_depth if header.depth == 16 else header.depth))
+    grey = luma(levels) if levels.shape[2] == 3 else levels[..., 0]
+    return upright(grey, about.orientation)
 
 
-def _grey(rows: Buffer, header: _Header) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _grey(rows: Buffer, header: _Header) -> Samples:
     shape = (header.height, header.width)
     pixel_bytes, best = header.bits_a_pixel // 8, instructions()
 
@@ -125,3 +153,48 @@ def _grey(rows: Buffer, header: _Header) -> NDArray[np.uint8] | NDArray[np.uint1
     grey = np.empty(shape, np.uint8)
     extensions.rows.add_luma(plane(0), plane(1), plane(2), grey)
     return grey
+
+
+def _channels(rows: Buffer, header: _Header) -> Iterator[Samples]:
+    """Yield the samples (H, W) of each channel but alpha, as stored."""
+    for channel in range(3 if header.colour_type in (2, 6) else 1):
+        whole: Samples = np.empty(
+            (header.height, header.width), np.uint16 if header.depth == 16 else np.uint8
+        )
+        start = 0
+        for (count, row_bytes), (row, column, down, across) in zip(
+            header.passes(), header.places(), strict=True
+        ):
+            part = memoryview(rows)[start : start + count * row_bytes]
+            there = whole[row::down, column::across]
+            there[:] = _samples(part, count, row_bytes - 1, header, channel)[:, : there.shape[1]]
+            start += count * row_bytes
+        yield whole
+
+
+def _samples(rows: Buffer, count: int, row_bytes: int, header: _Header, channel: int) -> Samples:
+    """Return a channel's samples; rows of less than a byte a sample may have some at their end."""
+    pixel_bytes = max(1, header.bits_a_pixel // 8)
+
+    def plane(byte: int) -> NDArray[np.uint8]:
+        undone = np.empty((count, row_bytes // pixel_bytes), np.uint8)
+        extensions.rows.undo_filters(rows, pixel_bytes, byte, undone, instructions())
+        return undone
+
+    if header.depth == 16:
+        high, low = plane(2 * channel), plane(2 * channel + 1)
+        return high.astype(np.uint16) << np.uint16(8) | low
+    if header.depth == 8:
+        return plane(channel)
+    shifts = np.arange(8 - header.depth, -1, -header.depth, dtype=np.uint8)
+    spread = plane(0)[..., None] >> shifts & np.uint8(2**header.depth - 1)
+    return spread.reshape(count, -1)
+
+
+def _by_palette(indices: Samples, palette: bytes) -> NDArray[np.uint8]:
+    colours = np.frombuffer(palette, np.uint8).reshape(1, -1, 3)
+    if indices.max() >= colours.shape[1]:
+        raise ImageFileError(
+            f"is damaged: its palette has {colours.shape[1]} colours, not {indices.max() + 1}"
+        )
+    return luma(colours)[0][indices]

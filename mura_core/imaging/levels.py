@@ -1,0 +1,94 @@
+"""Grey levels: luma, and samples of any bit depth as levels that span 8 or 16 bits.
+
+Invariant: a uint8 image spans 0 to 255 and a uint16 image 0 to 65535, whatever the bit depth of
+the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mura_core.errors import ImageFileError
+
+Samples: TypeAlias = NDArray[Any]  # uint8 or uint16
+
+# Rec. 601, in fixed point with 16 fractional bits, as in Pillow.
+_RED, _GREEN, _BLUE = 19595, 38470, 7471
+
+
+def spanning(samples: Samples, depth: int) -> Samples:
+    """Scale samples of a bit depth to 0..255 or, above 8 bits, to 0..65535, rounded.
+
+    Parameters
+    ----------
+    samples : ndarray, uint8 or uint16
+        Samples from 0 to 2**depth - 1.
+    depth : int
+        Number of bits, 1 to 16.
+
+    Returns
+    -------
+    ndarray, uint8 or uint16
+
+    Raises
+    ------
+    ImageFileError
+        A sample has more bits.
+    """
+    highest = 2**depth - 1
+    full = 255 if depth <= 8 else 65535
+    if samples.size and samples.max() > highest:
+        raise ImageFileError(
+            f"has the level {samples.max()}, but {depth} bits hold only 0 to {highest}"
+        )
+    levels = np.arange(highest + 1, dtype=np.uint32)
+    table = (levels * full + highest // 2) // highest
+    if highest == full:
+        return samples.astype(table_type(full), copy=False)
+    return table.astype(table_type(full))[samples]
+
+
+def table_type(highest: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the smallest type that holds the levels 0..highest."""
+    return np.uint8 if highest <= 255 else np.uint16
+
+
+def luma(colours: Samples) -> Samples:
+    """Return the Rec. 601 luma of colours, rounded as in Pillow.
+
+    Parameters
+    ----------
+    colours : ndarray of shape (H, W, 3), uint8 or uint16
+        Red, green and blue.
+
+    Returns
+    -------
+    ndarray of shape (H, W), of the same dtype
+    """
+    if colours.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).convert("L"))
+    red, green, blue = (colours[..., channel].astype(np.uint32) for channel in range(3))
+    weighted = red * np.uint32(_RED) + green * np.uint32(_GREEN) + blue * np.uint32(_BLUE)
+    return ((weighted + np.uint32(0x8000)) >> np.uint32(16)).astype(colours.dtype)
+
+
+def luma_of_inks(inks: Samples) -> Samples:
+    """Return the luma of cyan, magenta, yellow and black, without a colour profile, as Pillow does.
+
+    Parameters
+    ----------
+    inks : ndarray of shape (H, W, 4), uint8 or uint16
+        0 is no ink.
+
+    Returns
+    -------
+    ndarray of shape (H, W), of the same dtype
+    """
+    highest = np.uint32(np.iinfo(inks.dtype).max)
+    left_by_black = highest - inks[..., 3:].astype(np.uint32)
+    absorbed = (inks[..., :3] * left_by_black + highest // 2) // highest
+    return luma((left_by_black - absorbed).astype(inks.dtype))
