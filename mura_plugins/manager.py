@@ -12,9 +12,10 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import pluggy
 
@@ -24,6 +25,8 @@ from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
 
 _BUILT_IN = "mura-run"
 
+# Of a file: the ending of its name, or an offset and the bytes there.
+Kind: TypeAlias = str | tuple[int, bytes]
 Record = TypeVar("Record", Architecture, Explainer, Reader)
 
 
@@ -75,30 +78,37 @@ class Plugins:
         """Return the explainer of this name; raise as `architecture` does."""
         return self._only("--explain", name, self.explainers)
 
-    def readers_by_suffix(self, built_in: Collection[str]) -> dict[str, Callable[[Path], Any]]:
-        """Return the readers' functions, by the file name endings that they read.
+    def reader_functions(
+        self, built_in: Collection[str], window: tuple[float, float] | None = None
+    ) -> dict[Kind, Callable[[Path], Any]]:
+        """Return the readers' functions, by the file name endings and signatures that they read.
 
         Parameters
         ----------
         built_in : collection of str
             The endings that the core reads itself, which no reader may take.
+        window : tuple of float, optional
+            Centre and width, for the functions that have an argument `window`.
 
         Raises
         ------
         PluginError
-            An ending has two readers, or a reader can't be imported.
+            An ending or a signature has two readers, or a reader can't be imported.
         """
-        providers = dict.fromkeys(built_in, _BUILT_IN)
-        functions = {}
+        providers: dict[Kind, str] = dict.fromkeys(built_in, _BUILT_IN)
+        functions: dict[Kind, Callable[[Path], Any]] = {}
         for offer in self.readers:
-            for suffix in map(str.lower, offer.record.suffixes):
-                if suffix in providers:
+            suffixes = [suffix.lower() for suffix in offer.record.suffixes]
+            kinds: list[Kind] = [*suffixes, *offer.record.signatures]
+            for kind in kinds:
+                if kind in providers:
+                    shown = kind if isinstance(kind, str) else f"{kind[1]!r} at byte {kind[0]}"
                     raise PluginError(
-                        f"{suffix} files: {providers[suffix]} and {offer.distribution} both read"
+                        f"{shown} files: {providers[kind]} and {offer.distribution} both read"
                         f" them; uninstall {offer.distribution}"
                     )
-                providers[suffix] = offer.distribution
-                functions[suffix] = resolve(offer.record.read)
+                providers[kind] = offer.distribution
+                functions[kind] = _reading(offer.record, window)
         return functions
 
     def tell_finished(self, run: RunSummary) -> list[Failure]:
@@ -208,6 +218,13 @@ def _parse(text: str, annotation: Any) -> Any:
 
 def _as_text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _reading(record: Reader, window: tuple[float, float] | None) -> Callable[[Path], Any]:
+    read = resolve(record.read)
+    if window is None or "window" not in inspect.signature(read).parameters:
+        return read
+    return partial(read, window=window)
 
 
 def _wanted(found: Iterator[EntryPoint] | Any) -> list[EntryPoint]:

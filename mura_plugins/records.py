@@ -87,16 +87,22 @@ class Reader:
         plugin reads.
     read : str
         `"package.module:function"` of a function that takes a `pathlib.Path` and returns a grey
-        image, an ndarray of shape (H, W), uint8 or uint16. If it raises an exception, the file is
-        left out and the exception is reported with it.
+        image, an ndarray of shape (H, W), uint8 or uint16. Black is 0 and white is 255 or 65535,
+        whatever the bit depth of the file. If the function has a keyword argument `window`, it
+        receives the value of `--window` where the user gives one: the centre and the width, float.
+        If it raises an exception, the file is left out and the exception is reported with it.
     summary : str
         One line, shown by `mura-run plugins`.
+    signatures : tuple of (int, bytes)
+        Offsets and the bytes there, such as `((128, b"DICM"),)`, by which files are recognised
+        whose name has none of the known endings.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: str
     summary: str
+    signatures: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True)

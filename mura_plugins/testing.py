@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from mura_plugins.manager import resolve
 from mura_plugins.network import Network, leaves
+from mura_plugins.reader_checks import check_reader as check_reader
 from mura_plugins.records import Architecture, Explainer
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from mura_core.data.seed import DEFAULT_SEED
 from mura_core.data.splits import hold_out
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
-from mura_core.imaging import SUFFIXES, Readers
+from mura_core.imaging import Readers, suffixes_of
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -123,7 +123,7 @@ def read_manifest(
         folder, rows = mura, list(mura_rows(mura))
     else:
         readers = installed_readers() if readers is None else readers
-        folder, rows = data, list(folder_rows(data, {*SUFFIXES, *readers}))
+        folder, rows = data, list(folder_rows(data, suffixes_of(readers)))
     if not rows:
         raise DataError(
             f"{data}: no radiographs found. Expected MURA's CSVs, a {MANIFEST_NAME}, or "

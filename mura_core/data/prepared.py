@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ from mura_core.data.readers import installed_readers
 from mura_core.errors import DataError, RadiographError
 from mura_core.imaging import (
     STANDARD_SQUARE,
+    GreyImage,
     ImageStatistics,
     PixelStatistics,
     Readers,
@@ -128,8 +129,8 @@ def prepare(
     square : Square
         Size, interpolation and aspect-ratio handling of the resized images.
     readers : mapping, optional
-        Functions that read further file formats, by suffix, such as ".dcm"; by default those of the
-        installed plugins.
+        Functions that read further file formats, by suffix, such as ".dcm", and by signature; by
+        default those of the installed plugins.
     threads : int, optional
         Number of threads; by default the number of available CPU cores. The result doesn't depend
         on it.
@@ -262,7 +263,7 @@ def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
     Inodes and status change times tell apart files whose sizes and modification times are equal,
     such as copies that preserve them.
     """
-    reading = sorted((suffix, getattr(read, "__module__", "")) for suffix, read in readers.items())
+    reading = sorted((str(kind), _function(read)) for kind, read in readers.items())
     folder = str(manifest.folder.resolve())
     digest = hashlib.sha256(f"{_FORMAT} {square} {reading} {folder}".encode(errors=_NAMES))
     for path in manifest.table["path"]:
@@ -273,3 +274,9 @@ def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
             made = None
         digest.update(f"\n{path}\0{made}".encode(errors=_NAMES))
     return digest.hexdigest()[:32]
+
+
+def _function(read: Callable[[Path], GreyImage]) -> tuple[str, str]:
+    """Return a reader's module and its options, which the pixels depend on."""
+    options = getattr(read, "keywords", {})  # of a functools.partial
+    return getattr(getattr(read, "func", read), "__module__", ""), str(sorted(options.items()))

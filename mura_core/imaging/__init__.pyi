@@ -7,7 +7,10 @@ from .radiograph import SUFFIXES as SUFFIXES
 from .radiograph import GreyImage as GreyImage
 from .radiograph import Readers as Readers
 from .radiograph import image_files as image_files
+from .radiograph import is_image_file as is_image_file
 from .radiograph import read_radiograph as read_radiograph
+from .radiograph import reader_of as reader_of
+from .radiograph import suffixes_of as suffixes_of
 from .resizing import enlarge as enlarge
 from .resizing import resize as resize
 from .square import FITS as FITS

@@ -30,8 +30,9 @@ from mura_core.imaging.tiff import read_tiff
 from mura_core.imaging.tiff_directory import SIGNATURES as TIFF_SIGNATURES
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
-# Plugins' functions that read further file formats, by suffix, such as ".dcm".
-Readers: TypeAlias = Mapping[str, Callable[[Path], GreyImage]]
+# Plugins' functions that read further file formats, by suffix, such as ".dcm", and by signature: an
+# offset and the bytes there, such as (128, b"DICM").
+Readers: TypeAlias = Mapping[str | tuple[int, bytes], Callable[[Path], GreyImage]]
 
 NO_READERS: Readers = MappingProxyType({})
 
@@ -57,7 +58,7 @@ def read_radiograph(
     name : str, optional
         Name of the file in error messages; by default its path.
     readers : mapping, optional
-        Functions that read further file formats, by suffix.
+        Functions that read further file formats, by suffix and by signature.
 
     Returns
     -------
@@ -91,8 +92,8 @@ def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[
     sources : iterable of Path
         Files, and folders that are searched recursively.
     readers : mapping, optional
-        Functions that read further file formats, by suffix. Files with these suffixes are found as
-        well.
+        Functions that read further file formats, by suffix and by signature. Files with these
+        suffixes or signatures are found as well.
 
     Returns
     -------
@@ -103,21 +104,72 @@ def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[
     DataError
         There are no image files.
     """
-    suffixes = {*SUFFIXES, *readers}
     found = {
         path
         for source in sources
         for path in (source.rglob("*") if source.is_dir() else [source])
-        if path == source or (path.suffix.lower() in suffixes and path.is_file())
+        if path == source or (path.is_file() and is_image_file(path, readers))
     }
     if not found:
-        raise DataError(f"no image files found; supported are {', '.join(sorted(suffixes))}")
+        suffixes = ", ".join(sorted(suffixes_of(readers)))
+        raise DataError(f"no image files found; supported are {suffixes}")
     return sorted(found)
+
+
+def suffixes_of(readers: Readers = NO_READERS) -> set[str]:
+    """Return the suffixes of all image formats, in lower case.
+
+    Parameters
+    ----------
+    readers : mapping, optional
+        As of `read_radiograph`.
+    """
+    return {*SUFFIXES, *(kind for kind in readers if isinstance(kind, str))}
+
+
+def is_image_file(path: Path, readers: Readers = NO_READERS) -> bool:
+    """Return whether a file has the suffix of an image format, or the signature of a reader's.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+    readers : mapping, optional
+        As of `read_radiograph`.
+    """
+    return path.suffix.lower() in SUFFIXES or reader_of(path, readers) is not None
+
+
+def reader_of(path: Path, readers: Readers) -> Callable[[Path], GreyImage] | None:
+    """Return the plugin's function that reads a file, or None if there is none.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Only if no format has its suffix, its first bytes are read.
+    readers : mapping
+        Functions by suffix and by signature.
+    """
+    suffix = path.suffix.lower()
+    if suffix in readers or suffix in SUFFIXES:
+        return readers.get(suffix)
+    signatures = [kind for kind in readers if not isinstance(kind, str)]
+    if not signatures:
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.read(max(offset + len(magic) for offset, magic in signatures))
+    except OSError:  # reading the file reports it
+        return None
+    for offset, magic in signatures:
+        if head[offset : offset + len(magic)] == magic:
+            return readers[offset, magic]
+    return None
 
 
 def _read(source: str | Path | bytes, readers: Readers) -> GreyImage:
     if not isinstance(source, bytes):
-        reader = readers.get(Path(source).suffix.lower()) if readers else None
+        reader = reader_of(Path(source), readers) if readers else None
         if reader is not None:
             return _read_by_plugin(reader, Path(source))
         source = _content(source)
@@ -147,7 +199,7 @@ def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path) -> GreyImag
     try:
         image = reader(path)
     except MuraError as error:
-        raise ImageFileError(f"can't be read ({in_one_line(error)})") from error
+        raise ImageFileError(in_one_line(error)) from error
     except MemoryError:
         raise
     except Exception as error:

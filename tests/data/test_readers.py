@@ -7,6 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mura_core import Square, extract, prepare, read_manifest
+from mura_core.data import installed_readers
+from mura_core.errors import RadiographError, UsageError
+from mura_core.imaging import image_files, read_radiograph, reader_of
 from mura_plugins import PluginError, Reader
 from mura_plugins.manager import Offer, Plugins
 
@@ -85,6 +88,77 @@ def test_a_reader_cannot_replace_the_cores(install, raw_data):
     refused(2, message, "prepare", "--data", raw_data, "--size", 4)
 
 
+BY_SIGNATURE = """
+import numpy as np
+import mura_plugins as mura
+
+@mura.hookimpl
+def mura_readers():
+    yield mura.Reader("marked", (".mark",), "mura_marked:read", "Marked.", ((4, b"MARK"),))
+
+def read(path, *, window=(0, 9)):
+    return np.full((3, 3), window[1], np.uint8)
+"""
+
+
+@pytest.fixture
+def marked(install, tmp_path):
+    """A folder with files that are marked at byte 4, and others."""
+    install("mura-marked", BY_SIGNATURE)
+    folder = tmp_path / "marked"
+    folder.mkdir()
+    for name in ("IM0001", "1.2.840.9", "photo.png", "a.MARK"):
+        (folder / name).write_bytes(b"....MARK....")
+    for name in ("README", "short", "empty"):
+        (folder / name).write_bytes({"README": b"MARK....", "short": b"....MAR"}.get(name, b""))
+    return folder
+
+
+def test_files_without_a_known_ending_are_recognised_by_their_signature(marked):
+    readers = installed_readers()
+    found = [path.name for path in image_files([marked], readers)]
+    assert found == ["1.2.840.9", "IM0001", "a.MARK", "photo.png"]
+    for name in ("1.2.840.9", "IM0001", "a.MARK"):
+        assert read_radiograph(marked / name, readers=readers).tolist() == [[9] * 3] * 3
+    for name in ("README", "short", "photo.png", "gone"):
+        with pytest.raises(RadiographError):
+            read_radiograph(marked / name, readers=readers)
+    assert reader_of(marked / "gone", readers) is None
+
+
+def test_a_signature_has_one_reader(install, marked, raw_data):
+    install("mura-other", BY_SIGNATURE.replace('(".mark",)', "()"))
+    message = "b'MARK' at byte 4 files: mura-marked and mura-other both read them"
+    refused(2, message, "prepare", "--data", raw_data, "--size", 4)
+
+
+def test_a_reader_receives_the_window(marked):
+    readers = installed_readers(window="100,50")
+    assert read_radiograph(marked / "IM0001", readers=readers)[0, 0] == 50
+    assert read_radiograph(marked / "a.MARK", readers=readers)[0, 0] == 50
+
+
+@pytest.mark.parametrize("window", ["9", "1,2,3", "a,b", "nan,1", "1,inf", "1,0.5", "1,-4", ","])
+def test_a_wrong_window_is_refused(window):
+    with pytest.raises(UsageError, match="is not CENTRE,WIDTH"):
+        installed_readers(window=window)
+
+
+def test_images_are_prepared_anew_for_another_window(install, marked, tmp_path):
+    (tmp_path / "marked" / "manifest.csv").write_text(
+        "path,body_part,patient,study,label,split\n"
+        "a.MARK,HAND,p1,s1,0,train\nIM0001,HAND,p2,s1,1,train\n"
+    )
+    manifest = read_manifest(marked)
+    levels = [
+        prepare(manifest, tmp_path / "c", Square(3), readers=installed_readers(window=window))
+        .images[:, 0, 0].tolist()
+        for window in ("", "5,20", "5,30", "6,30", "")
+    ]  # fmt: skip
+    assert levels == [[9, 9], [20, 20], [30, 30], [30, 30], [9, 9]]
+    assert len(list((tmp_path / "c" / "prepared").glob("*/images.npy"))) == 4
+
+
 endings = st.lists(st.sampled_from([".a", ".B", ".b", ".c", ".png"]), min_size=1, max_size=3)
 
 
@@ -98,7 +172,7 @@ def test_each_ending_has_one_reader_or_none_is_used(offered):
     plugins = Plugins(readers=offers)
     lowered = [suffix.lower() for suffixes in offered for suffix in suffixes]
     if len({*lowered, ".png"}) == len(lowered) + 1:
-        assert list(plugins.readers_by_suffix([".png"])) == lowered
+        assert list(plugins.reader_functions([".png"])) == lowered
     else:
         with pytest.raises(PluginError, match="both read them; uninstall dist"):
-            plugins.readers_by_suffix([".png"])
+            plugins.reader_functions([".png"])

@@ -13,6 +13,7 @@ from PIL import Image
 from mura_core.errors import DataError, RadiographError
 from mura_core.imaging import Square, image_files, read_radiograph, resize
 from mura_core.imaging.radiograph import MAX_PIXELS
+from mura_plugins import PluginError
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -120,6 +121,10 @@ def test_a_missing_file_is_named(tmp_path):
         read_radiograph(tmp_path / "gone.png")
 
 
+def several_lines(_: Path) -> np.ndarray:
+    raise PluginError("has 30 frames;\n\n  save each")
+
+
 def test_a_plugins_reader_is_used_and_its_failure_reported(tmp_path):
     path = tmp_path / "scan.DCM"
     path.write_bytes(b"anything")
@@ -127,6 +132,8 @@ def test_a_plugins_reader_is_used_and_its_failure_reported(tmp_path):
     assert read_radiograph(path, readers={".dcm": lambda _: pixels}) is pixels
     with pytest.raises(RadiographError, match="ZeroDivisionError"):
         read_radiograph(path, readers={".dcm": lambda _: 1 / 0})
+    with pytest.raises(RadiographError, match=r"^\S+: has 30 frames; save each$"):
+        read_radiograph(path, readers={".dcm": several_lines})
     with pytest.raises(RadiographError, match="float64"):
         read_radiograph(path, readers={".dcm": lambda _: np.ones((3, 4))})
     with pytest.raises(RadiographError, match=r"returned uint8 of shape \(0, 4\)"):
