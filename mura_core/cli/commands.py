@@ -108,7 +108,7 @@ def plan(gpu_memory: int, **settings: Any) -> None:
 
 
 @command(
-    setting_options("data", "body_part", "size", "resize", "fit", "strict", "seed"),
+    setting_options("data", "body_part", "size", "resize", "fit", "window", "strict", "seed"),
     click.option(
         "--csv-by-part",
         type=PathType(file_okay=False, path_type=Path),
@@ -135,7 +135,7 @@ def prepare(
     from mura_core.runs import RunConfig
 
     config = RunConfig(**settings) if size is None else RunConfig(size=size, **settings)
-    readers = installed_readers()
+    readers = installed_readers(window=config.window)
     manifest = open_data(config.data, config.body_part, config.seed, readers=readers)
     say_counts(config.data, manifest)
     if csv_by_part is not None:
@@ -242,6 +242,13 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
         help="With --model-file: average the probabilities of each image and its mirror image.",
     ),
     click.option(
+        "--window",
+        default="",
+        metavar="CENTRE,WIDTH",
+        show_default=SETTINGS["window"].shown_default,
+        help="With --model-file: window of DICOM images. A run has its own.",
+    ),
+    click.option(
         "--explain",
         multiple=True,
         metavar="NAME",
@@ -265,6 +272,7 @@ def export(model_file: Path, file_format: str, out: Path) -> None:
 def predict(
     model_files: tuple[Path, ...],
     flip: bool,
+    window: str,
     explain: tuple[str, ...],
     out: Path | None,
     images: tuple[Path, ...],
@@ -284,10 +292,12 @@ def predict(
             "--flip needs --model-file: a run averages mirror images if it was trained with"
             " --average-flips"
         )
+    if window and not model_files:
+        raise click.UsageError("--window needs --model-file: a run uses the window of its training")
     if out is not None and not explain:
         refuse_unwritable(out)
     if model_files:
-        table = predict_by_models(model_files, images, flip=flip)
+        table = predict_by_models(model_files, images, flip=flip, window=window)
     else:
         table = predict_by_run(images[0], images[1:], explainers=explain, out=out)
     if explain:

@@ -274,7 +274,7 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         log.warning("No errors are listed, because %s.", SAME_ANSWER)
         return
     try:
-        readers = installed_readers()
+        readers = installed_readers(window=config.window)
         manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
         _warn_of_corrections(manifest.table, judgement.predictions)
         sheets = list(draw_contact_sheets(mistakes, manifest.folder, folder, readers))

@@ -206,7 +206,7 @@ def _open(folder: Path, config: RunConfig, judgement: Judgement, plugins: Plugin
     start_tensorflow(config.seed)
     register_layers(plugins)
     networks, shuffled = _networks(folder, config, judgement.predictions["fold"].unique())
-    readers = installed_readers(plugins)
+    readers = installed_readers(plugins, window=config.window)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     prepared = prepare_images(manifest, config, readers)
     refuse_other_pixels(folder, prepared.digest)

@@ -43,7 +43,7 @@ log = logging.getLogger("mura")
 
 
 def predict_by_models(
-    model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False
+    model_files: Sequence[Path], sources: Sequence[Path], *, flip: bool = False, window: str = ""
 ) -> pd.DataFrame:
     """Return the mean predictions of saved models for new images.
 
@@ -58,6 +58,8 @@ def predict_by_models(
         Image files, and folders of images.
     flip : bool
         Whether to average each image with its mirror image (left to right).
+    window : str, optional
+        Window of DICOM images, as "centre,width"; by default the file's own.
 
     Returns
     -------
@@ -71,6 +73,7 @@ def predict_by_models(
         If a model can't be loaded or wasn't trained by `mura-run`, or no image can be read.
     """
     plugins = _start(seed=0)
+    readers = installed_readers(plugins, window=window)
 
     from mura_core.inference import load_model, predict_logits, square_of
 
@@ -81,7 +84,6 @@ def predict_by_models(
             squares.append(square_of(model))
         except DataError as reason:
             raise DataError(f"{path}: {reason}") from None
-    readers = installed_readers(plugins)
     read = {
         square: _read(sources, square, readers, warn=number == 0)
         for number, square in enumerate(dict.fromkeys(squares))
@@ -161,7 +163,7 @@ def predict_by_run(
     }
     run = FinishedRun(folder, config, judgement, models)
     networks = [network_to_explain(model, config.layer) for model in run.networks if wanted]
-    readers = installed_readers(plugins)
+    readers = installed_readers(plugins, window=config.window)
     squares = _read(sources, square_of(run.networks[0]), readers)
     table = _predict(run, squares)
     if wanted and out is not None:

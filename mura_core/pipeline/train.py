@@ -109,7 +109,7 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
     architecture = plugins.architecture(config.model)
     parse_rule(config.operating_point)
     parse_seeds(config.seeds, config.seed)
-    readers = installed_readers(plugins)
+    readers = installed_readers(plugins, window=config.window)
     manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest, config.validate)

@@ -64,6 +64,13 @@ class RunConfig(Recipe):
         "How images become square: stretch distorts them, as in the 2019 report; pad adds black"
         " borders; crop cuts off the ends.",
     )
+    window: str = setting(
+        "",
+        Group.DATA,
+        "Window of DICOM images, such as 2048,4096.",
+        metavar="CENTRE,WIDTH",
+        shown_default="the file's VOI LUT, or its first window",
+    )
     standardise: bool = setting(
         True,
         Group.DATA,
