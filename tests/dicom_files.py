@@ -34,7 +34,7 @@ def dataset_of(pixels: Any, dtype: str = "u2", **elements: Any) -> Dataset:
     dataset.add_new("PixelData", "OW", content + b"\0" * (len(content) % 2))
     for keyword, value in elements.items():
         if value is None:
-            del dataset[keyword]
+            dataset.pop(keyword, None)
         elif keyword in _SIGNED:
             dataset.add_new(keyword, "SS" if dataset.PixelRepresentation else "US", value)
         else:

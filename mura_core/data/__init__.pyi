@@ -5,6 +5,8 @@ from .annotations import box_mask as box_mask
 from .annotations import in_square as in_square
 from .annotations import read_boxes as read_boxes
 from .columns import COLUMNS as COLUMNS
+from .dicom_table import DicomTable as DicomTable
+from .dicom_table import dicom_rows as dicom_rows
 from .extraction import extract as extract
 from .levels import ALL as ALL
 from .levels import LEVELS as LEVELS
@@ -16,6 +18,8 @@ from .prepared import PreparedImages as PreparedImages
 from .prepared import prepare as prepare
 from .prepared import statistics_of as statistics_of
 from .prepared import training_statistics as training_statistics
+from .pseudonyms import default_salt_file as default_salt_file
+from .pseudonyms import read_salt as read_salt
 from .readers import installed_readers as installed_readers
 from .seed import DEFAULT_SEED as DEFAULT_SEED
 from .splits import Training as Training

@@ -6,6 +6,7 @@ from .data import prepare_statistics as prepare_statistics
 from .data import say_counts as say_counts
 from .device_check import check_device as check_device
 from .device_check import plan_for as plan_for
+from .dicom_table import write_dicom_table as write_dicom_table
 from .evaluate import evaluate_run as evaluate_run
 from .explain import explain_run as explain_run
 from .export import export_model_file as export_model_file

@@ -54,6 +54,18 @@ def open_dataset(path: Path, keywords: Sequence[str] | None = None) -> Dataset:
         raise PluginError(damaged(error)) from None
 
 
+def name_of_class(dataset: Dataset) -> str:
+    """Return the name of an object's class, such as "Digital X-Ray Image Storage".
+
+    Parameters
+    ----------
+    dataset : Dataset
+    """
+    meta = getattr(dataset, "file_meta", {})
+    uid = dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
+    return str(uid.name) if uid else "of no named class"
+
+
 def damaged(error: Exception) -> str:
     """Return the reason for an exception of pydicom or a decoder, in one line.
 

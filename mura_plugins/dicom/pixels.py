@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_plugins.dicom.codestream import is_whole, size_of
-from mura_plugins.dicom.dataset import INSTALL
+from mura_plugins.dicom.dataset import INSTALL, name_of_class
 from mura_plugins.errors import PluginError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def stored_values(dataset: Dataset) -> NDArray[np.integer]:
 
 
 def _refuse_other_objects(dataset: Dataset) -> None:
-    kind = _name_of_kind(dataset)
+    kind = name_of_class(dataset)
     if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
         raise PluginError(f"has floating-point pixels ({kind}); only radiographs are read")
     if "PixelData" not in dataset:
@@ -81,14 +81,6 @@ def _refuse_other_objects(dataset: Dataset) -> None:
             f"contradicts itself: BitsStored {stored}, HighBit {dataset.get('HighBit')} and"
             f" BitsAllocated {allocated}"
         )
-
-
-def _name_of_kind(dataset: Dataset) -> str:
-    """Return the name of the object's class, such as "Digital X-Ray Image Storage"."""
-    uid = dataset.get("SOPClassUID") or getattr(dataset, "file_meta", {}).get(
-        "MediaStorageSOPClassUID"
-    )
-    return str(uid.name) if uid else "of no named class"
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:

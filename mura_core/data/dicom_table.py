@@ -1,0 +1,204 @@
+"""Make the rows of a manifest from DICOM headers and a table of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from mura_core.data.columns import SPLITS
+from mura_core.data.pseudonyms import pseudonym
+from mura_core.errors import DataError, MuraError
+from mura_core.imaging import Readers, reader_of
+from mura_core.progress import Progress
+from mura_core.tables import csv_lines
+from mura_plugins.dicom import SIGNATURE, SUFFIXES
+from mura_plugins.dicom.headers import Header, read_header
+from mura_plugins.dicom.reader import read
+
+COLUMNS = ["path", "body_part", "patient", "study", "label", "split", "view", "laterality"]
+NO_PART = "UNKNOWN"
+
+_READERS: Readers = dict.fromkeys((*SUFFIXES, SIGNATURE), read)
+_KEYS = {"sopinstanceuid": "image", "studyinstanceuid": "study"}  # to the attribute of a header
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A table of labels.
+
+    Attributes
+    ----------
+    key : {"image", "study"}
+        Whether the rows are of SOP instances or of studies.
+    rows : mapping of str to (int, str)
+        The label and the split of each UID; the split is empty if the table names none.
+    """
+
+    key: str
+    rows: Mapping[str, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class DicomTable:
+    """The radiographs of a folder, with their labels.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per radiograph, with `COLUMNS`: pseudonyms, and no names, dates or UIDs but those
+        in `path`.
+    left_out : list of (str, str)
+        The path and the reason of each other file.
+    telling : list of str
+        Paths that contain a name, a number, a UID or a date of their header.
+    unused : int
+        Number of labels that belong to no radiograph.
+    instances : list of str
+        The pseudonym of each row's SOP instance.
+    """
+
+    table: pd.DataFrame
+    left_out: list[tuple[str, str]]
+    telling: list[str]
+    unused: int
+    instances: list[str] = field(default_factory=list)
+
+
+def dicom_rows(
+    folder: Path, labels_csv: Path, salt: bytes, progress: Progress | None = None
+) -> DicomTable:
+    """Return the radiographs below a folder, with labels joined by study or SOP instance.
+
+    Parameters
+    ----------
+    folder : Path
+    labels_csv : Path
+        A CSV file with the columns `StudyInstanceUID` or `SOPInstanceUID`, `label` (0 or 1) and, if
+        the data has one, `split`.
+    salt : bytes
+        The key of the pseudonyms.
+    progress : callable, optional
+        Called with the number of files done and the total.
+
+    Raises
+    ------
+    DataError
+        The table of labels is invalid, no radiograph has a label, or two patients have one study.
+    """
+    labels = read_labels(labels_csv)
+    headers, left_out = _headers(folder, progress)
+    rows, instances, telling, used = [], [], [], set()
+    for path, header in headers.items():
+        uid = getattr(header, labels.key)
+        if uid not in labels.rows:
+            left_out.append((path, f"has no label in {labels_csv.name}"))
+            continue
+        used.add(uid)
+        if header.is_told_by(path):
+            telling.append(path)
+        rows.append((path, *_described(header, salt, *labels.rows[uid])))
+        instances.append(pseudonym(salt, "image", header.image))
+    if not rows:
+        path, reason = left_out[0] if left_out else (str(folder), "holds no files")
+        raise DataError(f"{folder}: no DICOM file has a label; the first: {path} {reason}")
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    _refuse_shared_studies(table)
+    return DicomTable(table, sorted(left_out), telling, len(labels.rows) - len(used), instances)
+
+
+def read_labels(path: Path) -> Labels:
+    """Return a table of labels.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file.
+
+    Raises
+    ------
+    DataError
+        A column is missing, a label or a split is invalid, or a UID has two labels.
+    """
+    lines = csv_lines(path)
+    header = [name.strip().lower() for name in next(lines, (0, []))[1]]
+    key = next((name for name in _KEYS if name in header), None)
+    if key is None or "label" not in header:
+        raise DataError(
+            f"{path}: line 1 must name the columns StudyInstanceUID or SOPInstanceUID, and label"
+        )
+    rows: dict[str, tuple[int, str]] = {}
+    for number, fields in lines:
+        where = f"{path}: line {number}"
+        if len(fields) != len(header):
+            raise DataError(f"{where}: {len(fields)} fields, but the header has {len(header)}")
+        row = dict(zip(header, map(str.strip, fields), strict=True))
+        if row["label"] not in ("0", "1"):
+            raise DataError(
+                f"{where}: the label {row['label']!r} is not 0 (normal) or 1 (abnormal)"
+            )
+        split = row.get("split", "")
+        if split not in ("", *SPLITS):
+            raise DataError(f"{where}: the split {split!r} is not one of {', '.join(SPLITS)}")
+        labelled = (int(row["label"]), split)
+        if rows.setdefault(row[key], labelled) != labelled:
+            raise DataError(f"{where}: {row[key]} has another label or split in a line above")
+    return Labels(_KEYS[key], rows)
+
+
+def _headers(
+    folder: Path, progress: Progress | None
+) -> tuple[dict[str, Header], list[tuple[str, str]]]:
+    """Return the header of each DICOM file by path, and the path and reason of all other files."""
+    headers: dict[str, Header] = {}
+    left_out: list[tuple[str, str]] = []
+    first: dict[str, str] = {}  # path by SOP instance
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for done, file in enumerate(files, start=1):
+        path = file.relative_to(folder).as_posix()
+        try:
+            header = _header(file, path)
+            if header.image in first:
+                raise DataError(f"is a copy of {first[header.image]} (same SOPInstanceUID)")
+            headers[path], first[header.image] = header, path
+        except MuraError as error:
+            left_out.append((path.encode(errors="backslashreplace").decode(), str(error)))
+        if progress:
+            progress(done, len(files))
+    return headers, left_out
+
+
+def _header(file: Path, path: str) -> Header:
+    if reader_of(file, _READERS) is None:
+        raise DataError("is not DICOM")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise DataError("its name is not UTF-8; rename it") from None
+    return read_header(file)
+
+
+def _described(
+    header: Header, salt: bytes, label: int, split: str
+) -> tuple[str, str, str, int, str, str, str]:
+    """Return a row after its path."""
+    return (
+        header.body_part or NO_PART,
+        pseudonym(salt, "patient", header.patient),
+        pseudonym(salt, "study", header.study),
+        label,
+        split,
+        header.view,
+        header.laterality,
+    )
+
+
+def _refuse_shared_studies(table: pd.DataFrame) -> None:
+    patients = table.groupby("study")["patient"].nunique()
+    shared = set(patients.index[patients > 1])
+    if shared:
+        rows = table[table["study"].isin(shared)].drop_duplicates(["study", "patient"])
+        one, other = rows.sort_values("study")["path"].iloc[:2]
+        raise DataError(f"{one} and {other} have one StudyInstanceUID, but two values of PatientID")
