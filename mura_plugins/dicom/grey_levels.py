@@ -55,13 +55,13 @@ def grey_levels(
 
 def _is_padding(stored: NDArray[np.int64], dataset: Dataset) -> NDArray[np.bool]:
     """Return which stored values are padding (PS3.3, C.7.5.1.1.2)."""
-    ends = [
-        _as_stored(int(dataset[keyword].value), dataset)
+    padding, limit = (
+        [_as_stored(int(number), dataset) for number in _numbers(dataset, keyword)[:1]]
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
-        if keyword in dataset and dataset[keyword].value is not None
-    ]
-    if "PixelPaddingValue" not in dataset or not ends:
+    )
+    if not padding:
         return np.zeros(len(stored), bool)
+    ends = padding + limit
     return (stored >= min(ends)) & (stored <= max(ends))
 
 
@@ -103,10 +103,10 @@ def _after_voi(values: _Floats, dataset: Dataset, window: tuple[float, float] | 
         lut = _lut(dataset, "VOILUTSequence")
         return lut.look_up(values) / lut.highest
     function = str(dataset.get("VOILUTFunction") or "LINEAR")
-    if function not in _FUNCTIONS:
-        raise PluginError(f"has the VOILUTFunction {function!r}, which isn't supported")
     for centre, width in _windows(dataset):
         if width >= 1 or (width > 0 and function != "LINEAR"):
+            if function not in _FUNCTIONS:
+                raise PluginError(f"has the VOILUTFunction {function!r}, which isn't supported")
             return _FUNCTIONS[function](values, centre, width)
     return _min_max(values)
 

@@ -120,6 +120,8 @@ def test_pydicoms_files_are_rendered_as_by_dcmtk(path, tmp_path):
         (["dcmcjpeg", "+e1"], "u2", 12),  # JPEG lossless
         (["dcmcjpeg", "+el"], "u1", 8),
         (["dcmcjpeg", "+e1"], "u2", 16),
+        (["dcmcjpeg", "+e1"], "i2", 12),
+        (["dcmcjpls"], "i2", 12),
         (["dcmcjpls"], "u2", 12),
         (["dcmcjpls"], "u2", 16),
         (["dcmcjpls"], "u1", 8),

@@ -23,6 +23,8 @@ from mura_plugins.dicom.grey_levels import grey_levels
 from mura_plugins.dicom.reader import read
 from mura_plugins.testing import check_reader
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")  # of an empty value
+
 WHITE = 65535
 
 
@@ -151,6 +153,7 @@ def test_the_exact_and_the_sigmoid_function(tmp_path):
 
 def test_the_first_usable_window_counts(tmp_path):
     pixels = [[0, 255]]
+    assert levels(tmp_path, pixels, "u1", VOILUTFunction="CUBIC") == [[0, WHITE]]  # of no window
     first = {"WindowCenter": [0.5, 1000], "WindowWidth": [1, 5]}
     assert levels(tmp_path, [[0, 1, 255]], "u1", **first) == [[0, WHITE, WHITE]]
     second = {"WindowCenter": [1, 128], "WindowWidth": [0, 256]}
@@ -246,6 +249,7 @@ def test_padding_is_black_and_no_part_of_the_range(tmp_path, photometric):
     assert padded([7, 7, 7], PixelPaddingValue=7) == [0, 0, 0]
     limit = {"PixelPaddingRangeLimit": 200}  # means nothing without PixelPaddingValue
     assert padded([100, 200], **limit) == [black, white]
+    assert padded([100, 200], **limit, PixelPaddingValue="") == [black, white]
 
 
 def test_a_padding_value_with_the_wrong_sign_is_understood(tmp_path):
