@@ -30,17 +30,16 @@ _AS_IN_THE_RUN = {"default": None, "show_default": "as in the run"}
 
 
 def _refuse_changes(resume: Path | None) -> None:
-    """Raise a UsageError if a resumed run is given options."""
+    """Raise a UsageError if a resumed run is given settings."""
     ctx = click.get_current_context()
     given = [
-        name
-        for name in ctx.params
-        if name != "resume"
-        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name not in ("resume", "quiet", "verbose")
+        and ctx.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.COMMANDLINE
     ]
     if resume is not None and given:
-        option = "--" + given[0].replace("_", "-")
-        raise click.UsageError(f"--resume uses the run's own settings; leave out {option}")
+        raise click.UsageError(f"--resume uses the run's own settings; leave out {given[0]}")
 
 
 def _config(settings: dict[str, Any], gpu_memory: int | None = None) -> RunConfig:

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
+from mura_core.cli.ending import Stopped, end, ending_in_a_line, escaped, stopped_by_signals
 from mura_core.cli.options import verbosity_options
-from mura_core.errors import MuraError
 
 _NOT_A_DEVICE = (
     "For research and teaching: not a medical device and no substitute for a radiologist."
@@ -29,6 +29,14 @@ class _WithDefaultCommand(click.Group):
         if args and args[0].startswith("-") and args[0] not in own:
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; signals end it in one line, whatever it is doing."""
+        with stopped_by_signals():
+            try:
+                return super().main(*args, **extra)
+            except Stopped as stopped:
+                end("Stopped", "nothing was begun.", stopped.status)
 
 
 @click.group(cls=_WithDefaultCommand, epilog=_NOT_A_DEVICE)
@@ -64,17 +72,7 @@ def command(
             _set_up_logging(quiet, verbose)
             # A file that declares an absurd number of pixels is an error, not only a warning.
             warnings.filterwarnings("error", message=".*decompression bomb.*")
-            try:
-                function(**arguments)
-            except KeyboardInterrupt:
-                from mura_core.pipeline import what_is_safe
-
-                _stop("Stopped", what_is_safe(arguments.get("out")), 130)
-            except MuraError as error:
-                _stop("Error", str(error), error.exit_status)
-            except OSError as error:
-                where = f"{error.filename}: " if error.filename else ""
-                _stop("Error", f"{where}{error.strerror or error}", 1)
+            ending_in_a_line(function, arguments)
 
         for option in reversed((*some, verbosity_options)):
             guarded = option(guarded)
@@ -86,13 +84,12 @@ def command(
     return decorate
 
 
-def _stop(kind: str, message: str, status: int) -> None:
-    click.echo(f"{kind}: {message}", err=True)
-    sys.exit(status)
-
-
 class _Console(logging.StreamHandler):  # type: ignore[type-arg]
     """Stops printing when its reader has closed the pipe, as after `| head`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message with control characters escaped."""
+        return escaped(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Discard further output after a broken pipe, so that the work continues."""

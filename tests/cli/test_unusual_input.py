@@ -1,8 +1,6 @@
 """Unusual and wrong options and data, and what is said of them."""
 
 import os
-import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -138,31 +136,6 @@ def test_instructions_that_the_processor_lacks_are_refused(mura: Path):
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert result.returncode == 2
     assert "MURA_INSTRUCTIONS='avx9' is not one of scalar" in result.stderr
-
-
-def test_control_c_ends_in_one_line_that_says_what_is_safe(own_mura: Path, tmp_path: Path):
-    out = tmp_path / "run"
-    command = [
-        sys.executable, "-m", "mura_core.cli", "--data", str(own_mura), "--out", str(out),
-        "--size", "32", "--epochs", "1000",
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-        # A shell's background jobs ignore the signal, and so would what they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:  # fmt: skip
-        for line in process.stdout:
-            if line.startswith("Epoch 2 "):
-                process.send_signal(signal.SIGINT)
-        errors = process.stderr.read().strip().splitlines()
-    assert process.returncode == 130
-    # A slow machine may have printed progress before.
-    *progress, stopped = errors
-    assert all(re.search(r": \d+ of \d+ ", line) for line in progress), errors
-    assert stopped.startswith("Stopped: prepared images stay in the cache")
-    assert "model.keras" in stopped
-    assert (out / "model.keras").is_file()
 
 
 def test_a_reader_that_leaves_early_is_no_error(mura: Path, tmp_path: Path):

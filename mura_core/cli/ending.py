@@ -1,0 +1,141 @@
+"""How a command ends: one line and an exit status for every signal, error and fault."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from mura_core.errors import MuraError
+
+FAULT_STATUS = 70  # EX_SOFTWARE of sysexits.h
+FAULT_FILE = "fault.txt"
+
+
+class Stopped(BaseException):
+    """Raised where the program is when it receives a signal.
+
+    Click and libraries handle KeyboardInterrupt in their own ways; this goes past them.
+
+    Parameters
+    ----------
+    number : int
+        Number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise `Stopped` in the block on Ctrl-C and on a request to terminate."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can handle signals
+        return
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ending_in_a_line(function: Callable[..., None], arguments: Mapping[str, Any]) -> None:
+    """Call the function of a command, and end the program in one line if it fails.
+
+    Parameters
+    ----------
+    function : callable
+        The command.
+    arguments : mapping
+        Its arguments.
+    """
+    try:
+        function(**arguments)
+    except Stopped as stopped:
+        from mura_core.pipeline import what_is_safe
+
+        end("Stopped", what_is_safe(arguments.get("out")), stopped.status)
+    except MuraError as error:
+        end("Error", str(error), error.exit_status)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        end("Error", f"{where}{error.strerror or error}", 1)
+    except MemoryError:
+        end("Error", "there is not enough memory", 1)
+    except click.ClickException:
+        raise
+    except Exception as error:
+        end("Error", _fault(error, arguments), FAULT_STATUS)
+
+
+def end(kind: str, message: str, status: int) -> NoReturn:
+    """Print a line on standard error and exit.
+
+    Parameters
+    ----------
+    kind : {"Error", "Stopped"}
+        Start of the line.
+    message : str
+        Control characters are escaped.
+    status : int
+        Exit status.
+    """
+    line = escaped(message).replace("\n", "\\n")
+    click.echo(f"{kind}: {line}", err=True)
+    sys.exit(status)
+
+
+def escaped(text: str) -> str:
+    r"""Return a text in which control characters, except newlines and tabs, are escaped.
+
+    File names can contain them, and a terminal obeys them.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        With \x1b in place of an escape character, for example.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
+        for one in text
+    )
+
+
+def _fault(error: Exception, arguments: Mapping[str, Any]) -> str:
+    """Write the traceback to a file, and return a message that names the file."""
+    folders = [arguments.get(name) for name in ("folder", "out")]
+    folder = next((one for one in folders if isinstance(one, Path) and one.is_dir()), None)
+    path = folder / FAULT_FILE if folder else _temporary_file()
+    try:
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        where = f"The details are in {path}: please report them"
+    except OSError as no_file:
+        where = f"The details couldn't be written to {path} ({no_file.strerror})"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"this is a fault of mura-run or of a plugin, not of your data ({reason}). {where}."
+
+
+def _temporary_file() -> Path:
+    return Path(tempfile.gettempdir()) / f"mura-run-fault-{os.getpid()}.txt"
