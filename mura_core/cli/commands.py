@@ -107,7 +107,9 @@ def plan(gpu_memory: int, **settings: Any) -> None:
 
 
 @command(
-    setting_options("data", "body_part", "size", "resize", "fit", "window", "strict", "seed"),
+    setting_options(
+        "data", "body_part", "size", "resize", "fit", "bit_depth", "window", "strict", "seed"
+    ),
     click.option(
         "--csv-by-part",
         type=PathType(file_okay=False, path_type=Path),

@@ -8,7 +8,8 @@ file, and the square. If an image changes, a new set is made. A set is written t
 preparation is interrupted, it resumes where it stopped.
 
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
-- `images.csv`: the `path` of each of the N images, in their order, which is sorted by path;
+- `images.csv`: the `path` of each of the N images, in their order, which is sorted by path, and
+  its `largest_level` if the file has 16 bits, otherwise 0;
 - `left_out.csv`: `path` and `reason` of each image that can't be read;
 - `digest.txt`: a digest of pixels and paths, by which a run checks that it has the same images.
 """
@@ -89,6 +90,11 @@ class PreparedImages:
     def digest(self) -> str:
         """Digest of the pixels and paths, independent of the location of the data."""
         return (self.folder / "digest.txt").read_text(encoding="ascii").strip()
+
+    @cached_property
+    def largest_16_bit_level(self) -> int:
+        """The largest level of all images of 16 bits, or 0 if there are none."""
+        return int(read_table(self.folder / "images.csv", ["largest_level"])["largest_level"].max())
 
     def studies_without_images(self, manifest: Manifest) -> list[str]:
         """Return the studies without any readable image.

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+from collections import deque
 from pathlib import Path
 from typing import IO
 
@@ -37,6 +38,9 @@ def write_prepared(
 ) -> None:
     """Decode the images of a manifest into the files of a prepared set.
 
+    The journal has a line for each image, in JSON: the reason why it can't be read, or its largest
+    level if it has 16 bits, otherwise 0.
+
     Parameters
     ----------
     folder : Path
@@ -55,48 +59,54 @@ def write_prepared(
         (folder / "images.npy").open("a+b") as images,
         (folder / "journal.jsonl").open("a+", encoding="utf-8") as journal,
     ):
-        reasons = _resume(images, journal, square.size)
-        paths = manifest.table["path"].iloc[len(reasons) :]
+        outcomes = _resume(images, journal, square.size)
+        paths = manifest.table["path"].iloc[len(outcomes) :]
         sources = (os.path.join(manifest.folder, path) for path in paths)  # noqa: PTH118 - fast
-        results = stream_images(sources, square, readers=readers, threads=threads)
-        journalled = len(reasons)
+        levels: deque[int] = deque()
+        results = stream_images(
+            sources, square, readers=readers, threads=threads, on_level=levels.append
+        )
+        journalled = len(outcomes)
         for step, batch in enumerate(in_batches(results, _AT_ONCE), start=1):
             readable = [image for image in batch if not isinstance(image, RadiographError)]
-            reasons += [
-                result.reason if isinstance(result, RadiographError) else None for result in batch
-            ]
+            for result in batch:
+                level = levels.popleft()
+                outcomes.append(result.reason if isinstance(result, RadiographError) else level)
             if readable:
                 images.write(np.stack(readable).data)  # all uint8, as squares are
-            if step % _JOURNAL_EVERY == 0 or len(reasons) == total:
+            if step % _JOURNAL_EVERY == 0 or len(outcomes) == total:
                 # The journal must only list images that are already on disk.
                 _to_disk(images)
-                journal.writelines(json.dumps(reason) + "\n" for reason in reasons[journalled:])
+                journal.writelines(json.dumps(outcome) + "\n" for outcome in outcomes[journalled:])
                 _to_disk(journal)
-                journalled = len(reasons)
+                journalled = len(outcomes)
             if progress:
-                progress(len(reasons), total)
-    _finish(folder, manifest, reasons, square.size)
+                progress(len(outcomes), total)
+    _finish(folder, manifest, outcomes, square.size)
 
 
-def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | None]:
-    """Return the reasons in the journal, and truncate `images` to the images listed in it."""
+def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | int]:
+    """Return the outcomes in the journal, and truncate `images` to the images listed in it."""
     journal.seek(0)
     lines = journal.read().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     journal.truncate(sum(len(line.encode()) for line in whole))
-    reasons: list[str | None] = [json.loads(line) for line in whole]
-    images.truncate(0 if not reasons else _HEADER_BYTES + reasons.count(None) * size * size)
-    if not reasons:
+    outcomes: list[str | int] = [json.loads(line) for line in whole]
+    readable = sum(isinstance(outcome, int) for outcome in outcomes)
+    images.truncate(0 if not outcomes else _HEADER_BYTES + readable * size * size)
+    if not outcomes:
         images.write(_npy_header(0, size))
-    return reasons
+    return outcomes
 
 
 def _finish(
     folder: Path,
     manifest: Manifest,
-    reasons: list[str | None],
+    outcomes: list[str | int],
     size: int,
 ) -> None:
+    levels = [outcome for outcome in outcomes if isinstance(outcome, int)]
+    reasons = [outcome if isinstance(outcome, str) else None for outcome in outcomes]
     reason = pd.Series(reasons, index=manifest.table.index, dtype="object")
     left_out = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
     table = manifest.table[reason.isna()]
@@ -106,7 +116,7 @@ def _finish(
             f"none of the {len(left_out)} images can be read; the first: {first['path']}"
             f" {first['reason']}"
         )
-    write_csv(folder / "images.csv", table[["path"]])
+    write_csv(folder / "images.csv", table[["path"]].assign(largest_level=levels))
     write_csv(folder / "left_out.csv", left_out)
     with (folder / "images.npy").open("r+b") as images:
         images.write(_npy_header(len(table), size))

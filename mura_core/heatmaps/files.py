@@ -57,6 +57,7 @@ def write_heatmaps(
     style: str,
     fit: Fit,
     readers: Readers,
+    bit_depth: int = 16,
     scale: float | None = None,
 ) -> pd.DataFrame:
     """Write the raw map, heatmap, overlay and metadata of each image.
@@ -81,6 +82,8 @@ def write_heatmaps(
         How the radiographs were fitted to the squares that the maps cover.
     readers : mapping
         Image readers by file suffix, in addition to the built-in ones.
+    bit_depth : int
+        Bit depth of 16-bit images whose files don't declare it.
     scale : float, optional
         The evidence that is drawn in the top colour; by default `common_scale(maps)`. Ignored for
         `report2019`.
@@ -97,7 +100,8 @@ def write_heatmaps(
     rows = []
     for prediction, evidence_map in zip(sample.to_dict("records"), maps, strict=True):
         # Decode again: the memory map only has the resized image.
-        radiograph = read_radiograph(data_folder / prediction["path"], readers=readers)
+        path = data_folder / prediction["path"]
+        radiograph = read_radiograph(path, readers=readers, bit_depth=bit_depth)
         peak = float(evidence_map.max())
         if style == "report2019":
             own_scale, drawing = peak, draw_as_in_2019(radiograph, evidence_map, fit)

@@ -77,7 +77,7 @@ def findings_region(
     boxes = read_boxes(manifest, FINDINGS)
     with_boxes = boxes.keys() & set(explained)
     masks = {}
-    for path, radiograph in _readable(manifest, with_boxes, readers):
+    for path, radiograph in _readable(manifest, with_boxes, readers, square.bit_depth):
         masks[path] = box_mask(boxes[path], radiograph.shape, square)
     masks = {path: mask for path, mask in masks.items() if mask.any()}  # not cropped away
     if not masks:
@@ -87,7 +87,7 @@ def findings_region(
     training_masks: list[NDArray[np.bool_]] = []
     training_images: list[NDArray[np.uint8]] = []
     rows = pd.Series(np.arange(len(prepared.table)), index=prepared.table["path"])
-    for path, radiograph in _readable(manifest, others, readers):
+    for path, radiograph in _readable(manifest, others, readers, square.bit_depth):
         mask = box_mask(boxes[path], radiograph.shape, square)
         if mask.any() and path in rows:
             training_masks.append(mask)
@@ -120,9 +120,10 @@ def finding_boxes(
     """
     boxes = read_boxes(manifest, FINDINGS)
     rows = pd.Series(np.arange(len(prepared.table)), index=prepared.table["path"])
+    paths = boxes.keys() & set(rows.index)
     found = {
         int(rows[path]): in_square(boxes[path], radiograph.shape, square)
-        for path, radiograph in _readable(manifest, boxes.keys() & set(rows.index), readers)
+        for path, radiograph in _readable(manifest, paths, readers, square.bit_depth)
     }
     most = max(map(len, found.values()), default=0)
     if not most:
@@ -166,7 +167,8 @@ def letters_region(
     known = bool(boxes)
     masks = {}
     paths = [path for path in judged if path in boxes] if known else judged
-    for number, (path, radiograph) in enumerate(_readable(manifest, paths, readers), start=1):
+    readable = _readable(manifest, paths, readers, square.bit_depth)
+    for number, (path, radiograph) in enumerate(readable, start=1):
         found = boxes[path] if known else find_letters(radiograph)
         mask = box_mask(found, radiograph.shape, square)
         if mask.any() and not mask.all():
@@ -176,10 +178,13 @@ def letters_region(
 
 
 def _readable(
-    manifest: Manifest, paths: Collection[str], readers: Readers
+    manifest: Manifest, paths: Collection[str], readers: Readers, bit_depth: int
 ) -> Iterator[tuple[str, GreyImage]]:
     for path in paths:
         try:
-            yield path, read_radiograph(manifest.folder / path, readers=readers)
+            yield (
+                path,
+                read_radiograph(manifest.folder / path, readers=readers, bit_depth=bit_depth),
+            )
         except RadiographError:
             continue  # reported when the images were prepared, and left out of the run

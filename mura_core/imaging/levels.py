@@ -37,13 +37,13 @@ def spanning(samples: Samples, depth: int) -> Samples:
     Raises
     ------
     ImageFileError
-        A sample has more bits.
+        A sample has more bits. Only a depth that the user gave can be wrong.
     """
     highest = 2**depth - 1
     full = 255 if depth <= 8 else 65535
     if samples.size and samples.max() > highest:
         raise ImageFileError(
-            f"has the level {samples.max()}, but {depth} bits hold only 0 to {highest}"
+            f"has the level {samples.max()}, but --bit-depth {depth} allows only 0 to {highest}"
         )
     levels = np.arange(highest + 1, dtype=np.uint32)
     table = (levels * full + highest // 2) // highest

@@ -44,7 +44,10 @@ _FORMATS = "PNG, JPEG, BMP, TIFF, WEBP"
 
 
 def read_radiograph(
-    source: str | Path | bytes, name: str | None = None, readers: Readers = NO_READERS
+    source: str | Path | bytes,
+    name: str | None = None,
+    readers: Readers = NO_READERS,
+    bit_depth: int = 16,
 ) -> GreyImage:
     """Return an image file's pixels as a greyscale image at the original size and bit depth.
 
@@ -59,6 +62,9 @@ def read_radiograph(
         Name of the file in error messages; by default its path.
     readers : mapping, optional
         Functions that read further file formats, by suffix and by signature.
+    bit_depth : int
+        Bit depth, from 8 to 16, of 16-bit files that don't declare it. With 12, their levels 0 to
+        4095 become 0 to 65535.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def read_radiograph(
     if name is None:
         name = "image" if isinstance(source, bytes) else str(source)
     try:
-        return _read(source, readers)
+        return _read(source, readers, bit_depth)
     except ImageFileError as error:
         raise RadiographError(name, str(error)) from None
     except PngError as error:
@@ -167,7 +173,7 @@ def reader_of(path: Path, readers: Readers) -> Callable[[Path], GreyImage] | Non
     return None
 
 
-def _read(source: str | Path | bytes, readers: Readers) -> GreyImage:
+def _read(source: str | Path | bytes, readers: Readers, bit_depth: int) -> GreyImage:
     if not isinstance(source, bytes):
         reader = reader_of(Path(source), readers) if readers else None
         if reader is not None:
@@ -176,11 +182,11 @@ def _read(source: str | Path | bytes, readers: Readers) -> GreyImage:
     if not source:
         raise ImageFileError("is empty (0 bytes)")
     if source.startswith(chunks.SIGNATURE):
-        return read_png(source, MAX_PIXELS)
+        return read_png(source, MAX_PIXELS, bit_depth)
     if source.startswith(JPEG_SIGNATURE):
         return read_jpeg(source, MAX_PIXELS)
     if source[:4] in TIFF_SIGNATURES:
-        return read_tiff(source, MAX_PIXELS)
+        return read_tiff(source, MAX_PIXELS, bit_depth)
     try:
         if is_bmp(source):
             return read_bmp(source, MAX_PIXELS)

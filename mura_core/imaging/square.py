@@ -1,4 +1,4 @@
-"""Settings for resizing images to a square: size, interpolation and aspect-ratio handling."""
+"""Settings for images as squares: size, interpolation, aspect-ratio handling and bit depth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FITS: tuple[Fit, ...] = get_args(Fit)
 
 @dataclass(frozen=True)
 class Square:
-    """Settings for resizing images to a square.
+    """Settings for reading images and resizing them to a square.
 
     Parameters
     ----------
@@ -36,16 +36,20 @@ class Square:
           report;
         - pad: the aspect ratio is kept, and the shorter side is padded with black at both ends;
         - crop: the aspect ratio is kept, and both ends of the longer side are cropped.
+    bit_depth : int
+        Bit depth, from 8 to 16, of 16-bit image files that don't declare it. With 12, the levels
+        0 to 4095 become 0 to 255.
 
     Raises
     ------
     ValueError
-        The size isn't positive, or `method` or `fit` is unknown.
+        The size isn't positive, `method` or `fit` is unknown, or the bit depth isn't 8 to 16.
     """
 
     size: int = 224
     method: Method = "area"
     fit: Fit = "stretch"
+    bit_depth: int = 16
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -54,6 +58,8 @@ class Square:
             raise ValueError(f"method {self.method!r} is not one of {', '.join(METHODS)}")
         if self.fit not in FITS:
             raise ValueError(f"fit {self.fit!r} is not one of {', '.join(FITS)}")
+        if not 8 <= self.bit_depth <= 16:
+            raise ValueError(f"bit_depth must be 8 to 16, got {self.bit_depth}")
 
 
 STANDARD_SQUARE = Square()

@@ -30,6 +30,7 @@ from mura_core.progress import Progress
 Source: TypeAlias = str | Path | bytes | BinaryIO | NDArray[Any]
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _AT_ONCE = 8  # images per thread task, and per step of the sums
 _SAVE_EVERY = 256  # steps
@@ -41,6 +42,7 @@ def stream_images(
     *,
     readers: Readers = NO_READERS,
     threads: int | None = None,
+    on_level: Callable[[int], None] | None = None,
 ) -> Iterator[Pixels | RadiographError]:
     """Yield the image of each source, in order, or an error if it can't be read.
 
@@ -58,6 +60,8 @@ def stream_images(
     threads : int, optional
         Number of threads; by default the number of available CPU cores. The result doesn't depend
         on it.
+    on_level : callable, optional
+        Called before each image with its largest level, if it has 16 bits, otherwise with 0.
 
     Yields
     ------
@@ -69,22 +73,32 @@ def stream_images(
     size = 1 if square is None else _AT_ONCE
     tasks = in_batches(enumerate(sources), size)
 
-    def read(batch: list[tuple[int, Source]]) -> list[Pixels | RadiographError]:
+    def read(batch: list[tuple[int, Source]]) -> list[tuple[Pixels | RadiographError, int]]:
         return [_read(source, f"image {number}", square, readers) for number, source in batch]
 
+    for image, level in _in_threads(read, tasks, threads):
+        if on_level is not None:
+            on_level(level)
+        yield image
+
+
+def _in_threads(
+    work: Callable[[Item], Iterable[Result]], tasks: Iterator[Item], threads: int
+) -> Iterator[Result]:
+    """Yield the results of all tasks, in their order."""
     if threads == 1:
-        for batch in tasks:
-            yield from read(batch)
+        for task in tasks:
+            yield from work(task)
         return
     # Threads share only the queue: each image is processed in separate memory.
     with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[list[Pixels | RadiographError]]] = deque()
-        running.extend(pool.submit(read, batch) for batch in islice(tasks, threads + 1))
+        running: deque[Future[Iterable[Result]]] = deque()
+        running.extend(pool.submit(work, task) for task in islice(tasks, threads + 1))
         try:
             while running:
-                images = running.popleft().result()
-                running.extend(pool.submit(read, batch) for batch in islice(tasks, 1))
-                yield from images
+                results = running.popleft().result()
+                running.extend(pool.submit(work, task) for task in islice(tasks, 1))
+                yield from results
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -252,28 +266,30 @@ def _leave_out(
 
 def _read(
     source: Source, name: str, square: Square | None, readers: Readers
-) -> Pixels | RadiographError:
+) -> tuple[Pixels | RadiographError, int]:
+    """Return an image, or why it can't be read, and the largest level that it had in 16 bits."""
     try:
-        image = _pixels(source, name, readers)
+        image = _pixels(source, name, readers, 16 if square is None else square.bit_depth)
+        level = int(image.max()) if image.dtype == np.uint16 else 0
         if square is None:
-            return image
+            return image, level
         if image.dtype == np.float32:
             raise RadiographError(name, "is float32, which can't be resized; use `square=None`")
-        return resize(image, square)  # type: ignore[arg-type]
+        return resize(image, square), level  # type: ignore[arg-type]
     except RadiographError as error:
-        return error
+        return error, 0
     except MemoryError:
-        return RadiographError(_shown(source, name), "needs more memory than is available")
+        return RadiographError(_shown(source, name), "needs more memory than is available"), 0
     except Exception as error:
         # Whatever is wrong with an image, the other images are still read.
-        return RadiographError(_shown(source, name), f"can't be read ({in_one_line(error)})")
+        return RadiographError(_shown(source, name), f"can't be read ({in_one_line(error)})"), 0
 
 
-def _pixels(source: Source, name: str, readers: Readers) -> Pixels:
+def _pixels(source: Source, name: str, readers: Readers, bit_depth: int) -> Pixels:
     if isinstance(source, str | Path):
-        return read_radiograph(source, readers=readers)
+        return read_radiograph(source, readers=readers, bit_depth=bit_depth)
     if isinstance(source, bytes):
-        return read_radiograph(source, name, readers)
+        return read_radiograph(source, name, readers, bit_depth)
     if isinstance(source, np.ndarray):
         known = source.dtype in (np.uint8, np.uint16, np.float32)
         if source.ndim != 2 or source.size == 0 or not known:
@@ -283,7 +299,7 @@ def _pixels(source: Source, name: str, readers: Readers) -> Pixels:
                 " shape (H, W)",
             )
         return source
-    return read_radiograph(source.read(), _shown(source, name), readers)
+    return read_radiograph(source.read(), _shown(source, name), readers, bit_depth)
 
 
 def _shown(source: Source, name: str) -> str:

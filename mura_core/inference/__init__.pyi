@@ -4,6 +4,7 @@ from .devices import nvidia_gpus as nvidia_gpus
 from .devices import start_tensorflow as start_tensorflow
 from .devices import strategy_on as strategy_on
 from .export import export_model as export_model
+from .model_file import input_name as input_name
 from .model_file import load_model as load_model
 from .model_file import square_of as square_of
 from .predict import Squares as Squares

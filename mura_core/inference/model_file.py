@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import keras
@@ -40,8 +41,24 @@ def load_model(path: Path) -> keras.Model:
         raise DataError(f"{path}: can't be loaded as a Keras model ({reason})") from None
 
 
+def input_name(square: Square) -> str:
+    """Return the name of a model's input, which records how images become its squares.
+
+    Parameters
+    ----------
+    square : Square
+
+    Returns
+    -------
+    str
+        Such as pixels_area_stretch, or pixels_area_stretch_12bit for a bit depth of 12.
+    """
+    depth = "" if square.bit_depth == 16 else f"_{square.bit_depth}bit"
+    return f"pixels_{square.method}_{square.fit}{depth}"
+
+
 def square_of(model: keras.Model) -> Square:
-    """Return the input size and the resizing method of a model, read from its input's name.
+    """Return how a model's images are read and resized, from its input's name.
 
     Parameters
     ----------
@@ -54,10 +71,10 @@ def square_of(model: keras.Model) -> Square:
         The input's name gives no resizing method, so the model wasn't trained by `mura-run`.
     """
     name = model.inputs[0].name
-    for method in METHODS:
-        for fit in FITS:
-            if name == f"pixels_{method}_{fit}":
-                return Square(model.input_shape[1], method, fit)
+    for method, fit, bit_depth in product(METHODS, FITS, range(8, 17)):
+        square = Square(model.input_shape[1], method, fit, bit_depth)
+        if name == input_name(square):
+            return square
     raise DataError(
         f"the model's input is named {name!r}, not pixels_area_stretch or similar, so it is unknown"
         " how its images must be resized; was it trained by mura-run?"

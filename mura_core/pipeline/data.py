@@ -115,6 +115,8 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
         )
     log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
     _say_what_was_left_out(prepared.left_out, len(manifest.table), strict=config.strict)
+    if config.bit_depth == 16:
+        _say_if_nearly_black(prepared.largest_16_bit_level)
     for study in prepared.studies_without_images(manifest):
         log.warning("Left out: study %s, which has no readable image.", study)
     return prepared
@@ -165,6 +167,16 @@ def warn_of_failures(plugins: Plugins) -> None:
         log.warning(
             "The plugin %r of %s failed to load and is not used: %s",
             failure.plugin, failure.distribution, failure.reason,
+        )  # fmt: skip
+
+
+def _say_if_nearly_black(largest: int) -> None:
+    if 0 < largest < 2**14:
+        depth = max(8, largest.bit_length())
+        log.warning(
+            "The 16-bit images have levels up to %d of 65535, so they are nearly black. If they"
+            " hold %d bits, use --bit-depth %d.",
+            largest, depth, depth,
         )  # fmt: skip
 
 

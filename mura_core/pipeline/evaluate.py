@@ -277,7 +277,9 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         readers = installed_readers(window=config.window)
         manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
         _warn_of_corrections(manifest.table, judgement.predictions)
-        sheets = list(draw_contact_sheets(mistakes, manifest.folder, folder, readers))
+        sheets = list(
+            draw_contact_sheets(mistakes, manifest.folder, folder, readers, config.bit_depth)
+        )
     except MuraError as error:
         log.warning("The contact sheets of errors weren't drawn: %s", error)
         return

@@ -304,6 +304,7 @@ def _explain_by(method: Explainer, bench: Bench, run: _Run) -> tuple[pd.DataFram
         style=run.config.style,
         fit=run.config.fit,
         readers=run.readers,
+        bit_depth=run.config.bit_depth,
     )
     where = f"the layer {looked_at}" if looked_at else "pixels"
     log.info("Drew %d heatmaps by %s, from %s", len(maps), method.name, where)

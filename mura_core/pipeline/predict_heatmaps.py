@@ -88,6 +88,7 @@ def explain_new_images(
             style=run.config.style,
             fit=run.config.fit,
             readers=readers,
+            bit_depth=run.config.bit_depth,
             scale=scale,
         )
         drawn.append(rows.assign(scale_of="run" if scale is not None else "images"))

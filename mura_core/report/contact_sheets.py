@@ -38,7 +38,11 @@ def sheet_of(part: str) -> str:
 
 
 def draw_contact_sheets(
-    mistakes: pd.DataFrame, data_folder: Path, folder: Path, readers: Readers
+    mistakes: pd.DataFrame,
+    data_folder: Path,
+    folder: Path,
+    readers: Readers,
+    bit_depth: int = 16,
 ) -> Iterator[Path]:
     """Write a contact sheet of up to twelve most confident errors for each body part.
 
@@ -53,6 +57,8 @@ def draw_contact_sheets(
         The run folder.
     readers : mapping
         Image readers by file suffix, in addition to the built-in ones.
+    bit_depth : int
+        Bit depth of 16-bit images whose files don't declare it.
 
     Yields
     ------
@@ -68,7 +74,7 @@ def draw_contact_sheets(
         for number, row in enumerate(shown.to_dict("records")):
             left, top = number % _ACROSS * _SIDE, number // _ACROSS * height
             with suppress(RadiographError):
-                sheet.paste(_square(data_folder / row["path"], readers), (left, top))
+                sheet.paste(_square(data_folder / row["path"], readers, bit_depth), (left, top))
             truth = "abnormal" if row["label"] else "normal"
             name = f"{row['patient']} {row['study']} {Path(row['path']).name}"
             caption = f"{truth}, probability {row['probability']:.3f}\n{name}"
@@ -80,7 +86,9 @@ def draw_contact_sheets(
         yield path
 
 
-def _square(path: Path, readers: Readers) -> Image.Image:
-    pixels: NDArray[np.uint8 | np.uint16] = read_radiograph(path, readers=readers)
+def _square(path: Path, readers: Readers, bit_depth: int) -> Image.Image:
+    pixels: NDArray[np.uint8 | np.uint16] = read_radiograph(
+        path, readers=readers, bit_depth=bit_depth
+    )
     eight_bit = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
     return ImageOps.pad(Image.fromarray(eight_bit), (_SIDE - 4, _SIDE - 4), color=0)

@@ -71,6 +71,15 @@ class RunConfig(Recipe):
         metavar="CENTRE,WIDTH",
         shown_default="the file's VOI LUT, or its first window",
     )
+    bit_depth: int = setting(
+        16,
+        Group.DATA,
+        "Bit depth of 16-bit images whose files don't declare it, such as 12 for the levels 0 to"
+        " 4095.",
+        metavar="BITS",
+        ge=8,
+        le=16,
+    )
     standardise: bool = setting(
         True,
         Group.DATA,
@@ -229,7 +238,7 @@ class RunConfig(Recipe):
     @property
     def square(self) -> Square:
         """The size and shape of the prepared images."""
-        return Square(self.size, self.resize, self.fit)
+        return Square(self.size, self.resize, self.fit, self.bit_depth)
 
 
 def parse_seeds(text: str, first: int) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mura_core.errors import DataError, UsageError, first_reason
 from mura_core.imaging import PixelStatistics, Square, has_avx512
-from mura_core.inference import has_gpu
+from mura_core.inference import has_gpu, input_name
 from mura_core.training.accumulation import AccumulatingModel
 from mura_core.training.augmentation import NUMBERS, Augmentation
 from mura_core.training.cells import CELLS, CellLoss, has_cells
@@ -58,7 +58,7 @@ def build_model(
         The network doesn't return one logit per image.
     """
     size = square.size
-    inputs = keras.Input((size, size, 1), name=f"pixels_{square.method}_{square.fit}")
+    inputs = keras.Input((size, size, 1), name=input_name(square))
     standardisation = keras.layers.Normalization(
         axis=(1, 2, 3), dtype="float32", name="standardisation"
     )

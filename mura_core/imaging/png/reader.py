@@ -195,6 +195,6 @@ def _by_palette(indices: Samples, palette: bytes) -> NDArray[np.uint8]:
     colours = np.frombuffer(palette, np.uint8).reshape(1, -1, 3)
     if indices.max() >= colours.shape[1]:
         raise ImageFileError(
-            f"is damaged: its palette has {colours.shape[1]} colours, not {indices.max() + 1}"
+            f"is damaged: its palette has {colours.shape[1]} colours, not {int(indices.max()) + 1}"
         )
     return luma(colours)[0][indices]
