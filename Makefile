@@ -57,7 +57,7 @@ seeds: .venv/installed-dev
 fuzz: .venv/installed-dev
 	@echo "==> Fuzzing the PNG reader with AddressSanitizer and UBSan"
 	@$(BIN)/python tests/fuzz/sanitized.py --count 1000000
-	@echo "==> Fuzzing the readers of JPEG, TIFF, WebP and BMP"
+	@echo "==> Fuzzing all readers"
 	@$(BIN)/python tests/fuzz/fuzz_formats.py --count 100000
 
 .venv/installed: .venv/pyvenv.cfg $(SOURCES)

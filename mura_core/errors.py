@@ -8,6 +8,22 @@ import re
 from mura_plugins import MuraError as MuraError
 
 
+def printable(text: str) -> str:
+    r"""Return a text in one line: what can't be printed is escaped, such as \n, \x1b or \udce9.
+
+    Parameters
+    ----------
+    text : str
+        For example a file name, which may hold anything.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 class DataError(MuraError):
     """Invalid data, or a file that can't be read or written."""
 
@@ -24,13 +40,13 @@ class RadiographError(DataError):
     Parameters
     ----------
     path : str
-        Path or name of the file, as shown to the user.
+        Path or name of the file. The message shows it printable.
     reason : str
         Why the file can't be read.
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{printable(path)}: {printable(reason)}")
         self.path = path
         self.reason = reason
 

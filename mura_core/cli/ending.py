@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mura_core.errors import MuraError
+from mura_core.errors import MuraError, printable
 
 FAULT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 FAULT_FILE = "fault.txt"
@@ -96,31 +96,8 @@ def end(kind: str, message: str, status: int) -> NoReturn:
     status : int
         Exit status.
     """
-    line = escaped(message).replace("\n", "\\n")
-    click.echo(f"{kind}: {line}", err=True)
+    click.echo(f"{kind}: {printable(message)}", err=True)
     sys.exit(status)
-
-
-def escaped(text: str) -> str:
-    r"""Return a text in which control characters, except newlines and tabs, are escaped.
-
-    File names can contain them, and a terminal obeys them.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-        With \x1b in place of an escape character, for example.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode()
-        for one in text
-    )
 
 
 def _fault(error: Exception, arguments: Mapping[str, Any]) -> str:

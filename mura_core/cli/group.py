@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from mura_core.cli.ending import Stopped, end, ending_in_a_line, escaped, stopped_by_signals
+from mura_core.cli.ending import Stopped, end, ending_in_a_line, stopped_by_signals
 from mura_core.cli.options import verbosity_options
+from mura_core.errors import printable
 
 _NOT_A_DEVICE = (
     "For research and teaching: not a medical device and no substitute for a radiologist."
@@ -88,8 +89,8 @@ class _Console(logging.StreamHandler):  # type: ignore[type-arg]
     """Stops printing when its reader has closed the pipe, as after `| head`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message with control characters escaped."""
-        return escaped(super().format(record))
+        """Return the message with its lines printable: a file name may hold anything."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Discard further output after a broken pipe, so that the work continues."""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mura_core.data.manifest import Manifest
-from mura_core.errors import DataError, RadiographError
+from mura_core.errors import DataError, RadiographError, printable
 from mura_core.files import write_csv
 from mura_core.imaging import Readers, Square, in_batches, stream_images
 from mura_core.progress import Progress
@@ -113,8 +113,8 @@ def _finish(
     if table.empty:
         first = left_out.iloc[0]
         raise DataError(
-            f"none of the {len(left_out)} images can be read; the first: {first['path']}"
-            f" {first['reason']}"
+            f"none of the {len(left_out)} images can be read; the first: {printable(first['path'])}"
+            f" {printable(first['reason'])}"
         )
     write_csv(folder / "images.csv", table[["path"]].assign(largest_level=levels))
     write_csv(folder / "left_out.csv", left_out)

@@ -30,6 +30,11 @@ def resize(image: GreyImage, square: Square) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray of shape (size, size), uint8
+
+    Raises
+    ------
+    ValueError
+        The image has no pixels.
     """
     return _resized(image, square, np.uint8)
 
@@ -52,6 +57,8 @@ def resize_unrounded(image: GreyImage, square: Square) -> NDArray[np.float32]:
 def _resized(image: GreyImage, square: Square, dtype: type[Level]) -> NDArray[Level]:
     size = square.size
     height, width = image.shape
+    if not height or not width:
+        raise ValueError(f"an image of shape {image.shape} has no pixels")
     if height == width or square.fit == "stretch":
         resized = np.empty((size, size), dtype)
         _write_weighted(image, square.method, resized)

@@ -18,7 +18,7 @@ from mura_core.data import (
     read_manifest,
     training_statistics,
 )
-from mura_core.errors import DataError, UsageError
+from mura_core.errors import DataError, UsageError, printable
 from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
 from mura_core.progress import progress
@@ -186,10 +186,10 @@ def _say_what_was_left_out(left_out: pd.DataFrame, total: int, *, strict: bool) 
     first = left_out.iloc[0]
     message = (
         f"{len(left_out)} of {total} images can't be read;"
-        f" the first: {first['path']} {first['reason']}"
+        f" the first: {printable(first['path'])} {printable(first['reason'])}"
     )
     if strict:
         raise DataError(f"{message}. Without --strict, they are left out.")
     log.warning("Left out: %s. --verbose lists all.", message)
     for path, reason in left_out.itertuples(index=False):
-        log.debug("Left out: %s: %s", path, reason)
+        log.debug("Left out: %s: %s", printable(path), printable(reason))

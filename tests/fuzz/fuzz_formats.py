@@ -1,4 +1,4 @@
-"""Mutate JPEG, TIFF, WebP and BMP files without end, and read each.
+"""Mutate image files of every format without end, and read each.
 
     python tests/fuzz/fuzz_formats.py --count 100000 --seed 1
 
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,11 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import fuzz_png
+from fuzz_png import CORPUS, delete, flip_bits, insert, overwrite, truncate
 
 from mura_core.errors import RadiographError
 from mura_core.imaging import read_radiograph
@@ -46,6 +52,7 @@ def good_files() -> dict[str, Files]:
         "TIFF": tiffs(grey, colours),
         "WebP": webps(grey, colours),
         "BMP": bmps(grey, colours),
+        "PNG": {path.stem: path.read_bytes() for path in sorted(CORPUS.glob("*.png"))},
     }
 
 
@@ -148,33 +155,6 @@ def tiff(samples: np.ndarray, **options: object) -> bytes:
 # Mutations --------------------------------------------------------------------------------------
 
 
-def flip_bits(content: bytes, random: Random) -> bytes:
-    mutant = bytearray(content)
-    for _ in range(random.integers(1, 5)):
-        mutant[random.integers(len(mutant))] ^= 1 << random.integers(8)
-    return bytes(mutant)
-
-
-def overwrite(content: bytes, random: Random) -> bytes:
-    start = random.integers(len(content))
-    length = random.integers(1, 9)
-    return content[:start] + random.bytes(length) + content[start + length :]
-
-
-def insert(content: bytes, random: Random) -> bytes:
-    at = random.integers(len(content) + 1)
-    return content[:at] + random.bytes(random.integers(1, 20)) + content[at:]
-
-
-def delete(content: bytes, random: Random) -> bytes:
-    at = random.integers(len(content))
-    return content[:at] + content[at + random.integers(1, 20) :]
-
-
-def truncate(content: bytes, random: Random) -> bytes:
-    return content[: random.integers(len(content))]
-
-
 def cut_and_close(content: bytes, random: Random) -> bytes:
     return truncate(content, random) + content[-2:]
 
@@ -212,10 +192,11 @@ MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (
 
 
 def mutant_of(content: bytes, random: Random) -> bytes:
+    mutations = fuzz_png.MUTATIONS if content.startswith(b"\x89PNG") else MUTATIONS
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         try:
-            content = MUTATIONS[random.integers(len(MUTATIONS))](content, random)
-        except (KeyError, ValueError, struct.error):
+            content = mutations[random.integers(len(mutations))](content, random)
+        except (KeyError, ValueError, IndexError, struct.error, zlib.error):
             content = flip_bits(content, random) if content else b"\0"
     return content
 

@@ -22,6 +22,13 @@ def picture(height: int, width: int, dtype=np.uint8) -> np.ndarray:
     return random.integers(0, np.iinfo(dtype).max, (height, width), dtype, endpoint=True)
 
 
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
+def test_an_image_without_pixels_is_refused(shape, fit):
+    with pytest.raises(ValueError, match="has no pixels"):
+        resize(np.zeros(shape, np.uint8), Square(8, fit=fit))
+
+
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),

@@ -1,6 +1,7 @@
 """Statistics of whatever holds radiographs: any order, any threads, killed and gone on."""
 
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -98,11 +99,23 @@ def test_whatever_is_wrong_with_one_image_the_others_are_read(images, paths, mon
     assert reasons == [
         "image 1: can't be read (the disk is on fire)",
         "image 2: is uint8 of shape (0, 5), not uint8, uint16 or float32 of shape (H, W)",
-        "nul\0.png: can't be read (embedded null byte)",
+        "nul\\x00.png: can't be read (embedded null byte)",
         "image 4: needs more memory than is available",
     ]
     np.testing.assert_array_equal(results[0], resize(images[0], SQUARE))
     np.testing.assert_array_equal(results[5], resize(images[1], SQUARE))
+
+
+def test_every_name_is_shown_in_one_printable_line(tmp_path):
+    for name, shown in (
+        ("a\nb.png", "a\\nb.png"),
+        ("\x1b[31mred.png", "\\x1b[31mred.png"),
+        (os.fsdecode(b"h\xe9.png"), "h\\udce9.png"),
+        ("Röntgen 手.png", "Röntgen 手.png"),
+    ):
+        (error,) = stream_images([tmp_path / name], SQUARE)
+        assert str(error) == f"{tmp_path}/{shown}: does not exist"
+        assert error.path == str(tmp_path / name)
 
 
 def out_of_memory_for(shape):
