@@ -23,12 +23,15 @@ _TEXT = frozenset(
     {
         "path", "body_part", "patient", "study", "split", "reason", "collapse",
         "least_active_layer", "explainer", "layer", "toward", "style", "map", "heatmap", "overlay",
-        "verdict", "study_verdict", "scale_of",
+        "verdict", "study_verdict", "scale_of", "split_by", "judged",
     }
 )  # fmt: skip
 _WHOLE_NUMBERS = frozenset(
-    {"label", "fold", "seed", "run_seed", "epoch", "images", "studies", "patients"}
-)
+    {
+        "label", "label_of_folder", "fold", "seed", "run_seed", "epoch", "images", "studies",
+        "patients",
+    }
+)  # fmt: skip
 _TRUTHS = frozenset({"signed", "empty", "flips"})
 _FLOAT32 = frozenset({"logit"})  # as networks compute it
 # A byte of a file name that isn't UTF-8, as `mura_core.files` escapes it.
@@ -85,13 +88,15 @@ def read_table(path: Path, columns: Collection[str] = ()) -> pd.DataFrame:
     )
 
 
-def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_lines(path: Path, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
     r"""Yield the line number and the fields of each non-blank line of a CSV file.
 
     Parameters
     ----------
     path : Path
         The CSV file, in UTF-8 with or without a byte order mark.
+    separator : str
+        The character between two fields.
 
     Yields
     ------
@@ -108,7 +113,7 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, delimiter=separator)
             for fields in reader:
                 if fields:
                     yield reader.line_num, [_restored(field) for field in fields]

@@ -8,13 +8,26 @@ module doesn't import Keras, because records refer to their functions by name.
 import pluggy
 
 from mura_plugins.errors import MuraError, NotApplicable, PluginError
-from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
+from mura_plugins.records import (
+    Architecture,
+    Explainer,
+    LabelledImage,
+    LabelledImages,
+    Layout,
+    LayoutOptions,
+    Reader,
+    RunSummary,
+)
 
 hookimpl = pluggy.HookimplMarker("mura")
 
 __all__ = [
     "Architecture",
     "Explainer",
+    "LabelledImage",
+    "LabelledImages",
+    "Layout",
+    "LayoutOptions",
     "MuraError",
     "NotApplicable",
     "PluginError",

@@ -2,7 +2,7 @@
 
 import pluggy
 
-from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
+from mura_plugins.records import Architecture, Explainer, Layout, Reader, RunSummary
 
 hookspec = pluggy.HookspecMarker("mura")
 
@@ -20,6 +20,11 @@ def mura_explainers() -> list[Explainer]:  # type: ignore[empty-body]
 @hookspec
 def mura_readers() -> list[Reader]:  # type: ignore[empty-body]
     """Return readers for additional image file formats."""
+
+
+@hookspec
+def mura_layouts() -> list[Layout]:  # type: ignore[empty-body]
+    """Return layouts of data sets: how their files and folders are read as a table."""
 
 
 @hookspec

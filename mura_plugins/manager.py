@@ -20,14 +20,14 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import pluggy
 
 from mura_plugins import hookspecs
-from mura_plugins.errors import PluginError
-from mura_plugins.records import Architecture, Explainer, Reader, RunSummary
+from mura_plugins.errors import MuraError, PluginError
+from mura_plugins.records import Architecture, Explainer, Layout, Reader, RunSummary
 
 _BUILT_IN = "mura-run"
 
 # Of a file: the ending of its name, or an offset and the bytes there.
 Kind: TypeAlias = str | tuple[int, bytes]
-Record = TypeVar("Record", Architecture, Explainer, Reader)
+Record = TypeVar("Record", Architecture, Explainer, Reader, Layout)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Plugins:
     architectures: list[Offer[Architecture]] = field(default_factory=list)
     explainers: list[Offer[Explainer]] = field(default_factory=list)
     readers: list[Offer[Reader]] = field(default_factory=list)
+    layouts: list[Offer[Layout]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     _managers: list[tuple[EntryPoint, pluggy.PluginManager]] = field(default_factory=list)
 
@@ -111,6 +112,37 @@ class Plugins:
                 functions[kind] = _reading(offer.record, window)
         return functions
 
+    def layout_of(self, data: Path) -> Layout:
+        """Return the layout that recognises a data set.
+
+        Those of other packages are asked before the built-in ones, whose order decides.
+
+        Parameters
+        ----------
+        data : Path
+            An existing file or folder.
+
+        Raises
+        ------
+        PluginError
+            Layouts of several packages recognise it, none does, or one fails.
+        """
+        built_in = [offer for offer in self.layouts if offer.distribution == _BUILT_IN]
+        others = [offer for offer in self.layouts if offer.distribution != _BUILT_IN]
+        found = [offer for offer in others if _recognises(offer, data)]
+        if len(found) > 1:
+            names = " and ".join(f"{o.record.name} of {o.distribution}" for o in found)
+            raise PluginError(f"{data}: is recognised by the layouts {names}; uninstall one")
+        if found:
+            return found[0].record
+        for offer in built_in:
+            if _recognises(offer, data):
+                return offer.record
+        known = ", ".join(offer.record.name for offer in self.layouts)
+        raise PluginError(
+            f"{data}: none of the layouts recognises it: {known or 'none is installed'}"
+        )
+
     def tell_finished(self, run: RunSummary) -> list[Failure]:
         """Call every `mura_run_finished`, and return those that failed."""
         failures = []
@@ -147,6 +179,7 @@ def load_plugins() -> Plugins:
             architectures = list(_records(manager.hook.mura_architectures, Architecture))
             explainers = list(_records(manager.hook.mura_explainers, Explainer))
             readers = list(_records(manager.hook.mura_readers, Reader))
+            layouts = list(_records(manager.hook.mura_layouts, Layout))
         except Exception as error:
             plugins.failures.append(_failure(entry_point, error))
             continue
@@ -154,6 +187,7 @@ def load_plugins() -> Plugins:
         plugins.architectures += [Offer(record, *origin) for record in architectures]
         plugins.explainers += [Offer(record, *origin) for record in explainers]
         plugins.readers += [Offer(record, *origin) for record in readers]
+        plugins.layouts += [Offer(record, *origin) for record in layouts]
         plugins._managers.append((entry_point, manager))
     return plugins
 
@@ -225,6 +259,19 @@ def _reading(record: Reader, window: tuple[float, float] | None) -> Callable[[Pa
     if window is None or "window" not in inspect.signature(read).parameters:
         return read
     return partial(read, window=window)
+
+
+def _recognises(offer: Offer[Layout], data: Path) -> bool:
+    recognise = resolve(offer.record.recognise)
+    try:
+        return bool(recognise(data))
+    except (MuraError, OSError):
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{data}: the layout {offer.record.name} of {offer.distribution} failed"
+            f" ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _wanted(found: Iterator[EntryPoint] | Any) -> list[EntryPoint]:

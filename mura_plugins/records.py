@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,103 @@ class Reader:
     read: str
     summary: str
     signatures: tuple[tuple[int, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout of data sets: how files and folders say what each image shows.
+
+    Parameters
+    ----------
+    name : str
+        Name shown by `mura-run plugins`.
+    recognise : str
+        `"package.module:function"` of a function `recognise(data) -> bool`, where `data` is the
+        `pathlib.Path` of an existing file or folder: whether it is in this layout. Layouts of other
+        packages are asked before the built-in ones.
+    read : str
+        `"package.module:function"` of a function `read(data, options) -> LabelledImages`, where
+        `options` are `LayoutOptions`. For data that the user must correct, it raises a `MuraError`
+        with a one-line message that names the file.
+    summary : str
+        One line, shown by `mura-run plugins`.
+    """
+
+    name: str
+    recognise: str
+    read: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class LayoutOptions:
+    """What the user said about a data set.
+
+    Parameters
+    ----------
+    suffixes : frozenset of str
+        The file name endings of images that can be read, in lower case, such as ".png".
+    columns : mapping of str to str
+        The columns of the user's CSV, by what they hold, such as `{"path": "filename"}`.
+    positive : tuple of str
+        The labels that mean abnormal.
+    allow_outside : bool
+        Whether images may lie outside the data folder.
+    """
+
+    suffixes: frozenset[str] = frozenset()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    positive: tuple[str, ...] = ()
+    allow_outside: bool = False
+
+
+class LabelledImage(NamedTuple):
+    """An image, and what a data set says about it.
+
+    Parameters
+    ----------
+    path : str
+        The file, relative to the data set's folder, with forward slashes.
+    body_part : str
+        Name of the body part.
+    patient : str
+        One person, also if their images are of several body parts.
+    study : str
+        Unique within a patient and body part.
+    label : int
+        1 abnormal, 0 normal.
+    split : str
+        `train`, `valid` or `test`; empty for all images if the data names no split.
+    """
+
+    path: str
+    body_part: str
+    patient: str
+    study: str
+    label: int
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """The images of a data set, as a layout reads them.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that the paths are relative to.
+    images : sequence of LabelledImage
+        One for each image.
+    notes : tuple of str
+        Sentences for the user, such as what was assumed.
+    annotations : Path or None
+        JSON file in COCO's format with the boxes of findings, if there is one.
+    """
+
+    folder: Path
+    images: Sequence[LabelledImage]
+    notes: tuple[str, ...] = ()
+    annotations: Path | None = None
 
 
 @dataclass(frozen=True)

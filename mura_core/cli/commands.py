@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _HEATMAPS = ("explain", "explain_images", "layer", "style")
 
+_DATA = ("data", "body_part", "columns", "positive", "allow_outside")
+
 _AS_IN_THE_RUN = {"default": None, "show_default": "as in the run"}
 
 
@@ -107,9 +109,7 @@ def plan(gpu_memory: int, **settings: Any) -> None:
 
 
 @command(
-    setting_options(
-        "data", "body_part", "size", "resize", "fit", "bit_depth", "window", "strict", "seed"
-    ),
+    setting_options(*_DATA, "size", "resize", "fit", "bit_depth", "window", "strict", "seed"),
     click.option(
         "--csv-by-part",
         type=PathType(file_okay=False, path_type=Path),
@@ -137,7 +137,9 @@ def prepare(
 
     config = RunConfig(**settings) if size is None else RunConfig(size=size, **settings)
     readers = installed_readers(window=config.window)
-    manifest = open_data(config.data, config.body_part, config.seed, readers=readers)
+    manifest = open_data(
+        config.data, config.body_part, config.seed, readers=readers, reading=config.reading
+    )
     say_counts(config.data, manifest)
     if csv_by_part is not None:
         written = write_csv_by_part(manifest, csv_by_part)
@@ -151,16 +153,23 @@ def prepare(
 @command(
     run_argument,
     setting_options("operating_point", "calibrate", "study_score", **_AS_IN_THE_RUN),
+    click.option(
+        "--split",
+        type=click.Choice(["valid", "test"]),
+        default="valid",
+        help="Images to judge: valid, from the run's predictions, or test, which no run looks at"
+        " unless asked here.",
+    ),
 )
-def evaluate(folder: Path, **settings: str | None) -> None:
-    """Evaluate the predictions of a run again, without its model.
+def evaluate(folder: Path, split: str, **settings: str | None) -> None:
+    """Evaluate the predictions of a run again, without its model, or judge its test images.
 
     The operating point and the calibration are chosen on the training patients that the run held
     out, or on its other folds.
     """
-    from mura_core.pipeline import evaluate_run, write_report
+    from mura_core.pipeline import evaluate_run, evaluate_test, write_report
 
-    evaluate_run(folder, **settings)
+    (evaluate_test if split == "test" else evaluate_run)(folder, **settings)
     write_report(folder)
 
 

@@ -11,7 +11,9 @@ from .extraction import extract as extract
 from .levels import ALL as ALL
 from .levels import LEVELS as LEVELS
 from .manifest import Manifest as Manifest
+from .manifest import Reading as Reading
 from .manifest import count as count
+from .manifest import file_name_of as file_name_of
 from .manifest import read_manifest as read_manifest
 from .manifest import write_csv_by_part as write_csv_by_part
 from .prepared import PreparedImages as PreparedImages

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.data.levels import LEVELS
-from mura_core.data.manifest import read_manifest
+from mura_core.data.manifest import Reading, read_manifest
 from mura_core.data.prepared import prepare, statistics_of
 from mura_core.data.readers import installed_readers
 from mura_core.data.seed import DEFAULT_SEED
@@ -102,6 +102,7 @@ def extract(
     shuffle_seed: int | None = None,
     by: str = "image",
     readers: Readers | None = None,
+    reading: Reading | None = None,
 ) -> Extraction:
     """Return the images of a data set and their labels as arrays.
 
@@ -113,7 +114,7 @@ def extract(
         Folder in which the prepared images are cached.
     body_part : str, optional
         Body part to extract; all by default.
-    split : {"train", "valid"}
+    split : {"train", "valid", "test"}
         Split to extract.
     seed : int
         Seed of the hold-out, for data without a split. A run with this `--seed` uses the same
@@ -130,6 +131,8 @@ def extract(
     readers : mapping, optional
         Functions that read further file formats, by suffix, such as ".dcm"; by default those of the
         installed plugins.
+    reading : Reading, optional
+        The columns of a CSV, the labels that mean abnormal, and whether paths may lead outside.
 
     Returns
     -------
@@ -151,7 +154,7 @@ def extract(
     if by not in LEVELS:
         raise UsageError(f"by={by!r} is not one of {', '.join(LEVELS)}")
     readers = installed_readers() if readers is None else readers
-    manifest = read_manifest(Path(data), seed, readers=readers)
+    manifest = read_manifest(Path(data), seed, readers=readers, reading=reading)
     # Prepare all body parts: they share one memory map.
     prepared = prepare(manifest, Path(cache_folder), square, readers=readers)
     of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()

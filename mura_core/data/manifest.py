@@ -8,28 +8,57 @@ patient, study and path, so that the images of a body part within a split are co
 - `patient`: one person, also if their images are of several body parts;
 - `study`: unique within a patient and body part;
 - `label`: 1 abnormal, 0 normal;
-- `split`: `train` or `valid`.
+- `split`: `train`, `valid` or `test`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from mura_core.data.columns import COLUMNS, SPLITS, STUDY
-from mura_core.data.layouts import folder_rows, folder_with_csvs, mura_rows, plain_rows
+from mura_core.data.checks import (
+    CONTRADICTIONS,
+    contradictions_of,
+    refuse_contradictions,
+    with_split,
+)
+from mura_core.data.columns import COLUMNS, STUDY
+from mura_core.data.layouts.header import parse_columns
+from mura_core.data.layouts.structure import EXPECTED
 from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
 from mura_core.data.seed import DEFAULT_SEED
-from mura_core.data.splits import hold_out
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
 from mura_core.imaging import Readers, suffixes_of
+from mura_plugins import LabelledImages, LayoutOptions
+from mura_plugins.manager import load_plugins, resolve
 
-MANIFEST_NAME = "manifest.csv"
+_NAME_CHARACTERS = 50  # of a body part in the name of a file
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the user says that a data set is to be read.
+
+    Attributes
+    ----------
+    columns : str
+        The columns of a CSV, such as `path=filename,label=fractured`.
+    positive : tuple of str
+        The labels that mean abnormal.
+    allow_outside : bool
+        Whether a CSV may list images outside its folder.
+    """
+
+    columns: str = ""
+    positive: tuple[str, ...] = ()
+    allow_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,10 +71,25 @@ class Manifest:
         The folder that the paths in the table are relative to.
     table : DataFrame
         One row per image, with the columns `COLUMNS`.
+    names_split : bool
+        Whether the data names the split of its images; otherwise it was dealt by a seed.
+    notes : tuple of str
+        Sentences for the user: what was assumed, and how the data was split.
+    contradictions : DataFrame
+        The images whose label contradicts the name of their study's folder: `path`, `label` (that
+        counts) and `label_of_folder`.
+    annotations : Path or None
+        JSON file in COCO's format with the boxes of findings, if the data has one.
     """
 
     folder: Path
     table: pd.DataFrame
+    names_split: bool = True
+    notes: tuple[str, ...] = ()
+    contradictions: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=CONTRADICTIONS)
+    )
+    annotations: Path | None = None
 
     def of(self, body_parts: Iterable[str] = (), split: str | None = None) -> Manifest:
         """Return the manifest of some body parts or of a split.
@@ -67,27 +111,41 @@ class Manifest:
             A body part isn't in the data.
         """
         table = self.table
-        wanted = [_body_part(name, table["body_part"].unique()) for name in body_parts]
+        known = table["body_part"].unique()
+        wanted = {name: _body_parts(name, known) for name in body_parts}
+        notes = [
+            f"--body-part {name} takes {' and '.join(parts)}."
+            for name, parts in wanted.items()
+            if len(parts) > 1
+        ]
         if wanted:
-            table = table[table["body_part"].isin(wanted)]
+            table = table[table["body_part"].isin(set().union(*wanted.values()))]
         if split is not None:
             table = table[table["split"] == split]
-        return Manifest(self.folder, table.reset_index(drop=True))
+        return replace(self, table=table.reset_index(drop=True), notes=(*self.notes, *notes))
 
 
 def read_manifest(
-    data: Path, seed: int = DEFAULT_SEED, *, split: bool = True, readers: Readers | None = None
+    data: Path,
+    seed: int = DEFAULT_SEED,
+    *,
+    split: bool = True,
+    readers: Readers | None = None,
+    reading: Reading | None = None,
 ) -> Manifest:
     """Return the manifest of a data set.
 
-    Three layouts are supported:
+    The layouts are those of the installed plugins. The built-in ones are:
 
-    - a folder with `manifest.csv`, or that file under any name: a CSV with the manifest's columns
-      and paths relative to its folder; the column `split` is optional;
-    - MURA's layout: `<split>_image_paths.csv` and `<split>_labeled_studies.csv`, in the folder or
-      in its only subfolder with such files; labels are read only from the latter;
+    - a CSV file with the manifest's columns, or a folder with that file as `manifest.csv`; `split`,
+      `study` and `body_part` are optional;
+    - MURA's layout: `<split>_image_paths.csv` and `<split>_labeled_studies.csv`, in the folder, in
+      its only subfolder with such files, or next to it; labels are read only from the latter;
     - a folder without CSVs: `[<split>/]<body part>/<patient>/<study>_positive/` or
       `..._negative/`, where the suffix is the label.
+
+    The names of splits are recognised in any case: train, training; val, valid, validation; test,
+    testing. Data with `train` and `test` only is validated on `test`.
 
     Parameters
     ----------
@@ -99,8 +157,10 @@ def read_manifest(
         Whether to hold out a fifth of the patients of data without a split. If False, all its
         images are `train`.
     readers : mapping, optional
-        Functions that read further file formats, by suffix. In a folder without CSVs, files with
-        these suffixes are listed as well. By default those of the installed plugins.
+        Functions that read further file formats, by suffix. In folders, files with these suffixes
+        are listed as well. By default those of the installed plugins.
+    reading : Reading, optional
+        The columns of a CSV, the labels that mean abnormal, and whether paths may lead outside.
 
     Returns
     -------
@@ -111,28 +171,42 @@ def read_manifest(
     DataError
         The data set is missing, empty or inconsistent.
     PluginError
-        Two plugins read the same file format.
+        Two plugins read the same file format or layout.
     """
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. --data names a folder of radiographs.")
-    if data.is_file():
-        folder, rows = data.parent, list(plain_rows(data))
-    elif (data / MANIFEST_NAME).is_file():
-        folder, rows = data, list(plain_rows(data / MANIFEST_NAME))
-    elif (mura := folder_with_csvs(data)) is not None:
-        folder, rows = mura, list(mura_rows(mura))
-    else:
-        readers = installed_readers() if readers is None else readers
-        folder, rows = data, list(folder_rows(data, suffixes_of(readers)))
-    if not rows:
+    found = _read(data, readers, reading or Reading())
+    if not found.images:
         raise DataError(
-            f"{data}: no radiographs found. Expected MURA's CSVs, a {MANIFEST_NAME}, or "
-            "folders <split>/<body part>/<patient>/<study>_positive|_negative/."
+            f"{data}: no radiographs found. Expected MURA's CSVs, a manifest.csv, or folders"
+            f" {EXPECTED}."
         )
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int8"})
-    table = _with_split(table, data, seed if split else None)
-    _refuse_contradictions(table, data)
-    return Manifest(folder, table.sort_values(["split", *STUDY, "path"], ignore_index=True))
+    table = pd.DataFrame(found.images, columns=COLUMNS).astype({"label": "int8"})
+    names_split = bool((table["split"] != "").any())
+    notes = list(found.notes)
+    table = with_split(table, data, seed if split else None, notes)
+    refuse_contradictions(table, data)
+    return Manifest(
+        found.folder,
+        table.sort_values(["split", *STUDY, "path"], ignore_index=True),
+        names_split,
+        tuple(notes),
+        contradictions_of(table),
+        found.annotations,
+    )
+
+
+def _read(data: Path, readers: Readers | None, reading: Reading) -> LabelledImages:
+    """Return the images of a data set, read by the layout that recognises it."""
+    plugins = load_plugins()
+    readers = installed_readers(plugins) if readers is None else readers
+    options = LayoutOptions(
+        frozenset(suffixes_of(readers)),
+        parse_columns(reading.columns),
+        reading.positive,
+        reading.allow_outside,
+    )
+    return resolve(plugins.layout_of(data).read)(data, options)
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:
@@ -182,44 +256,34 @@ def write_csv_by_part(manifest: Manifest, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for (split, body_part), rows in manifest.table.groupby(["split", "body_part"]):
-        path = folder / f"{split}_{body_part}_image_paths.csv"
+        path = folder / f"{split}_{file_name_of(str(body_part))}_image_paths.csv"
         with replacing(path) as file:
             rows["path"].to_csv(file, header=False, index=False, lineterminator="\n")
         written.append(path)
     return written
 
 
-def _body_part(name: str, known: Iterable[str]) -> str:
-    # Accept "elbow" for MURA's XR_ELBOW.
-    for body_part in known:
-        if name.casefold() in (body_part.casefold(), body_part.casefold().removeprefix("xr_")):
-            return body_part
-    raise UsageError(f"--body-part {name!r} is not one of {', '.join(sorted(known))}")
+def file_name_of(body_part: str) -> str:
+    """Return a name for files of a body part.
+
+    A name that can't be a file name as it is gets a digest, which tells `hand/left` and `hand-left`
+    apart.
+
+    Parameters
+    ----------
+    body_part : str
+        Name of the body part.
+    """
+    name = re.sub(r"[^\w.-]+", "-", body_part)[:_NAME_CHARACTERS]
+    if name == body_part:
+        return name
+    return f"{name}-{hashlib.sha256(body_part.encode(errors='backslashreplace')).hexdigest()[:8]}"
 
 
-# Checks ---------------------------------------------------------------------------------------
-
-
-def _with_split(table: pd.DataFrame, data: Path, seed: int | None) -> pd.DataFrame:
-    if (table["split"] == "").all():
-        return table.assign(split="train" if seed is None else hold_out(table, seed=seed))
-    unknown = sorted(set(table["split"]) - set(SPLITS))
-    if unknown:
-        raise DataError(
-            f"{data}: the split {unknown[0]!r} is not one of {', '.join(SPLITS)}; give the split"
-            " of every image or of none"
-        )
-    return table
-
-
-def _refuse_contradictions(table: pd.DataFrame, data: Path) -> None:
-    repeated = table["path"][table["path"].duplicated()]
-    if len(repeated):
-        raise DataError(f"{data}: {repeated.iloc[0]} is listed more than once")
-    sides = table.groupby("patient")["split"].nunique()
-    straddling = sides.index[sides > 1]
-    if len(straddling):
-        raise DataError(
-            f"{data}: {len(straddling)} patients are in both splits, for example {straddling[0]};"
-            " all images of a patient must be in the same split"
-        )
+def _body_parts(name: str, known: Iterable[str]) -> list[str]:
+    """Return the body parts of a name, ignoring case and MURA's prefix "XR_"."""
+    wanted = name.casefold().removeprefix("xr_")
+    found = [part for part in known if part.casefold().removeprefix("xr_") == wanted]
+    if not found:
+        raise UsageError(f"--body-part {name!r} is not one of {', '.join(sorted(known))}")
+    return found

@@ -31,7 +31,8 @@ class Training:
         Number of the fold, from 1; 0 if there is only one training.
     table : DataFrame
         The manifest, with the `split` of this training: `train`, `tune` (held out for model
-        selection), `valid` (evaluated) or `unused`.
+        selection), `valid` (evaluated), `test` (set aside) or `unused`; and the column `split_by`,
+        which is `data` if the data names the split, otherwise such as `seed 2019`.
     """
 
     fold: int
@@ -46,6 +47,7 @@ def trainings(
     folds: int,
     seed: int,
     tunes: bool,
+    names_split: bool = True,
 ) -> list[Training]:
     """Return the trainings of a validation scheme, with their splits.
 
@@ -55,7 +57,8 @@ def trainings(
         A manifest's table.
     validate : {"split", "holdout", "kfold"}
         Validate on the data's own `valid` images, on held-out training patients, or by k-fold
-        cross-validation of the training patients. The last two don't use the `valid` images.
+        cross-validation of the training patients. The last two don't use the `valid` images; none
+        uses the `test` images.
     proportion : float
         Proportion of the training images to train on, for "holdout".
     folds : int
@@ -64,6 +67,8 @@ def trainings(
         Random seed of the splits.
     tunes : bool
         Whether to hold out a tenth of each training's patients as `tune`, for model selection.
+    names_split : bool
+        Whether the data names its splits; otherwise they were dealt by the seed.
 
     Returns
     -------
@@ -77,20 +82,30 @@ def trainings(
     """
     splits = {0: table["split"].to_numpy().astype("U6")}
     training = splits[0] == "train"
+    rest = np.where(splits[0] == "test", "test", "unused")
     if validate == "holdout":
-        splits[0][:] = "unused"
+        splits[0] = rest.copy()
         splits[0][training] = hold_out(table[training], seed=seed, proportion=proportion)
     elif validate == "kfold":
         fold = np.zeros(len(table), int)
         fold[training] = _deal(table[training], folds, seed) + 1
         splits = {
-            number: np.select([fold == number, training], ["valid", "train"], "unused")
+            number: np.select([fold == number, training], ["valid", "train"], rest)
             for number in range(1, folds + 1)
         }
+    dealt = training if validate != "split" else np.full(len(table), not names_split)
     return [
-        Training(number, with_tuning(table.assign(split=split), seed=seed, tunes=tunes))
+        _training(number, table.assign(split=split), dealt, seed=seed, tunes=tunes)
         for number, split in splits.items()
     ]
+
+
+def _training(
+    number: int, table: pd.DataFrame, dealt: NDArray[np.bool_], *, seed: int, tunes: bool
+) -> Training:
+    table = with_tuning(table, seed=seed, tunes=tunes)
+    dealt = dealt | (table["split"] == "tune").to_numpy()
+    return Training(number, table.assign(split_by=np.where(dealt, f"seed {seed}", "data")))
 
 
 def hold_out(table: pd.DataFrame, *, seed: int, proportion: float = 0.8) -> NDArray[np.str_]:
@@ -161,12 +176,24 @@ def _deal(table: pd.DataFrame, parts: int, seed: int) -> NDArray[np.intp]:
             f"{patients} patients are too few to split into {parts} groups: use fewer folds,"
             " or give the split of each image"
         )
-    strata = table["body_part"].astype(str) + "\0" + table["label"].astype(str)
-    # A body part and label may have fewer patients than there are groups; this is no problem here.
     dealer = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    dealt = np.zeros(len(table), np.intp)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for part, (_, rows) in enumerate(dealer.split(table, strata, groups=table["patient"])):
-            dealt[rows] = part
-    return dealt
+    label = table["label"].astype(str)
+    # With few patients, strata of body part and label may be too small to be dealt out.
+    for strata in (table["body_part"].astype(str) + "\0" + label, label, label.str.slice(0, 0)):
+        if strata.value_counts().max() < parts:
+            continue
+        dealt = np.zeros(len(table), np.intp)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            for part, (_, rows) in enumerate(dealer.split(table, strata, groups=table["patient"])):
+                dealt[rows] = part
+        if len(np.unique(dealt)) == parts:
+            return dealt
+    return _deal_in_turn(table["patient"], parts, seed)
+
+
+def _deal_in_turn(patients: pd.Series, parts: int, seed: int) -> NDArray[np.intp]:
+    """Return the group of each row's patient; groups differ by at most one patient."""
+    number, _ = pd.factorize(patients, sort=True)
+    order = np.random.default_rng(seed).permutation(number.max() + 1)
+    return (order % parts)[number]

@@ -18,6 +18,8 @@ from .figures import compute_figures as compute_figures
 from .figures import figures_of_folds as figures_of_folds
 from .figures import figures_of_seed as figures_of_seed
 from .figures import spread_over as spread_over
+from .judgement import ChosenPoint as ChosenPoint
+from .judgement import FoldJudgement as FoldJudgement
 from .judgement import Judgement as Judgement
 from .judgement import judge as judge
 from .metrics import FIGURES as FIGURES

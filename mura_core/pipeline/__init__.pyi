@@ -8,6 +8,7 @@ from .device_check import check_device as check_device
 from .device_check import plan_for as plan_for
 from .dicom_table import write_dicom_table as write_dicom_table
 from .evaluate import evaluate_run as evaluate_run
+from .evaluate_test_split import evaluate_test as evaluate_test
 from .explain import explain_run as explain_run
 from .export import export_model_file as export_model_file
 from .plan import fit_into_memory as fit_into_memory

@@ -13,6 +13,7 @@ import platformdirs
 from mura_core.data import (
     Manifest,
     PreparedImages,
+    Reading,
     count,
     prepare,
     read_manifest,
@@ -39,6 +40,7 @@ def open_data(
     seed: int,
     validate: str = "split",
     readers: Readers | None = None,
+    reading: Reading | None = None,
 ) -> Manifest:
     """Return the manifest of a folder of radiographs, or of the phantoms.
 
@@ -55,6 +57,8 @@ def open_data(
         `train`, because the run holds patients out itself.
     readers : mapping, optional
         Image readers by file suffix, in addition to the built-in ones.
+    reading : Reading, optional
+        The columns of a CSV, the labels that mean abnormal, and whether paths may lead outside.
 
     Raises
     ------
@@ -67,12 +71,14 @@ def open_data(
     if data == PHANTOMS:
         with progress("Drawing phantoms", "images") as drawn:
             folder = phantom_folder(cache_folder(), progress=drawn)
-    manifest = read_manifest(folder, seed, split=validate == "split", readers=readers)
+    manifest = read_manifest(
+        folder, seed, split=validate == "split", readers=readers, reading=reading
+    )
     return manifest.of(body_parts)
 
 
 def say_counts(data: str, manifest: Manifest) -> None:
-    """Log the name of the data and its numbers of images, studies and patients.
+    """Log the name of the data, what was assumed, and its numbers of images, studies and patients.
 
     Parameters
     ----------
@@ -90,6 +96,25 @@ def say_counts(data: str, manifest: Manifest) -> None:
         "phantoms, drawn by the program: not radiographs of patients" if data == PHANTOMS else data
     )
     log.info("Data: %s\n\n%s\n", name, count(manifest.table).to_string(index=False))
+    for note in manifest.notes:
+        log.info("%s", note)
+    _say_contradictions(manifest)
+
+
+def _say_contradictions(manifest: Manifest) -> None:
+    of_table = manifest.contradictions
+    of_table = of_table[of_table["path"].isin(manifest.table["path"])]
+    if of_table.empty:
+        return
+    words = ("normal", "abnormal")
+    first = of_table.iloc[0]
+    log.warning(
+        "%d images have a label that contradicts their folder's name, for example %s is %s. The"
+        " labels of the CSV are used; contradictions.csv in the run folder lists the images.",
+        len(of_table), first["path"], words[first["label"]],
+    )  # fmt: skip
+    for path, label, _ in of_table.itertuples(index=False):
+        log.debug("Contradicts its folder's name: %s is %s", path, words[label])
 
 
 def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> PreparedImages:

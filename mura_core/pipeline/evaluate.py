@@ -87,7 +87,7 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
         write_csv(folder / "calibrated.csv", calibrated)
     else:
         (folder / "calibrated.csv").unlink(missing_ok=True)
-    _say_figures(metrics, phantoms=config.data == PHANTOMS)
+    say_figures(metrics, f"Validation{' of phantoms' * (config.data == PHANTOMS)}")
     _write_mistakes(folder, config, judgement)
 
 
@@ -117,9 +117,7 @@ def _metrics_of(
             for fold, judged in judgement.folds.items()
             if judged.temperature is not None
         },
-        intervals=Bootstrap(
-            "percentiles of a bootstrap over patients", CONFIDENCE, DRAWS, config.seed
-        ),
+        intervals=intervals_of(config.seed),
         figures=tuple(
             compute_figures(*judged, seed=config.seed, study_score=judgement.study_score)
         ),
@@ -130,6 +128,17 @@ def _metrics_of(
         over_seeds=tuple(spread_over(seeds)),
         restarts=restarts_of(folder),
     )
+
+
+def intervals_of(seed: int) -> Bootstrap:
+    """Return how the intervals of figures are computed.
+
+    Parameters
+    ----------
+    seed : int
+        Random seed of the bootstrap.
+    """
+    return Bootstrap("percentiles of a bootstrap over patients", CONFIDENCE, DRAWS, seed)
 
 
 def _with_letters_judged(
@@ -235,21 +244,29 @@ def says_same(said: dict[Hashable, str], judged: Hashable, level: str, start: st
     return True
 
 
-def _say_figures(metrics: Metrics, *, phantoms: bool) -> None:
+def say_figures(metrics: Metrics, said_of: str) -> None:
+    """Log the figures of a run.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        The figures.
+    said_of : str
+        What was judged, such as "Validation of phantoms".
+    """
     for sentence in restarts_in_words(metrics.restarts):
         log.info(sentence)
     folds = {one.level: one for one in metrics.over_folds}
     seeds = {one.level: one for one in metrics.over_seeds}
-    of_phantoms = " of phantoms" if phantoms else ""
     said: dict[Hashable, str] = {}
     for level in dict.fromkeys(row.level for row in metrics.figures):
         rows = of_level(metrics.figures, level)
         judged = (rows[0].counts.count, *limits_at(metrics.operating_points, level))
-        if says_same(said, judged, level, f"Validation{of_phantoms}, by"):
+        if says_same(said, judged, level, f"{said_of}, by"):
             continue
         log.info(
-            "\nValidation%s, by %s (%s)\n%s",
-            of_phantoms, level.replace("_", " "), how_called(metrics, level),
+            "\n%s, by %s (%s)\n%s",
+            said_of, level.replace("_", " "), how_called(metrics, level),
             figures_as_text(rows),
         )  # fmt: skip
         if level in folds:
@@ -275,7 +292,9 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         return
     try:
         readers = installed_readers(window=config.window)
-        manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
+        manifest = open_data(
+            config.data, config.body_part, config.seed, config.validate, readers, config.reading
+        )
         _warn_of_corrections(manifest.table, judgement.predictions)
         sheets = list(
             draw_contact_sheets(mistakes, manifest.folder, folder, readers, config.bit_depth)

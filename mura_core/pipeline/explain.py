@@ -207,7 +207,9 @@ def _open(folder: Path, config: RunConfig, judgement: Judgement, plugins: Plugin
     register_layers(plugins)
     networks, shuffled = _networks(folder, config, judgement.predictions["fold"].unique())
     readers = installed_readers(plugins, window=config.window)
-    manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
+    manifest = open_data(
+        config.data, config.body_part, config.seed, config.validate, readers, config.reading
+    )
     prepared = prepare_images(manifest, config, readers)
     refuse_other_pixels(folder, prepared.digest)
     return _Run(folder, config, judgement, manifest, prepared, networks, shuffled, readers)

@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mura_core.errors import DataError
-from mura_core.evaluation import Judgement, OperatingPoint, constant_output
-from mura_core.runs import RunConfig, judge_run, read_metrics
+from mura_core.evaluation import Floats, Judgement, OperatingPoint, constant_output
+from mura_core.progress import progress
+from mura_core.runs import (
+    RunConfig,
+    config_of,
+    judge_run,
+    read_metrics,
+    seed_folder,
+    training_folder,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -51,8 +60,8 @@ class FinishedRun:
 
         Parameters
         ----------
-        level : {"image", "study"}
-            What the operating point is applied to.
+        level : str
+            What the operating point is applied to: a key of `LEVELS`.
         """
         points = [self.judgement.points[level, fold] for fold in self.models]
         threshold = float(np.mean([point.threshold for point in points]))
@@ -60,6 +69,67 @@ class FinishedRun:
             return OperatingPoint(threshold)
         low = float(np.mean([point.low for point in points]))
         return OperatingPoint(threshold, normal_below=low)
+
+    def answers(
+        self, images: NDArray[np.uint8], rows: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], Floats]:
+        """Return the logits of all networks, and the run's calibrated probability.
+
+        Within a fold, probabilities are averaged over seeds and then calibrated. The result is the
+        mean over folds.
+
+        Parameters
+        ----------
+        images : ndarray of shape (N, size, size), uint8
+            Prepared images.
+        rows : ndarray of shape (n,), int
+            Which of them to predict.
+
+        Returns
+        -------
+        logits : ndarray of shape (n,), float32
+            Logit of the mean probability of all networks, not calibrated.
+        probability : ndarray of shape (n,), float64
+        """
+        from mura_core.inference import mean_logit, predict_logits
+
+        flip = self.config.average_flips
+        logits: list[NDArray[np.float32]] = []
+        calibrated = []
+        with progress("Predicting", "images") as so_far:
+            for fold, models in self.models.items():
+                of_fold = []
+                for model in models:
+                    of_fold.append(predict_logits(model, images, rows, flip=flip))
+                    done = len(logits) + len(of_fold)
+                    so_far(done * len(rows), len(self.networks) * len(rows))
+                logits += of_fold
+                # In float32, like the predictions of the run.
+                mean = mean_logit(np.stack(of_fold, axis=1)).astype(np.float32)
+                calibrated.append(self.judgement.calibrations[fold](mean.astype(np.float64)))
+        mean = mean_logit(np.stack(logits, axis=1)).astype(np.float32)
+        return mean, np.mean(calibrated, axis=0)
+
+
+def load_run(folder: Path, judgement: Judgement) -> FinishedRun:
+    """Return a finished run with the networks of all its folds and seeds.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    judgement : Judgement
+        Its predictions, calibrations and operating points.
+    """
+    from mura_core.inference import load_model
+
+    config = config_of(folder)
+    of_seeds = [seed_folder(folder, config, seed) for seed in config.network_seeds]
+    models = {
+        fold: [load_model(training_folder(own, fold) / "model.keras") for own in of_seeds]
+        for fold in sorted(set(judgement.predictions["fold"].tolist()))
+    }
+    return FinishedRun(folder, config, judgement, models)
 
 
 def judgement_of(folder: Path) -> Judgement:

@@ -24,15 +24,13 @@ from mura_core.files import write_csv
 from mura_core.imaging import Readers, image_files
 from mura_core.pipeline.data import register_layers, warn_of_failures
 from mura_core.pipeline.explained import explainers_named, network_to_explain
-from mura_core.pipeline.finished_run import FinishedRun, judgement_of
+from mura_core.pipeline.finished_run import FinishedRun, judgement_of, load_run
 from mura_core.pipeline.predict_heatmaps import explain_new_images, write_page
 from mura_core.progress import progress
 from mura_core.runs import (
     config_of,
     new_run_folder,
     refuse_used_folder,
-    seed_folder,
-    training_folder,
 )
 from mura_plugins.manager import Plugins, load_plugins
 
@@ -75,7 +73,7 @@ def predict_by_models(
     plugins = _start(seed=0)
     readers = installed_readers(plugins, window=window)
 
-    from mura_core.inference import load_model, predict_logits, square_of
+    from mura_core.inference import load_model, mean_logit, predict_logits, square_of
 
     models = [load_model(path) for path in model_files]
     squares = []
@@ -97,7 +95,8 @@ def predict_by_models(
     for path, vote, square in zip(model_files, votes, squares, strict=True):
         if is_constant(vote) and np.ptp(read[square].images, axis=0).any():
             log.warning("%s: %s", path, SAME_ANSWER)
-    table = _table(read[squares[0]], np.stack(votes, axis=1))
+    logits = mean_logit(np.stack(votes, axis=1)).astype(np.float32)
+    table = _table(read[squares[0]], logits)
     return _with_studies(table.assign(probability=_probability(table["logit"])), MEAN)
 
 
@@ -153,15 +152,9 @@ def predict_by_run(
         refuse_used_folder(out)
     plugins = _start(config.seed)
 
-    from mura_core.inference import load_model, square_of
+    from mura_core.inference import square_of
 
-    folds = sorted(set(judgement.predictions["fold"].tolist()))
-    of_seeds = [seed_folder(folder, config, seed) for seed in config.network_seeds]
-    models = {
-        fold: [load_model(training_folder(own, fold) / "model.keras") for own in of_seeds]
-        for fold in folds
-    }
-    run = FinishedRun(folder, config, judgement, models)
+    run = load_run(folder, judgement)
     networks = [network_to_explain(model, config.layer) for model in run.networks if wanted]
     readers = installed_readers(plugins, window=config.window)
     squares = _read(sources, square_of(run.networks[0]), readers)
@@ -199,25 +192,8 @@ def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool 
 
 
 def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:
-    from mura_core.inference import mean_logit, predict_logits
-
-    images, flip = squares.images, run.config.average_flips
-    logits: list[NDArray[np.float32]] = []
-    calibrated = []
-    with progress("Predicting", "images") as so_far:
-        for fold, models in run.models.items():
-            of_fold = []
-            for model in models:
-                of_fold.append(predict_logits(model, images, np.arange(len(images)), flip=flip))
-                done = len(logits) + len(of_fold)
-                so_far(done * len(images), len(run.networks) * len(images))
-            logits += of_fold
-            # In float32, like the predictions of the run.
-            mean = mean_logit(np.stack(of_fold, axis=1)).astype(np.float32)
-            calibrated.append(run.judgement.calibrations[fold](mean.astype(np.float64)))
-    table = _table(squares, np.stack(logits, axis=1)).assign(
-        probability=np.mean(calibrated, axis=0)
-    )
+    logits, probability = run.answers(squares.images, np.arange(len(squares.images)))
+    table = _table(squares, logits).assign(probability=probability)
     table["verdict"] = run.point("image").verdicts(table["probability"].to_numpy())
     table = _with_studies(table, run.judgement.study_score)
     table["study_verdict"] = run.point("study").verdicts(table["study_probability"].to_numpy())
@@ -226,13 +202,11 @@ def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:
 
 def _table(squares: Squares, logits: NDArray[np.float32]) -> pd.DataFrame:
     """Return one row per image, with the logit of the networks' mean probability."""
-    from mura_core.inference import mean_logit
-
     return pd.DataFrame(
         {
             "path": [str(path) for path in squares.paths],
             "study": [str(path.parent) for path in squares.paths],
-            "logit": mean_logit(logits).astype(np.float32),
+            "logit": logits,
         }
     )
 

@@ -69,10 +69,10 @@ def train_run(
 ) -> None:
     """Prepare the images, train one model per fold and seed, and predict the validation images.
 
-    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `splits.csv`,
-    `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`
-    and `predictions.csv`. Files of folds are in `folds/`, those of several seeds in `seeds/`, and
-    those of networks trained on shuffled labels in `shuffled/`.
+    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `contradictions.csv`,
+    `splits.csv`, `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`,
+    `tuning.csv` and `predictions.csv`. Files of folds are in `folds/`, those of several seeds in
+    `seeds/`, and those of networks trained on shuffled labels in `shuffled/`.
 
     Parameters
     ----------
@@ -99,7 +99,8 @@ def train_run(
     checked = _check(config, plugins)
     with nullcontext() if resume else new_run_folder(folder):
         prepared = _prepare(checked, folder, resume=resume)
-        divided = _divide(prepared, checked.config)
+        names_split = checked.manifest.names_split
+        divided = _divide(prepared, checked.config, names_split=names_split)
         _draw_augmented(divided[0], prepared, checked.config, folder)
         _train(divided, prepared, checked, folder)
 
@@ -110,7 +111,9 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
     parse_rule(config.operating_point)
     parse_seeds(config.seeds, config.seed)
     readers = installed_readers(plugins, window=config.window)
-    manifest = open_data(config.data, config.body_part, config.seed, config.validate, readers)
+    manifest = open_data(
+        config.data, config.body_part, config.seed, config.validate, readers, config.reading
+    )
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest, config.validate)
     if config.explain:
@@ -161,10 +164,13 @@ def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages
     write_environment(folder / "environment.json", prepared.digest)
     write_csv(folder / "counts.csv", count(prepared.table))
     write_csv(folder / "left_out.csv", prepared.left_out)
+    contradictions = checked.manifest.contradictions
+    if len(contradictions):
+        write_csv(folder / "contradictions.csv", contradictions)
     return prepared
 
 
-def _divide(prepared: PreparedImages, config: RunConfig) -> list[Training]:
+def _divide(prepared: PreparedImages, config: RunConfig, *, names_split: bool) -> list[Training]:
     """Return the trainings of the run: one, or one per fold."""
     from mura_core.training import refuse_untrainable, refuse_unwatchable
 
@@ -177,6 +183,7 @@ def _divide(prepared: PreparedImages, config: RunConfig) -> list[Training]:
         folds=config.folds,
         seed=config.seed,
         tunes=config.recipe.watches or (config.validate != "kfold" and chooses),
+        names_split=names_split,
     )
     for training in divided:
         refuse_untrainable(training.table)

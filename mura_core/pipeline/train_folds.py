@@ -116,7 +116,7 @@ def with_shuffled_labels(training: Training, *, seed: int) -> Training:
 def _train(training: Training, context: RunContext, folder: Path) -> None:
     table, prepared, flip = training.table, context.prepared, context.config.average_flips
     split = table["split"]
-    write_csv(folder / "splits.csv", table[COLUMNS])
+    write_csv(folder / "splits.csv", table[[*COLUMNS, "split_by"]])
     seen = np.flatnonzero(split.isin(["train", "tune"]))
     statistics = statistics_of(prepared.images, seen)
     statistics.save(folder / "statistics.npz")
@@ -247,8 +247,8 @@ def _gather(trainings: list[Training], folder: Path) -> None:
         (training.table["split"] == "valid").astype(int) * training.fold for training in trainings
     )
     table = trainings[0].table.assign(fold=fold)
-    table["split"] = np.where(table["fold"] > 0, "train", "unused")
-    write_csv(folder / "splits.csv", table[[*COLUMNS, "fold"]])
+    table["split"] = table["split"].where(table["fold"] == 0, "train")
+    write_csv(folder / "splits.csv", table[[*COLUMNS, "split_by", "fold"]])
     predictions = pd.concat([read_predictions(own) for own in folders.values()])
     order = predictions.set_index("path").loc[table["path"][table["fold"] > 0]].reset_index()
     write_csv(folder / "predictions.csv", order)

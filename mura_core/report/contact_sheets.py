@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from mura_core.data import file_name_of
 from mura_core.errors import RadiographError
 from mura_core.files import replacing
 from mura_core.imaging import Readers, read_radiograph
@@ -22,19 +21,11 @@ _ACROSS = 4
 _SIDE = 224
 _CAPTION = 34  # pixels below each image
 _FONT_SIZE = 13
-_NAME_CHARACTERS = 50  # of a body part in the name of its sheet
 
 
 def sheet_of(part: str) -> str:
-    """Return the path of a body part's contact sheet, relative to the run folder.
-
-    A name that can't be a file name as it is gets a digest, which tells `hand/left` and `hand-left`
-    apart.
-    """
-    name = re.sub(r"[^\w.-]+", "-", part)[:_NAME_CHARACTERS]
-    if name != part:
-        name = f"{name}-{hashlib.sha256(part.encode(errors='backslashreplace')).hexdigest()[:8]}"
-    return f"errors/{name}.png"
+    """Return the path of a body part's contact sheet, relative to the run folder."""
+    return f"errors/{file_name_of(part)}.png"
 
 
 def draw_contact_sheets(

@@ -17,6 +17,7 @@ from mura_core.evaluation import (
     BASELINES,
     COMPARED,
     FIGURES,
+    Figures,
     Judgement,
     at_level,
     constant_output,
@@ -34,7 +35,8 @@ from mura_core.report.figures_text import (
     verdicts,
 )
 from mura_core.report.heatmap_text import distraction_in_words, measure_rows, method_in_words
-from mura_core.runs import judge_run, read_metrics, read_run_table
+from mura_core.report.splits_text import splits_in_words
+from mura_core.runs import TEST, judge_run, read_metrics, read_run_table
 from mura_core.training import history_table
 
 if TYPE_CHECKING:
@@ -82,7 +84,11 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         environment=_json(folder / "environment.json"),
         counts=_table(folder, "counts.csv").to_dict("records"),
         left_out=_table(folder, "left_out.csv").to_dict("records"),
+        contradictions=len(_table(folder, "contradictions.csv")),
+        splits=splits_in_words(_table(folder, "splits.csv")),
         metrics=metrics,
+        judgements=_table(folder, f"{TEST}/judgements.csv").to_dict("records"),
+        tested=_test_figures(folder),
         score_in_words=_SCORES_IN_WORDS[judgement.study_score],
         scores_differ=tell_scores_apart(metrics.study_scores),
         score_figures=shown_figures(metrics.study_scores, COMPARED),
@@ -110,6 +116,14 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         flipped=_flipped(_table(folder, "heatmaps/letters.csv")),
         map_baselines=BASELINE_NAMES,
     )
+
+
+def _test_figures(folder: Path) -> dict[str, list[Figures]]:
+    """Return the figures of the test images by level; empty if they weren't judged."""
+    if not (folder / TEST / "metrics.json").is_file():
+        return {}
+    figures = read_metrics(folder / TEST).figures
+    return {level: of_level(figures, level) for level in LEVEL_NAMES}
 
 
 def template(name: str) -> Template:

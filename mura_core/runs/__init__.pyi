@@ -2,6 +2,7 @@ from .config import config_of as config_of
 from .config import read_config as read_config
 from .config import write_config as write_config
 from .folder import RUN_TABLES as RUN_TABLES
+from .folder import TEST as TEST
 from .folder import TUNING as TUNING
 from .folder import new_run_folder as new_run_folder
 from .folder import read_predictions as read_predictions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from mura_core.data import DEFAULT_SEED
+from mura_core.data import DEFAULT_SEED, Reading
 from mura_core.errors import UsageError
 from mura_core.evaluation import CalibrationMethod, StudyScore
 from mura_core.imaging import Fit, Method, Square
@@ -34,7 +34,8 @@ class RunConfig(Recipe):
     data: str = setting(
         PHANTOMS,
         Group.MOST_USED,
-        "Folder of radiographs (MURA's layout, or with a manifest.csv), or a CSV file.",
+        "Folder of radiographs (MURA's layout, or with a manifest.csv), or a CSV file; `mura-run"
+        " manifest` shows how it is read.",
         metavar="PATH",
         shown_default="phantoms, drawn by the program",
     )
@@ -44,6 +45,24 @@ class RunConfig(Recipe):
         "Use only this body part, such as elbow; repeat for several.",
         metavar="PART",
         shown_default="all",
+    )
+    columns: str = setting(
+        "",
+        Group.DATA,
+        "Columns of your own CSV, such as path=filename,label=fractured,patient=pid.",
+        metavar="PAIRS",
+        shown_default="path, body_part, patient, study, label, split",
+    )
+    positive: tuple[str, ...] = setting(
+        (),
+        Group.DATA,
+        "Label that means abnormal, in your own CSV or as a folder's name, such as fracture; repeat"
+        " for several. Any other label means normal.",
+        metavar="VALUE",
+        shown_default="1, true, yes, abnormal, positive",
+    )
+    allow_outside: bool = setting(
+        False, Group.DATA, "Allow a CSV to list images outside its folder."
     )
     size: int = setting(
         224,
@@ -234,6 +253,11 @@ class RunConfig(Recipe):
     def recipe(self) -> Recipe:
         """The settings of the training."""
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
+    @property
+    def reading(self) -> Reading:
+        """How the data set is read."""
+        return Reading(self.columns, self.positive, self.allow_outside)
 
     @property
     def square(self) -> Square:

@@ -202,6 +202,7 @@ def test_a_wrong_label_is_refused(own_mura: Path, line: str, message: str):
         ("path,body_part,patient,study,label\na.png,,p1,s1,1\n", "line 2: body_part is empty"),
         ("path,body_part,patient,study,label\na.png,H,p,s,2\n", "line 2: the label '2'"),
         ("path,body_part,patient,study,label,split\na.png,H,p,s,1,test\n", "split 'test'"),
+        ("path,body_part,patient,study,label,split\na.png,H,p,s,1,dev\n", "'dev' in the column"),
         (
             "path,body_part,patient,study,label,split\na.png,H,p,s,1,train\nb.png,H,p,t,0,valid\n",
             "1 patients are in both splits, for example p",

@@ -1,0 +1,223 @@
+"""A user's own CSV: one row per image, with a header."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from mura_core.data.layouts.header import Header, read_header
+from mura_core.data.layouts.labels import label_in_words, labels_in_words
+from mura_core.data.layouts.paths import base_of, own_path
+from mura_core.data.layouts.split_names import ACCEPTED, split_named
+from mura_core.data.layouts.walk import by_name, image_paths, only_one
+from mura_core.errors import DataError
+from mura_core.tables import csv_lines
+from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
+
+MANIFEST_NAME = "manifest.csv"
+NO_PART = "UNKNOWN"  # the body part of images of which none is named
+
+Line = tuple[int, dict[str, str]]  # its number and its fields by column
+
+
+def recognise(data: Path) -> bool:
+    """Return whether the data is a CSV file, or a folder with one that lists its images.
+
+    Parameters
+    ----------
+    data : Path
+        An existing file or folder.
+    """
+    return data.is_file() or _csv_of(data) is not None
+
+
+def read(data: Path, options: LayoutOptions) -> LabelledImages:
+    """Return the images that a CSV lists.
+
+    Parameters
+    ----------
+    data : Path
+        The CSV file, or the folder that it speaks of.
+    options : LayoutOptions
+        The columns, the labels that mean abnormal, and whether paths may lead outside.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or a line isn't understood.
+    """
+    path = _csv_of(data) or data
+    folder = data if data.is_dir() else data.parent
+    notes = [f"The CSV file is next to the folder: {path}."] if path.parent != folder else []
+    images = read_table(path, folder, options)
+    return replace(images, notes=(*notes, *images.notes))
+
+
+def read_table(path: Path, folder: Path, options: LayoutOptions) -> LabelledImages:
+    """Return the images that a CSV lists, with paths relative to a folder.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file.
+    folder : Path
+        The folder that its paths are relative to.
+    options : LayoutOptions
+        The columns, the labels that mean abnormal, and whether paths may lead outside.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or a line isn't understood.
+    """
+    header = read_header(path, options.columns)
+    lines = list(_lines(path, header))
+    notes = _what_is_assumed(header)
+    if options.positive:
+        values = [row[header.columns["label"]] for _, row in lines]
+        notes.append(labels_in_words(values, options.positive, str(path)))
+    splits = _splits(path, header, lines, notes)
+    paths = _paths(path, header, lines, folder, options, notes)
+    images = []
+    for (number, row), split, image in zip(lines, splits, paths, strict=True):
+        where = f"{path}: line {number}"
+        label = label_in_words(row[header.columns["label"]], options.positive, where)
+        part = row[header.columns["body_part"]] if "body_part" in header.columns else NO_PART
+        study = row[header.columns["study"]] if "study" in header.columns else image
+        patient = row[header.columns["patient"]]
+        images.append(LabelledImage(image, part, patient, study, label, split))
+    return LabelledImages(folder, images, tuple(notes))
+
+
+def _csv_of(data: Path) -> Path | None:
+    """Return the CSV that lists a folder's images, in it or next to it, or None."""
+    if not data.is_dir():
+        return None
+    own = data / MANIFEST_NAME
+    beside = data.absolute().parent / f"{data.absolute().name}.csv"
+    return next((path for path in (own, beside) if path.is_file()), None)
+
+
+def _lines(path: Path, header: Header) -> Iterator[Line]:
+    lines = csv_lines(path, header.separator)
+    next(lines)
+    for number, fields in lines:
+        where = f"{path}: line {number}"
+        if len(fields) != len(header.names):
+            raise DataError(
+                f"{where}: {len(fields)} fields, but the header has {len(header.names)}"
+            )
+        row = {name: field.strip() for name, field in zip(header.names, fields, strict=True)}
+        for column, name in header.columns.items():
+            if not row[name] and column != "split":
+                raise DataError(f"{where}: {name} is empty")
+        yield number, row
+
+
+def _what_is_assumed(header: Header) -> list[str]:
+    notes = []
+    if "study" not in header.columns:
+        notes.append("The CSV names no study: each image is a study of its own.")
+    if "body_part" not in header.columns:
+        notes.append(f"The CSV names no body part: that of all images is {NO_PART}.")
+    if header.columns["patient"] == header.columns["path"]:
+        notes.append("Each image counts as a patient of its own.")
+    return notes
+
+
+# Splits -------------------------------------------------------------------------------------------
+
+
+def _splits(path: Path, header: Header, lines: list[Line], notes: list[str]) -> list[str]:
+    """Return the split of each line; empty strings if the CSV names none."""
+    column = header.columns.get("split") or _column_of_splits(header, lines)
+    if column is None or not any(row[column] for _, row in lines):
+        if any(any(map(split_named, PurePosixPath(p).parts[:-1])) for p in _raw(header, lines)):
+            notes.append(
+                "The CSV names no split. Folders in its paths are not read as splits: add a column"
+                " 'split' to use them."
+            )
+        return [""] * len(lines)
+    if "split" not in header.columns:
+        notes.append(f"The column {column!r} is used as the split.")
+    splits = []
+    for number, row in lines:
+        split = split_named(row[column])
+        if not split:
+            what = f"{row[column]!r} in the column {column!r} is not a split"
+            if not row[column]:
+                what = f"the column {column!r} is empty"
+            raise DataError(
+                f"{path}: line {number}: {what}; accepted are {ACCEPTED}, for every image or for"
+                " none"
+            )
+        splits.append(split)
+    return splits
+
+
+def _raw(header: Header, lines: list[Line]) -> list[str]:
+    return [row[header.columns["path"]].replace("\\", "/") for _, row in lines]
+
+
+def _column_of_splits(header: Header, lines: list[Line]) -> str | None:
+    """Return a column that holds nothing but names of several splits."""
+    for name in header.names:
+        values = {row[name] for _, row in lines}
+        if (
+            name not in header.columns.values()
+            and len(values) > 1
+            and all(map(split_named, values))
+        ):
+            return name
+    return None
+
+
+# Paths --------------------------------------------------------------------------------------------
+
+
+def _paths(
+    path: Path,
+    header: Header,
+    lines: list[Line],
+    folder: Path,
+    options: LayoutOptions,
+    notes: list[str],
+) -> list[str]:
+    """Return the path of each line's image, relative to the folder or absolute."""
+    paths = [
+        own_path(
+            row[header.columns["path"]],
+            f"{path}: line {number}",
+            folder,
+            allow_outside=options.allow_outside,
+        )
+        for number, row in lines
+    ]
+    outside = [one for one in paths if one.startswith("/")]
+    if outside:
+        notes.append(
+            f"{len(outside)} of {len(paths)} images are outside {folder}, for example {outside[0]}"
+            " (--allow-outside)."
+        )
+    inside = [one for one in paths if not one.startswith("/")]
+    if base := base_of(folder, inside):
+        notes.append(f"The paths are relative to {folder / base}.")
+        return [one if one.startswith("/") else f"{base}/{one}" for one in paths]
+    if inside and all("/" not in one for one in inside):
+        return _found_by_name(path, lines, paths, folder, options)
+    return paths
+
+
+def _found_by_name(
+    path: Path, lines: list[Line], paths: list[str], folder: Path, options: LayoutOptions
+) -> list[str]:
+    """Return paths of files that the CSV lists only by name, or without their suffix."""
+    if any((folder / one).is_file() for one in paths[:20]):
+        return paths
+    named = by_name(image_paths(folder, options.suffixes))
+    found = []
+    for (number, _), one in zip(lines, paths, strict=True):
+        where = f"{path}: line {number}"
+        found.append(one if one.startswith("/") else only_one(named, one, where) or one)
+    return found

@@ -1,0 +1,51 @@
+"""Folders without CSVs: `[<split>/]<body part>/<patient>/<study>_positive|_negative/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mura_core.data.layouts.structure import read_folders
+from mura_core.data.layouts.walk import image_paths
+from mura_core.errors import DataError
+from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
+
+
+def recognise(data: Path) -> bool:
+    """Return whether the data is a folder; this layout is the last that is tried."""
+    return data.is_dir()
+
+
+def read(data: Path, options: LayoutOptions) -> LabelledImages:
+    """Return the images of a folder, with what the names of their folders say.
+
+    Parameters
+    ----------
+    data : Path
+        The folder.
+    options : LayoutOptions
+        The file name endings of images.
+
+    Raises
+    ------
+    DataError
+        A folder isn't understood.
+    """
+    paths = image_paths(data, options.suffixes)
+    try:
+        places = read_folders({path.parts[:-1] for path in paths})
+    except DataError as error:
+        raise DataError(f"{data}: {error}") from None
+    rows = []
+    for path in paths:
+        place = places[path.parts[:-1]]
+        rows.append(
+            LabelledImage(
+                path.as_posix(),
+                place.body_part,
+                place.patient,
+                place.study,
+                place.label,
+                place.split,
+            )
+        )
+    return LabelledImages(data, rows)

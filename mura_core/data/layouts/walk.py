@@ -1,0 +1,63 @@
+"""Find the image files of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path, PurePosixPath
+
+from mura_core.errors import DataError
+
+
+def image_paths(folder: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
+    """Return the image files in a folder and its subfolders, relative to it, sorted.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    suffixes : collection of str
+        File name endings of images, in lower case.
+    """
+    return [
+        PurePosixPath(path.relative_to(folder).as_posix())
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in suffixes and path.is_file()
+    ]
+
+
+def by_name(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
+    """Return paths by file name, with and without its suffix.
+
+    Parameters
+    ----------
+    paths : iterable of PurePosixPath
+        As returned by `image_paths`.
+    """
+    found: dict[str, list[PurePosixPath]] = {}
+    for path in paths:
+        for name in (path.name, path.stem):
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def only_one(named: dict[str, list[PurePosixPath]], name: str, where: str) -> str | None:
+    """Return the path of the only file of a name, or None if there is none.
+
+    Parameters
+    ----------
+    named : dict
+        As returned by `by_name`.
+    name : str
+        File name, with or without its suffix.
+    where : str
+        File and line, for the error message.
+
+    Raises
+    ------
+    DataError
+        Several files have the name.
+    """
+    found = named.get(name, [])
+    if len(found) > 1:
+        raise DataError(f"{where}: {name!r} may be {found[0]} or {found[1]}; give the whole path")
+    return found[0].as_posix() if found else None
