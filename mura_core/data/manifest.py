@@ -283,7 +283,7 @@ def file_name_of(body_part: str) -> str:
 def _body_parts(name: str, known: Iterable[str]) -> list[str]:
     """Return the body parts of a name, ignoring case and MURA's prefix "XR_"."""
     wanted = name.casefold().removeprefix("xr_")
-    found = [part for part in known if part.casefold().removeprefix("xr_") == wanted]
+    found = [part for part in sorted(known) if part.casefold().removeprefix("xr_") == wanted]
     if not found:
         raise UsageError(f"--body-part {name!r} is not one of {', '.join(sorted(known))}")
     return found
