@@ -94,3 +94,47 @@ def test_too_few_patients_are_refused():
     few = table[table["patient"].isin(table["patient"].unique()[:6])].assign(split="train")
     with pytest.raises(DataError, match="6 patients are too few to split into 7 groups"):
         divided(few, "kfold", folds=7)
+
+
+def pilot(patients: int, parts: int, seed: int) -> pd.DataFrame:
+    """A pilot of a few patients, each with one or two images, in several body parts."""
+    random = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), random.integers(1, 3, patients))
+    return pd.DataFrame(
+        {
+            "path": [f"{number}.png" for number in range(len(patient))],
+            "body_part": [f"PART{number % parts}" for number in patient],
+            "patient": [f"patient{number:05}" for number in patient],
+            "study": "1",
+            "label": [(number // parts) % 2 for number in patient],
+            "split": "train",
+        }
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("parts", [1, 3, 7])
+@pytest.mark.parametrize("patients", [5, 6, 9, 12])
+def test_a_small_pilot_is_dealt_as_well_as_it_can_be(patients, parts, seed):
+    table = pilot(patients, parts, seed)
+    held_out = hold_out(table, seed=seed)
+    sides = pd.Series(held_out).groupby(table["patient"]).nunique()
+    assert (sides == 1).all()
+    share = pd.Series(held_out == "valid").groupby(table["patient"]).first().sum()
+    assert 1 <= share <= patients // 2
+    folds = divided(table, "kfold", folds=5, seed=seed)
+    judged = [set(f.table["patient"][f.table["split"] == "valid"]) for f in folds]
+    assert all(judged)
+    assert sorted(set().union(*judged)) == sorted(set(table["patient"]))
+    assert sum(map(len, judged)) == patients
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("patients", range(1, 5))
+def test_a_pilot_of_fewer_patients_than_groups_is_refused_in_one_line(patients):
+    with pytest.raises(
+        DataError, match=f"{patients} patients are too few to split into 5"
+    ) as error:
+        hold_out(pilot(patients, 2, 0), seed=0)
+    assert "\n" not in str(error.value)
