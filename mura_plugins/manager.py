@@ -21,7 +21,14 @@ import pluggy
 
 from mura_plugins import hookspecs
 from mura_plugins.errors import MuraError, PluginError
-from mura_plugins.records import Architecture, Explainer, Layout, Reader, RunSummary
+from mura_plugins.records import (
+    Architecture,
+    Explainer,
+    Layout,
+    LayoutOptions,
+    Reader,
+    RunSummary,
+)
 
 _BUILT_IN = "mura-run"
 
@@ -112,7 +119,7 @@ class Plugins:
                 functions[kind] = _reading(offer.record, window)
         return functions
 
-    def layout_of(self, data: Path) -> Layout:
+    def layout_of(self, data: Path, options: LayoutOptions) -> Layout:
         """Return the layout that recognises a data set.
 
         Those of other packages are asked before the built-in ones, whose order decides.
@@ -121,6 +128,8 @@ class Plugins:
         ----------
         data : Path
             An existing file or folder.
+        options : LayoutOptions
+            What the user said about it.
 
         Raises
         ------
@@ -129,14 +138,14 @@ class Plugins:
         """
         built_in = [offer for offer in self.layouts if offer.distribution == _BUILT_IN]
         others = [offer for offer in self.layouts if offer.distribution != _BUILT_IN]
-        found = [offer for offer in others if _recognises(offer, data)]
+        found = [offer for offer in others if _recognises(offer, data, options)]
         if len(found) > 1:
             names = " and ".join(f"{o.record.name} of {o.distribution}" for o in found)
             raise PluginError(f"{data}: is recognised by the layouts {names}; uninstall one")
         if found:
             return found[0].record
         for offer in built_in:
-            if _recognises(offer, data):
+            if _recognises(offer, data, options):
                 return offer.record
         known = ", ".join(offer.record.name for offer in self.layouts)
         raise PluginError(
@@ -261,10 +270,10 @@ def _reading(record: Reader, window: tuple[float, float] | None) -> Callable[[Pa
     return partial(read, window=window)
 
 
-def _recognises(offer: Offer[Layout], data: Path) -> bool:
+def _recognises(offer: Offer[Layout], data: Path, options: LayoutOptions) -> bool:
     recognise = resolve(offer.record.recognise)
     try:
-        return bool(recognise(data))
+        return bool(recognise(data, options))
     except (MuraError, OSError):
         raise
     except Exception as error:

@@ -115,13 +115,14 @@ class Layout:
     name : str
         Name shown by `mura-run plugins`.
     recognise : str
-        `"package.module:function"` of a function `recognise(data) -> bool`, where `data` is the
-        `pathlib.Path` of an existing file or folder: whether it is in this layout. Layouts of other
-        packages are asked before the built-in ones.
+        `"package.module:function"` of a function `recognise(data, options) -> bool`, where `data`
+        is the `pathlib.Path` of an existing file or folder, and `options` are `LayoutOptions`:
+        whether the data is in this layout. Layouts of other packages are asked before the built-in
+        ones.
     read : str
-        `"package.module:function"` of a function `read(data, options) -> LabelledImages`, where
-        `options` are `LayoutOptions`. For data that the user must correct, it raises a `MuraError`
-        with a one-line message that names the file.
+        `"package.module:function"` of a function `read(data, options) -> LabelledImages`.
+        For data that the user must correct, it raises a `MuraError` with a one-line message that
+        names the file.
     summary : str
         One line, shown by `mura-run plugins`.
     """

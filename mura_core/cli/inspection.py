@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from mura_core.cli.group import command
-from mura_core.cli.options import PathType
+from mura_core.cli.options import PathType, setting_options
 
 
 @command(click.option("--json", "as_json", is_flag=True, help="Print JSON."))
 def plugins(as_json: bool) -> None:
-    """List the installed architectures, explainers and readers."""
+    """List the installed architectures, explainers, readers and layouts."""
     from dataclasses import asdict
 
     from mura_plugins.manager import load_plugins
@@ -25,6 +25,7 @@ def plugins(as_json: bool) -> None:
         "architecture": found.architectures,
         "explainer": found.explainers,
         "reader": found.readers,
+        "layout": found.layouts,
     }
     rows = [
         {
@@ -52,6 +53,37 @@ def plugins(as_json: bool) -> None:
             f"failed        {failure.plugin:<20} {failure.reason}  ({failure.distribution})",
             err=True,
         )
+
+
+@command(
+    click.argument("data", metavar="DATA", type=PathType(exists=True, path_type=Path)),
+    setting_options("columns", "positive", "allow_outside"),
+    click.option(
+        "--out",
+        type=PathType(dir_okay=False, path_type=Path),
+        help="New CSV file to write, with a boxes.csv next to it if the data has boxes.",
+    ),
+    click.option(
+        "--check", is_flag=True, help="Only print what was understood. The default without --out."
+    ),
+    click.option(
+        "--coco",
+        type=PathType(exists=True, dir_okay=False, path_type=Path),
+        help="JSON file in COCO's format with the boxes of findings.",
+    ),
+    example="mura-run manifest radiographs --positive fracture --out images.csv",
+)
+def manifest(data: Path, out: Path | None, check: bool, coco: Path | None, **reading: Any) -> None:
+    """Show how a folder or CSV file is read: ten images and the counts.
+
+    Writes what was understood to a CSV file, which can be edited and given to --data.
+    """
+    from mura_core.data import Reading
+    from mura_core.pipeline import understand
+
+    if check and out is not None:
+        raise click.UsageError("--check only prints; leave it out to write --out")
+    understand(data, Reading(**reading), out=out, coco=coco)
 
 
 @command(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from math import isfinite
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mura_core.data.coco import BOX_COLUMNS, read_coco
 from mura_core.data.manifest import Manifest
 from mura_core.errors import DataError
 from mura_core.imaging import Square
 from mura_core.tables import read_table
 
 FINDINGS, LETTERS = "boxes.csv", "letters.csv"
-_COLUMNS = ["path", "x0", "y0", "x1", "y1"]
 
 
 class Box(NamedTuple):
@@ -26,11 +27,14 @@ class Box(NamedTuple):
     bottom: float
 
 
-def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
+def read_boxes(
+    manifest: Manifest, name: str, annotations: Path | None = None
+) -> dict[str, list[Box]]:
     """Return the bounding boxes of a data set, by image path.
 
     The boxes are read from an optional CSV file in the data folder or its parent. Its columns are
-    `path, x0, y0, x1, y1`, in pixels of the original radiograph.
+    `path, x0, y0, x1, y1`, in pixels of the original radiograph. Without that file, the boxes of
+    findings are those of the annotations that the data set comes with.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
         The data set. Boxes of other images are ignored.
     name : str
         File name, such as `FINDINGS` or `LETTERS`.
+    annotations : Path, optional
+        JSON file in COCO's format to read instead.
 
     Returns
     -------
@@ -49,24 +55,26 @@ def read_boxes(manifest: Manifest, name: str) -> dict[str, list[Box]]:
     DataError
         The file isn't such a table, or a box is empty or not finite.
     """
-    for folder in (manifest.folder, manifest.folder.parent):
-        path = folder / name
-        if path.is_file():
-            break
+    folders = (manifest.folder, manifest.folder.parent)
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    if path is None and name == FINDINGS:
+        annotations = annotations or manifest.annotations
+    if annotations is not None:
+        path, table = annotations, read_coco(annotations, manifest.table["path"])
+    elif path is not None:
+        table = read_table(path, BOX_COLUMNS)
     else:
         return {}
-    table = read_table(path, _COLUMNS)
     known = set(manifest.table["path"])
     boxes: dict[str, list[Box]] = {}
-    for number, row in enumerate(table[_COLUMNS].itertuples(index=False, name=None), start=2):
+    for number, row in enumerate(table[BOX_COLUMNS].itertuples(index=False, name=None), start=2):
         image = row[0]
         # As in MURA's CSVs, paths may start with the name of the data folder.
         image = image if image in known else image.removeprefix(f"{manifest.folder.name}/")
         box = Box(*row[1:])
         if not (all(map(isfinite, box)) and box.left < box.right and box.top < box.bottom):
-            raise DataError(
-                f"{path}: line {number}: {tuple(box)} is not a box with x0 < x1, y0 < y1"
-            )
+            where = image if path == annotations else f"line {number}"
+            raise DataError(f"{path}: {where}: {tuple(box)} is not a box with x0 < x1, y0 < y1")
         if image in known:
             boxes.setdefault(image, []).append(box)
     return boxes

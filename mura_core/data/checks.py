@@ -11,8 +11,38 @@ from mura_core.data.layouts.split_names import ACCEPTED
 from mura_core.data.layouts.structure import label_of
 from mura_core.data.splits import hold_out
 from mura_core.errors import DataError
+from mura_plugins import LabelledImage, LabelledImages, PluginError
 
 CONTRADICTIONS = ["path", "label", "label_of_folder"]
+
+
+def refuse_invalid(images: LabelledImages, data: Path, layout: str) -> None:
+    """Raise an error if what a layout read isn't a table of images.
+
+    Parameters
+    ----------
+    images : LabelledImages
+        What the layout returned.
+    data : Path
+        The data set, for the message.
+    layout : str
+        Name of the layout, for the message.
+
+    Raises
+    ------
+    PluginError
+        It isn't `LabelledImages`, a label isn't 0 or 1, or a text is empty or no text.
+    """
+    where = f"{data}: the layout {layout}"
+    if not isinstance(images, LabelledImages):
+        raise PluginError(f"{where} returned {type(images).__name__}, not LabelledImages")
+    for image in images.images:
+        if not isinstance(image, LabelledImage):
+            raise PluginError(f"{where} returned {image!r}, not a LabelledImage")
+        for name, value in zip(image._fields, image, strict=True):
+            valid = value in (0, 1) if name == "label" else isinstance(value, str)
+            if not valid or (value == "" and name != "split"):
+                raise PluginError(f"{where}: {image.path!r}: {value!r} is not a valid {name}")
 
 
 def with_split(table: pd.DataFrame, data: Path, seed: int | None, notes: list[str]) -> pd.DataFrame:

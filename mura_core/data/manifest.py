@@ -25,6 +25,7 @@ from mura_core.data.checks import (
     CONTRADICTIONS,
     contradictions_of,
     refuse_contradictions,
+    refuse_invalid,
     with_split,
 )
 from mura_core.data.columns import COLUMNS, STUDY
@@ -33,10 +34,10 @@ from mura_core.data.layouts.structure import EXPECTED
 from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
 from mura_core.data.seed import DEFAULT_SEED
-from mura_core.errors import DataError, UsageError
+from mura_core.errors import DataError, MuraError, UsageError
 from mura_core.files import replacing
 from mura_core.imaging import Readers, suffixes_of
-from mura_plugins import LabelledImages, LayoutOptions
+from mura_plugins import LabelledImages, LayoutOptions, PluginError
 from mura_plugins.manager import load_plugins, resolve
 
 _NAME_CHARACTERS = 50  # of a body part in the name of a file
@@ -80,6 +81,8 @@ class Manifest:
         counts) and `label_of_folder`.
     annotations : Path or None
         JSON file in COCO's format with the boxes of findings, if the data has one.
+    layout : str
+        Name of the layout that recognised the data.
     """
 
     folder: Path
@@ -90,6 +93,7 @@ class Manifest:
         default_factory=lambda: pd.DataFrame(columns=CONTRADICTIONS)
     )
     annotations: Path | None = None
+    layout: str = ""
 
     def of(self, body_parts: Iterable[str] = (), split: str | None = None) -> Manifest:
         """Return the manifest of some body parts or of a split.
@@ -175,7 +179,7 @@ def read_manifest(
     """
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. --data names a folder of radiographs.")
-    found = _read(data, readers, reading or Reading())
+    layout, found = _read(data, readers, reading or Reading())
     if not found.images:
         raise DataError(
             f"{data}: no radiographs found. Expected MURA's CSVs, a manifest.csv, or folders"
@@ -193,11 +197,12 @@ def read_manifest(
         tuple(notes),
         contradictions_of(table),
         found.annotations,
+        layout,
     )
 
 
-def _read(data: Path, readers: Readers | None, reading: Reading) -> LabelledImages:
-    """Return the images of a data set, read by the layout that recognises it."""
+def _read(data: Path, readers: Readers | None, reading: Reading) -> tuple[str, LabelledImages]:
+    """Return the name of the layout that recognises a data set, and the images that it reads."""
     plugins = load_plugins()
     readers = installed_readers(plugins) if readers is None else readers
     options = LayoutOptions(
@@ -206,7 +211,17 @@ def _read(data: Path, readers: Readers | None, reading: Reading) -> LabelledImag
         reading.positive,
         reading.allow_outside,
     )
-    return resolve(plugins.layout_of(data).read)(data, options)
+    layout = plugins.layout_of(data, options)
+    try:
+        images = resolve(layout.read)(data, options)
+    except (MuraError, OSError):
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{data}: the layout {layout.name} failed ({type(error).__name__}: {error})"
+        ) from error
+    refuse_invalid(images, data, layout.name)
+    return layout.name, images
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from .evaluate import evaluate_run as evaluate_run
 from .evaluate_test_split import evaluate_test as evaluate_test
 from .explain import explain_run as explain_run
 from .export import export_model_file as export_model_file
+from .manifest import understand as understand
 from .plan import fit_into_memory as fit_into_memory
 from .plan import plan_training as plan_training
 from .predict import predict_by_models as predict_by_models

@@ -98,10 +98,19 @@ def say_counts(data: str, manifest: Manifest) -> None:
     log.info("Data: %s\n\n%s\n", name, count(manifest.table).to_string(index=False))
     for note in manifest.notes:
         log.info("%s", note)
-    _say_contradictions(manifest)
+    say_contradictions(manifest, "contradictions.csv in the run folder lists them")
 
 
-def _say_contradictions(manifest: Manifest) -> None:
+def say_contradictions(manifest: Manifest, listed: str) -> None:
+    """Log a warning if labels of a CSV contradict the names of folders.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The manifest of the data.
+    listed : str
+        Where the images are listed.
+    """
     of_table = manifest.contradictions
     of_table = of_table[of_table["path"].isin(manifest.table["path"])]
     if of_table.empty:
@@ -110,8 +119,8 @@ def _say_contradictions(manifest: Manifest) -> None:
     first = of_table.iloc[0]
     log.warning(
         "%d images have a label that contradicts their folder's name, for example %s is %s. The"
-        " labels of the CSV are used; contradictions.csv in the run folder lists the images.",
-        len(of_table), first["path"], words[first["label"]],
+        " labels of the CSV are used; %s.",
+        len(of_table), first["path"], words[first["label"]], listed,
     )  # fmt: skip
     for path, label, _ in of_table.itertuples(index=False):
         log.debug("Contradicts its folder's name: %s is %s", path, words[label])

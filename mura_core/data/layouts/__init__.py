@@ -7,9 +7,13 @@ which they are asked; the last one takes any folder.
 from mura_plugins import Layout, hookimpl
 
 _SUMMARIES = {
-    "csv_file": ("csv", "A CSV file, or a folder with a manifest.csv."),
+    "bone_age": ("bone-age", "A table like RSNA's `id, boneage, male`, with a column of labels."),
+    "csv_file": ("csv", "A CSV file, a folder with a manifest.csv, or with a CSV next to it."),
     "mura": ("mura", "MURA 1.1 and 1.0, with their CSV files."),
-    "folders": ("folders", "[<split>/]<body part>/<patient>/<study>_positive|_negative/."),
+    "fracatlas": ("fracatlas", "FracAtlas as published."),
+    "grazpedwri": ("grazpedwri-dx", "GRAZPEDWRI-DX as published."),
+    "class_folders": ("class-folders", "[<split>/][<body part>/]<class>/[<patient>/[<study>/]]"),
+    "folders": ("folders", "[<split>/]<body part>/<patient>/<study>_positive|_negative/"),
 }
 
 

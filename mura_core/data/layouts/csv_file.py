@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from mura_core.data.layouts.header import Header, read_header
+from mura_core.data.layouts.header import Header, named_columns, read_header
 from mura_core.data.layouts.labels import label_in_words, labels_in_words
 from mura_core.data.layouts.paths import base_of, own_path
 from mura_core.data.layouts.split_names import ACCEPTED, split_named
-from mura_core.data.layouts.walk import by_name, image_paths, only_one
+from mura_core.data.layouts.walk import NOT_IMAGES, by_name, image_paths, only_one
 from mura_core.errors import DataError
 from mura_core.tables import csv_lines
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
@@ -21,19 +20,21 @@ NO_PART = "UNKNOWN"  # the body part of images of which none is named
 Line = tuple[int, dict[str, str]]  # its number and its fields by column
 
 
-def recognise(data: Path) -> bool:
+def recognise(data: Path, options: LayoutOptions) -> bool:
     """Return whether the data is a CSV file, or a folder with one that lists its images.
 
     Parameters
     ----------
     data : Path
         An existing file or folder.
+    options : LayoutOptions
+        The columns.
     """
-    return data.is_file() or _csv_of(data) is not None
+    return bool(_csvs_of(data, options))
 
 
 def read(data: Path, options: LayoutOptions) -> LabelledImages:
-    """Return the images that a CSV lists.
+    """Return the images that a CSV lists, or several that are named after splits.
 
     Parameters
     ----------
@@ -47,11 +48,18 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     DataError
         A column is missing, or a line isn't understood.
     """
-    path = _csv_of(data) or data
     folder = data if data.is_dir() else data.parent
-    notes = [f"The CSV file is next to the folder: {path}."] if path.parent != folder else []
-    images = read_table(path, folder, options)
-    return replace(images, notes=(*notes, *images.notes))
+    images: list[LabelledImage] = []
+    notes: list[str] = []
+    for split, path in _csvs_of(data, options).items():
+        if path != data and path.name != MANIFEST_NAME:
+            notes.append(f"The images are listed in {path}.")
+        found = read_table(path, folder, options)
+        if split and any(image.split for image in found.images):
+            raise DataError(f"{path}: names splits in a column, and one in the name of the file")
+        images += [image._replace(split=split or image.split) for image in found.images]
+        notes += [note for note in found.notes if note not in notes]
+    return LabelledImages(folder, images, tuple(notes))
 
 
 def read_table(path: Path, folder: Path, options: LayoutOptions) -> LabelledImages:
@@ -90,13 +98,30 @@ def read_table(path: Path, folder: Path, options: LayoutOptions) -> LabelledImag
     return LabelledImages(folder, images, tuple(notes))
 
 
-def _csv_of(data: Path) -> Path | None:
-    """Return the CSV that lists a folder's images, in it or next to it, or None."""
+def _csvs_of(data: Path, options: LayoutOptions) -> dict[str, Path]:
+    """Return the CSV files that list a data set's images, by the split that they are named after.
+
+    The split is empty for a file that isn't named after one.
+    """
     if not data.is_dir():
-        return None
-    own = data / MANIFEST_NAME
+        return {"": data}
+    if (data / MANIFEST_NAME).is_file():
+        return {"": data / MANIFEST_NAME}
+    inside = [path for path in sorted(data.glob("*.csv")) if path.name not in NOT_IMAGES]
+    complete = [path for path in inside if _is_complete(path, options)]
+    of_splits = {split_named(path.stem): path for path in complete}
+    if complete and len(of_splits) == len(complete) and (len(complete) == 1 or "" not in of_splits):
+        return of_splits
     beside = data.absolute().parent / f"{data.absolute().name}.csv"
-    return next((path for path in (own, beside) if path.is_file()), None)
+    return {"": beside} if beside.is_file() else {}
+
+
+def _is_complete(path: Path, options: LayoutOptions) -> bool:
+    """Return whether a CSV has the columns that are required."""
+    try:
+        return {"path", "patient", "label"} <= set(named_columns(path, options.columns))
+    except DataError:  # a table of something else
+        return False
 
 
 def _lines(path: Path, header: Header) -> Iterator[Line]:

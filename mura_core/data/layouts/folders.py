@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mura_core.data.layouts.labels import refuse_unused
 from mura_core.data.layouts.structure import read_folders
-from mura_core.data.layouts.walk import image_paths
+from mura_core.data.layouts.walk import image_paths, unread_csvs
 from mura_core.errors import DataError
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
 
 
-def recognise(data: Path) -> bool:
+def recognise(data: Path, _options: LayoutOptions) -> bool:
     """Return whether the data is a folder; this layout is the last that is tried."""
     return data.is_dir()
 
@@ -30,6 +31,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     DataError
         A folder isn't understood.
     """
+    refuse_unused(data, options)
     paths = image_paths(data, options.suffixes)
     try:
         places = read_folders({path.parts[:-1] for path in paths})
@@ -48,4 +50,4 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
                 place.split,
             )
         )
-    return LabelledImages(data, rows)
+    return LabelledImages(data, rows, unread_csvs(data))

@@ -71,20 +71,40 @@ def read_header(path: Path, wanted: Mapping[str, str]) -> Header:
     DataError
         A column is missing or ambiguous.
     """
-    names, separator = _first_line(path)
+    names, separator = first_line(path)
     repeated = [name for name in names if names.count(name) > 1 and name]
     if repeated:
         raise DataError(f"{path}: line 1 names the column {repeated[0]!r} twice")
+    columns = named_columns(path, wanted)
+    missing = [name for name in COLUMNS[:5] if name not in columns]
+    if any(name in missing for name in _REQUIRED):
+        raise DataError(_missing(path, names, separator, missing))
+    return Header(names, separator, columns)
+
+
+def named_columns(path: Path, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return the column of each of `COLUMNS` that a CSV has.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file.
+    wanted : mapping of str to str
+        The columns that the user named, by what they hold.
+
+    Raises
+    ------
+    DataError
+        A column that the user named is missing, or several columns may be the same.
+    """
+    names, _ = first_line(path)
     columns = {}
     for column in COLUMNS:
         if column in wanted:
             columns[column] = _named(path, names, column, wanted[column])
         elif found := _found(path, names, column):
             columns[column] = found
-    missing = [name for name in COLUMNS[:5] if name not in columns]
-    if any(name in missing for name in _REQUIRED):
-        raise DataError(_missing(path, names, separator, missing))
-    return Header(names, separator, columns)
+    return columns
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -103,6 +123,7 @@ def parse_columns(text: str) -> dict[str, str]:
     columns: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         name, equals, column = (word.strip() for word in part.partition("="))
+        name = name.lower()
         if not equals or not column or name not in COLUMNS or name in columns:
             raise DataError(
                 f"--columns {part.strip()!r}: expected pairs such as path=filename,label=fractured,"
@@ -112,8 +133,19 @@ def parse_columns(text: str) -> dict[str, str]:
     return columns
 
 
-def _first_line(path: Path) -> tuple[list[str], str]:
-    """Return the header with the separator that gives it the most columns."""
+def first_line(path: Path) -> tuple[list[str], str]:
+    """Return the columns in the first line of a CSV, and the separator that gives the most.
+
+    Parameters
+    ----------
+    path : Path
+        The CSV file.
+
+    Raises
+    ------
+    DataError
+        It isn't a CSV file in UTF-8.
+    """
     fields = {one: next(csv_lines(path, one), (0, [""]))[1] for one in SEPARATORS}
     separator = max(SEPARATORS, key=lambda one: len(fields[one]))
     return [name.strip() for name in fields[separator]], separator

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from mura_core.errors import DataError
+from mura_plugins import LayoutOptions
 
 ACCEPTED = "0/1, true/false, yes/no, normal/abnormal or negative/positive"
 
@@ -13,6 +15,38 @@ _WORDS = {
     "0": 0, "false": 0, "no": 0, "normal": 0, "negative": 0, "0.0": 0,
     "1": 1, "true": 1, "yes": 1, "abnormal": 1, "positive": 1, "1.0": 1,
 }  # fmt: skip
+
+
+def refuse_unused(data: Path, options: LayoutOptions) -> None:
+    """Raise a DataError if the user names columns or labels of data that has none to name.
+
+    Parameters
+    ----------
+    data : Path
+        The data folder.
+    options : LayoutOptions
+        What the user said.
+    """
+    if options.columns:
+        raise DataError(
+            f"{data}: --columns is for a CSV file of your own; name the file with --data"
+        )
+    if options.positive:
+        raise DataError(
+            f"{data}: --positive {options.positive[0]!r} is for class folders and for a CSV file of"
+            " your own; this data has no such class, and says itself which images are abnormal"
+        )
+
+
+def is_label(text: str) -> bool:
+    """Return whether a text is a usual word for a label, such as `abnormal`.
+
+    Parameters
+    ----------
+    text : str
+        A value of a CSV, or the name of a folder.
+    """
+    return text.strip().casefold() in _WORDS
 
 
 def label_in_words(text: str, positive: Sequence[str], where: str) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mura_core.data.layouts.labels import refuse_unused
 from mura_core.data.layouts.paths import base_of, inner_path
 from mura_core.data.layouts.split_names import split_named
 from mura_core.data.layouts.structure import label_of, looks_like_patient, without_label
@@ -42,7 +43,7 @@ class _Files:
     labels: Path | None = None
 
 
-def recognise(data: Path) -> bool:
+def recognise(data: Path, _options: LayoutOptions) -> bool:
     """Return whether a folder has CSV files of MURA, in it, one level below, or next to it.
 
     Parameters
@@ -73,6 +74,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     DataError
         A file is missing, or a line isn't understood.
     """
+    refuse_unused(data, options)
     csvs = _folder_of_csvs(data) or data
     # CSV files next to the data folder list paths in it; it stays the root of the manifest.
     folder = data if csvs == data.absolute().parent else csvs

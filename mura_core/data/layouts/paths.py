@@ -73,14 +73,16 @@ def own_path(text: str, where: str, folder: Path, *, allow_outside: bool) -> str
         The path leads out of the folder.
     """
     path = posix_path(text, where)
-    if not path.is_absolute() and ".." not in path.parts and not _DRIVE.match(path.as_posix()):
+    if _DRIVE.match(path.as_posix()):
+        raise _outside(text, where, "")
+    if not path.is_absolute() and ".." not in path.parts:
         return path.as_posix()
     root = folder.resolve()
     full = (root / path).resolve() if ".." in path.parts else root / path
     for start in (root, folder.absolute()):
         if full.is_relative_to(start):
             return full.relative_to(start).as_posix()
-    if not allow_outside or _DRIVE.match(path.as_posix()):
+    if not allow_outside:
         raise _outside(text, where, "; --allow-outside allows other folders")
     return full.as_posix()
 

@@ -89,6 +89,43 @@ def looks_like_patient(folder: str) -> bool:
     return _PATIENT.fullmatch(folder) is not None
 
 
+def split_of(all_folders: Collection[Folders]) -> dict[Folders, str]:
+    """Return the split that each image's folders name; empty strings if none names one.
+
+    Parameters
+    ----------
+    all_folders : collection of tuple of str
+        The folders of each image.
+
+    Raises
+    ------
+    DataError
+        Some images are in a split's folder and others aren't, or a folder means another split.
+    """
+    return _splits({folders: folders for folders in all_folders}, _shared_levels(all_folders))
+
+
+def names_labelled_studies(all_folders: Collection[Folders]) -> bool:
+    """Return whether folders without splits are those of labelled studies, not of classes.
+
+    A folder `positive` is a study's if a patient's folder, with a number in its name, is above it.
+
+    Parameters
+    ----------
+    all_folders : collection of tuple of str
+        The folders of each image, without those of splits.
+    """
+    for folders in all_folders:
+        for number, name in enumerate(folders):
+            if label_of(name) is None:
+                continue
+            above = [one for one in folders[:number] if not _is_between(one)]
+            has_patient = len(above) > 1 and any(map(str.isdigit, above[-1]))
+            if name.lower() not in ("positive", "negative") or has_patient:
+                return True
+    return False
+
+
 def read_folders(all_folders: Collection[Folders]) -> dict[Folders, Place]:
     """Return what the folders of a data set's images name.
 

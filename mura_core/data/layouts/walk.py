@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from mura_core.errors import DataError
 
+NOT_IMAGES = ("boxes.csv", "letters.csv")  # CSV files that list something else
+
 
 def image_paths(folder: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
     """Return the image files in a folder and its subfolders, relative to it, sorted.
@@ -23,6 +25,23 @@ def image_paths(folder: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in suffixes and path.is_file()
     ]
+
+
+def unread_csvs(folder: Path) -> tuple[str, ...]:
+    """Return a note on the CSV files in a folder, if its images are labelled by folder names.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
+    """
+    names = [path.name for path in sorted(folder.glob("*.csv")) if path.name not in NOT_IMAGES]
+    if not names:
+        return ()
+    return (
+        f"Labels are those of the folders' names. {', '.join(names)} is not read; --data"
+        f" {folder / names[0]} reads it instead.",
+    )
 
 
 def by_name(paths: Iterable[PurePosixPath]) -> dict[str, list[PurePosixPath]]:
