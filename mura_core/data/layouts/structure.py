@@ -182,8 +182,8 @@ def _at_study(folders: Folders) -> tuple[Folders, str, Folders]:
     labelled = [number for number, name in enumerate(folders) if label_of(name) is not None]
     if not labelled:
         raise DataError(
-            f"{'/'.join(folders) or '.'}: without CSVs the label comes from the study's folder,"
-            " which must end in _positive or _negative, below <body part>/<patient>/"
+            f"{'/'.join(folders) or 'images in it'}: without CSVs the label comes from the study's"
+            " folder, which must end in _positive or _negative, below <body part>/<patient>/"
         )
     study = labelled[-1]
     below = folders[study + 1 :]
