@@ -1,5 +1,6 @@
 from .data import Manifest as Manifest
 from .data import PreparedImages as PreparedImages
+from .data import Reading as Reading
 from .data import extract as extract
 from .data import prepare as prepare
 from .data import read_manifest as read_manifest

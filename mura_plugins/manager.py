@@ -147,10 +147,10 @@ class Plugins:
         for offer in built_in:
             if _recognises(offer, data, options):
                 return offer.record
+        if not built_in:
+            raise PluginError("mura-run's own layouts are missing; install it again: pip install .")
         known = ", ".join(offer.record.name for offer in self.layouts)
-        raise PluginError(
-            f"{data}: none of the layouts recognises it: {known or 'none is installed'}"
-        )
+        raise PluginError(f"{data}: none of the layouts recognises it: {known}")
 
     def tell_finished(self, run: RunSummary) -> list[Failure]:
         """Call every `mura_run_finished`, and return those that failed."""

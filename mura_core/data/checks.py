@@ -55,7 +55,8 @@ def with_split(table: pd.DataFrame, data: Path, seed: int | None, notes: list[st
     data : Path
         The data set, for error messages.
     seed : int or None
-        Seed of the hold-out of data without a split; if None, all its images are `train`.
+        Seed of the hold-out of data without a split. If None, the run holds out training patients
+        itself: such data is all `train`, and test images never play the part of `valid`.
     notes : list of str
         What was done is appended.
 
@@ -83,10 +84,15 @@ def with_split(table: pd.DataFrame, data: Path, seed: int | None, notes: list[st
     named = set(table["split"])
     if named == {"test"}:
         raise DataError(f"{data}: all images are in the split 'test'; there is nothing to train on")
-    if named == {"train", "test"}:
+    if named == {"train", "test"} and seed is not None:
         notes.append("The data has no validation images: its test images are used for validation.")
         return table.assign(split=table["split"].replace("test", "valid"))
-    if "test" in named:
+    if named == {"train", "test"}:
+        notes.append(
+            "The data has no validation images: a run is validated on its test images, unless it"
+            " holds out training patients."
+        )
+    elif "test" in named:
         notes.append(
             f"{(table['split'] == 'test').sum()} test images are neither trained on nor used for"
             " validation; `mura-run evaluate RUN --split test` judges them."

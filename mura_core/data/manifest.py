@@ -158,8 +158,8 @@ def read_manifest(
     seed : int
         Seed of the hold-out, for data without a split: a stratified fifth of the patients.
     split : bool
-        Whether to hold out a fifth of the patients of data without a split. If False, all its
-        images are `train`.
+        Whether to hold out a fifth of the patients of data without a split, and to validate on
+        `test` images where there are no others. If False, data without a split is all `train`.
     readers : mapping, optional
         Functions that read further file formats, by suffix. In folders, files with these suffixes
         are listed as well. By default those of the installed plugins.

@@ -113,5 +113,5 @@ def test_a_layout_is_needed(monkeypatch, mura):
     plugins = load_plugins()
     plugins.layouts.clear()
     monkeypatch.setattr("mura_core.data.manifest.load_plugins", lambda: plugins)
-    with pytest.raises(PluginError, match="none of the layouts recognises it"):
+    with pytest.raises(PluginError, match="mura-run's own layouts are missing; install it again"):
         read_manifest(mura)

@@ -120,7 +120,7 @@ def names_labelled_studies(all_folders: Collection[Folders]) -> bool:
             if label_of(name) is None:
                 continue
             above = [one for one in folders[:number] if not _is_between(one)]
-            has_patient = len(above) > 1 and any(map(str.isdigit, above[-1]))
+            has_patient = len(above) > 1 and _has_number(above[-1])
             if name.lower() not in ("positive", "negative") or has_patient:
                 return True
     return False
@@ -161,13 +161,16 @@ def read_folders(all_folders: Collection[Folders]) -> dict[Folders, Place]:
     for folders, (_, study, below) in halves.items():
         cut = len(levels[folders]) - between[folders]
         if cut < 2:
-            raise _not_understood(folders, "no body part and patient lie above the study")
+            raise _not_understood(
+                folders, f"no body part and patient lie above the study {study!r}"
+            )
         *_, body_part, patient = levels[folders][:cut]
         names = [*levels[folders][cut:], *_own_name(study, between[folders]), *below]
         places[folders] = Place(
             splits[folders], body_part, patient, "/".join(names), label_of(study) or 0
         )
     _refuse_unknown_levels(levels, between, places)
+    _refuse_unlikely(levels, between, places)
     return places
 
 
@@ -232,7 +235,7 @@ def _levels_below_patient(levels: dict[Folders, Folders]) -> dict[Folders, int]:
     if between:
         for folders, names in levels.items():
             patient = names[-1 - between]
-            if not any(character.isdigit() for character in patient):
+            if not _has_number(patient):
                 raise _not_understood(
                     folders, f"{patient!r} lies where the patient is expected, without a number"
                 )
@@ -267,6 +270,38 @@ def _refuse_unknown_levels(
         f"{name!r} lies above the body part {place.body_part!r}, the patient {place.patient!r} and"
         f" the study {place.study!r}, and is not the name of a split ({ACCEPTED})",
     )
+
+
+def _refuse_unlikely(
+    levels: dict[Folders, Folders], between: dict[Folders, int], places: dict[Folders, Place]
+) -> None:
+    """Refuse patients that are more likely something else, such as `HAND/17/left/study1_positive`.
+
+    Patients of the usual names are never refused.
+    """
+    if all(looks_like_patient(place.patient) for place in places.values()):
+        return
+    parts = {place.body_part for place in places.values()}
+    patients = {place.patient for place in places.values()}
+    extra = any(len(names) - between[folders] > 2 for folders, names in levels.items())
+    if all(map(_has_number, parts)) and not any(map(_has_number, patients)):
+        what = "has no number, but the body part has one"
+    elif extra and not all(map(_has_number, patients)):
+        what = "has no number"
+    elif extra and len(parts) > len(patients):
+        what = f"is one of {len(patients)}, for {len(parts)} body parts"
+    else:
+        return
+    folders, place = next((f, p) for f, p in places.items() if not _has_number(p.patient) or extra)
+    raise _not_understood(
+        folders,
+        f"understood the body part {place.body_part!r}, the patient {place.patient!r} and the study"
+        f" {place.study!r}, but the patient {what}",
+    )
+
+
+def _has_number(name: str) -> bool:
+    return any(map(str.isdigit, name))
 
 
 def _no_split(folders: Folders, name: str) -> DataError:

@@ -100,6 +100,13 @@ def test_test_plays_the_part_of_valid_where_there_is_none(tmp_path):
     assert "test images are used for validation" in " ".join(manifest.notes)
 
 
+def test_a_run_with_folds_keeps_the_only_test_images_for_the_end(tmp_path):
+    data = write_folders(tmp_path, "TRAIN/HAND/{patient}", "TEST/HAND/{patient}")
+    manifest = read_manifest(data, split=False)
+    assert by_first(manifest) == {"TRAIN": "train", "TEST": "test"}
+    assert "unless it holds out training patients" in " ".join(manifest.notes)
+
+
 @pytest.mark.parametrize("other", ["dev", "holdout", "Hold-Out", "fold1", "extra"])
 def test_a_folder_that_is_no_split_is_refused_by_name(tmp_path, other):
     data = write_folders(tmp_path, "train/HAND/{patient}", f"{other}/HAND/{{patient}}")

@@ -60,6 +60,9 @@ def test_a_folder_that_only_says_the_label_is_not_the_study():
         ("HAND/{patient}/2018-05-03/study1_{label}", ["smith", "jones"], "'jones' lies where"),
         ("data/HAND/{patient}/study1_{label}", ["20180503", "20180504"], "'HAND' lies where"),
         ("HAND/{patient}/study1_{label}/other", ["1", "2"], "'other' lies below the study"),
+        ("HAND/{patient}/left/study1_{label}", ["17", "18"], "body part '17', the patient 'left'"),
+        ("{patient}/left/study1_{label}", ["17", "18"], "body part '17', the patient 'left'"),
+        ("HAND/{patient}/L1/study1_{label}", ["smith", "jones"], "the patient 'L1' and the study"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_what_was(pattern, patients, message):
@@ -75,6 +78,16 @@ def test_numbers_that_could_be_years_are_patients_where_others_cant():
     assert {place.patient for place in read_folders(folders).values()} == {"1999", "2018", "17"}
     folders = studies("data/HAND/{patient}/study1_{label}", ["1999", "2018", "17"])
     assert {place.body_part for place in read_folders(folders).values()} == {"HAND"}
+
+
+def test_a_patient_may_have_several_parts():
+    folders = [(part, "17", "2018-05-03", "study1_positive") for part in ("HAND", "KNEE")]
+    assert {place.patient for place in read_folders(folders).values()} == {"17"}
+
+
+def test_patients_may_have_names():
+    folders = studies("HAND/{patient}/study1_{label}", ["smith", "jones"])
+    assert {place.patient for place in read_folders(folders).values()} == {"smith", "jones"}
 
 
 names = st.from_regex(r"[A-Z]{2,6}[0-9]{0,2}", fullmatch=True)
