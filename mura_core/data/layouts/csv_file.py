@@ -20,8 +20,19 @@ NO_PART = "UNKNOWN"  # the body part of images of which none is named
 Line = tuple[int, dict[str, str]]  # its number and its fields by column
 
 
-def recognise(data: Path, options: LayoutOptions) -> bool:
-    """Return whether the data is a CSV file, or a folder with one that lists its images.
+def recognise(data: Path, _options: LayoutOptions) -> bool:
+    """Return whether the data is a CSV file, or a folder with a `manifest.csv`.
+
+    Parameters
+    ----------
+    data : Path
+        An existing file or folder.
+    """
+    return data.is_file() or (data / MANIFEST_NAME).is_file()
+
+
+def recognise_folder(data: Path, options: LayoutOptions) -> bool:
+    """Return whether a folder has CSV files that list its images, in it or next to it.
 
     Parameters
     ----------
@@ -29,8 +40,13 @@ def recognise(data: Path, options: LayoutOptions) -> bool:
         An existing file or folder.
     options : LayoutOptions
         The columns.
+
+    Raises
+    ------
+    DataError
+        Several CSV files list images, and aren't named after splits.
     """
-    return bool(_csvs_of(data, options))
+    return data.is_dir() and bool(_csvs_of(data, options))
 
 
 def read(data: Path, options: LayoutOptions) -> LabelledImages:
@@ -103,17 +119,20 @@ def _csvs_of(data: Path, options: LayoutOptions) -> dict[str, Path]:
 
     The split is empty for a file that isn't named after one.
     """
-    if not data.is_dir():
+    if data.is_file():
         return {"": data}
     if (data / MANIFEST_NAME).is_file():
         return {"": data / MANIFEST_NAME}
     inside = [path for path in sorted(data.glob("*.csv")) if path.name not in NOT_IMAGES]
     complete = [path for path in inside if _is_complete(path, options)]
+    if len(complete) == 1:
+        return {"": complete[0]}
     of_splits = {split_named(path.stem): path for path in complete}
-    if complete and len(of_splits) == len(complete) and (len(complete) == 1 or "" not in of_splits):
-        return of_splits
+    if "" in of_splits or len(of_splits) < len(complete):
+        names = ", ".join(path.name for path in complete)
+        raise DataError(f"{data}: several CSV files list images ({names}); name one with --data")
     beside = data.absolute().parent / f"{data.absolute().name}.csv"
-    return {"": beside} if beside.is_file() else {}
+    return of_splits or ({"": beside} if beside.is_file() else {})
 
 
 def _is_complete(path: Path, options: LayoutOptions) -> bool:

@@ -252,6 +252,23 @@ def test_files_named_after_splits_give_the_split(tmp_path):
     assert read(tmp_path)["split"].tolist() == ["train"] * 10 + ["valid"] * 10 + ["test"] * 10
 
 
+def test_the_only_csv_that_lists_images_is_read_and_named(tmp_path):
+    write(tmp_path / "train.csv", table(10, "images/"))
+    (tmp_path / "notes.csv").write_text("when,what\n1,2\n")
+    manifest = read_manifest(tmp_path)
+    assert len(manifest.table) == 10
+    assert "The images are listed in" in " ".join(manifest.notes)
+    write(tmp_path / "b.csv", table(10, "images/"))
+    with pytest.raises(DataError, match=r"several CSV files list images \(b\.csv, train\.csv\)"):
+        read_manifest(tmp_path)
+
+
+def test_muras_own_csv_files_rule_over_others_in_the_folder(own_mura):
+    expected = read_manifest(own_mura)
+    write(own_mura / "MURA-v1.1" / "other.csv", expected.table.iloc[:20])
+    pd.testing.assert_frame_equal(read_manifest(own_mura).table, expected.table)
+
+
 def test_a_csv_in_a_folder_that_isnt_read_is_named(own_mura):
     root = own_mura / "MURA-v1.1"
     for path in root.glob("*.csv"):
