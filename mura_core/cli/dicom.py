@@ -7,18 +7,19 @@ from pathlib import Path
 import click
 
 from mura_core.cli.group import command
+from mura_core.cli.options import PathType
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = PathType(dir_okay=False, path_type=Path)
 
 
 @command(
     click.argument(
-        "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="FOLDER"
+        "folder", type=PathType(exists=True, file_okay=False, path_type=Path), metavar="FOLDER"
     ),
     click.option(
         "--labels",
         required=True,
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=PathType(exists=True, dir_okay=False, path_type=Path),
         help="CSV file with the columns StudyInstanceUID or SOPInstanceUID, label (0 or 1), and"
         " optionally split.",
     ),

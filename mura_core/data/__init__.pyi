@@ -11,7 +11,6 @@ from .extraction import extract as extract
 from .levels import ALL as ALL
 from .levels import LEVELS as LEVELS
 from .manifest import Manifest as Manifest
-from .manifest import Reading as Reading
 from .manifest import count as count
 from .manifest import file_name_of as file_name_of
 from .manifest import read_manifest as read_manifest
@@ -23,6 +22,7 @@ from .prepared import training_statistics as training_statistics
 from .pseudonyms import default_salt_file as default_salt_file
 from .pseudonyms import read_salt as read_salt
 from .readers import installed_readers as installed_readers
+from .reading import Reading as Reading
 from .seed import DEFAULT_SEED as DEFAULT_SEED
 from .splits import Training as Training
 from .splits import trainings as trainings

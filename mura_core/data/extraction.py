@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mura_core.data.levels import LEVELS
-from mura_core.data.manifest import Reading, read_manifest
+from mura_core.data.manifest import read_manifest
 from mura_core.data.prepared import prepare, statistics_of
 from mura_core.data.readers import installed_readers
+from mura_core.data.reading import Reading
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.errors import UsageError
 from mura_core.imaging import STANDARD_SQUARE, Readers, Square

@@ -33,6 +33,7 @@ from mura_core.data.layouts.header import parse_columns
 from mura_core.data.layouts.structure import EXPECTED
 from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
+from mura_core.data.reading import Reading
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.errors import DataError, MuraError, UsageError
 from mura_core.files import replacing
@@ -41,25 +42,6 @@ from mura_plugins import LabelledImages, LayoutOptions, PluginError
 from mura_plugins.manager import load_plugins, resolve
 
 _NAME_CHARACTERS = 50  # of a body part in the name of a file
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the user says that a data set is to be read.
-
-    Attributes
-    ----------
-    columns : str
-        The columns of a CSV, such as `path=filename,label=fractured`.
-    positive : tuple of str
-        The labels that mean abnormal.
-    allow_outside : bool
-        Whether a CSV may list images outside its folder.
-    """
-
-    columns: str = ""
-    positive: tuple[str, ...] = ()
-    allow_outside: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mura_core.errors import (
     MuraError,
     PngError,
     RadiographError,
+    UsageError,
     in_one_line,
 )
 from mura_core.imaging.by_pillow import is_bmp, is_webp, read_bmp, read_webp
@@ -83,6 +84,8 @@ def read_radiograph(
         raise RadiographError(name, str(error)) from None
     except PngError as error:
         raise RadiographError(name, f"is damaged: {error}") from None
+    except UsageError:
+        raise  # of a setting of the whole run, such as MURA_INSTRUCTIONS
     except MemoryError:
         raise RadiographError(name, "needs more memory than is available") from None
     except Exception as error:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.cores import usable_cores
-from mura_core.errors import DataError, RadiographError, in_one_line
+from mura_core.errors import DataError, RadiographError, UsageError, in_one_line
 from mura_core.files import replacing
 from mura_core.imaging.png.inflate import crc32
 from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
@@ -278,6 +278,8 @@ def _read(
         return resize(image, square), level  # type: ignore[arg-type]
     except RadiographError as error:
         return error, 0
+    except UsageError:
+        raise  # of a setting of the whole run
     except MemoryError:
         return RadiographError(_shown(source, name), "needs more memory than is available"), 0
     except Exception as error:

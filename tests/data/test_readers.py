@@ -73,7 +73,7 @@ def test_a_run_trains_and_judges_what_a_plugin_reads(install, raw_data, tmp_path
 @pytest.mark.parametrize("command", ["prepare", "train"])
 def test_two_readers_of_one_ending_are_both_named(install, raw_data, tmp_path, command):
     install("mura-raw", reader("mura_raw"))
-    install("mura-other", reader("mura_other", (".dcm", ".Raw8")))
+    install("mura-other", reader("mura_other", (".raw9", ".Raw8")))
     out = ["--out", tmp_path / "run"] if command == "train" else []
     message = ".raw8 files: mura-other and mura-raw both read them; uninstall mura-raw"
     refused(2, message, command, "--data", raw_data, "--size", 32, *out)
