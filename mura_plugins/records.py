@@ -95,8 +95,8 @@ class Reader:
     summary : str
         One line, shown by `mura-run plugins`.
     signatures : tuple of (int, bytes)
-        Offsets and the bytes there, such as `((128, b"DICM"),)`, by which files are recognised
-        whose name has none of the known endings.
+        Offsets and the bytes there, such as `((128, b"DICM"),)`, by which files with other names
+        are recognised.
     """
 
     name: str

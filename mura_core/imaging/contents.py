@@ -24,7 +24,6 @@ _SIGNATURES = {
     b"\xff\xd8": "is damaged: it starts as a JPEG image, but isn't one",
     b"\x89PNG": "is damaged: its PNG signature was changed, as by a transfer as text",
 }
-_DICOM = "is DICOM"
 _ANNEX = "is a git-annex pointer: run git annex get"
 
 
@@ -36,7 +35,7 @@ def reason_no_image(content: bytes, *, reads_dicom: bool = False) -> str | None:
     content : bytes
         The whole file.
     reads_dicom : bool
-        Whether a plugin reads files with the suffix .dcm.
+        Whether a plugin reads DICOM. Plugins read files, not their content.
 
     Returns
     -------
@@ -44,8 +43,8 @@ def reason_no_image(content: bytes, *, reads_dicom: bool = False) -> str | None:
         A clause that follows the name of the file, such as "is an HTML page, not an image".
     """
     if content[128:132] == b"DICM":
-        mend = "name it .dcm" if reads_dicom else "pip install 'mura-run[dicom]'"
-        return f"{_DICOM}: {mend}"
+        mend = "give its path instead" if reads_dicom else "pip install 'mura-run[dicom]'"
+        return f"is DICOM; to read it: {mend}"
     for signature, reason in _SIGNATURES.items():
         if content.startswith(signature):
             return reason

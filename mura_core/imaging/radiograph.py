@@ -33,7 +33,8 @@ from mura_core.imaging.tiff_directory import SIGNATURES as TIFF_SIGNATURES
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 # Plugins' functions that read further file formats, by suffix, such as ".dcm", and by signature: an
 # offset and the bytes there, such as (128, b"DICM").
-Readers: TypeAlias = Mapping[str | tuple[int, bytes], Callable[[Path], GreyImage]]
+Read: TypeAlias = Callable[[Path], GreyImage]
+Readers: TypeAlias = Mapping[str | tuple[int, bytes], Read]
 
 NO_READERS: Readers = MappingProxyType({})
 
@@ -149,7 +150,7 @@ def is_image_file(path: Path, readers: Readers = NO_READERS) -> bool:
     return path.suffix.lower() in SUFFIXES or reader_of(path, readers) is not None
 
 
-def reader_of(path: Path, readers: Readers) -> Callable[[Path], GreyImage] | None:
+def reader_of(path: Path, readers: Readers) -> Read | None:
     """Return the plugin's function that reads a file, or None if there is none.
 
     Parameters
@@ -162,26 +163,33 @@ def reader_of(path: Path, readers: Readers) -> Callable[[Path], GreyImage] | Non
     suffix = path.suffix.lower()
     if suffix in readers or suffix in SUFFIXES:
         return readers.get(suffix)
-    signatures = [kind for kind in readers if not isinstance(kind, str)]
-    if not signatures:
+    length = max(
+        (kind[0] + len(kind[1]) for kind in readers if not isinstance(kind, str)), default=0
+    )
+    if not length:
         return None
     try:
         with path.open("rb") as file:
-            head = file.read(max(offset + len(magic) for offset, magic in signatures))
+            return _reader_by_signature(file.read(length), readers)
     except OSError:  # reading the file reports it
         return None
-    for offset, magic in signatures:
-        if head[offset : offset + len(magic)] == magic:
-            return readers[offset, magic]
+
+
+def _reader_by_signature(content: bytes, readers: Readers) -> Read | None:
+    for kind, read in readers.items():
+        if not isinstance(kind, str) and content.startswith(kind[1], kind[0]):
+            return read
     return None
 
 
 def _read(source: str | Path | bytes, readers: Readers, bit_depth: int) -> GreyImage:
+    path = None
     if not isinstance(source, bytes):
-        reader = reader_of(Path(source), readers) if readers else None
+        path = Path(source)
+        reader = reader_of(path, readers) if readers else None
         if reader is not None:
-            return _read_by_plugin(reader, Path(source))
-        source = _content(source)
+            return _read_by_plugin(reader, path)
+        source = _content(path)
     if not source:
         raise ImageFileError("is empty (0 bytes)")
     if source.startswith(chunks.SIGNATURE):
@@ -200,11 +208,14 @@ def _read(source: str | Path | bytes, readers: Readers, bit_depth: int) -> GreyI
     # Pillow raises any of these for damaged content.
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error) as error:
         raise ImageFileError(f"is damaged or truncated ({in_one_line(error)})") from None
-    known = reason_no_image(source, reads_dicom=".dcm" in readers)
+    reader = _reader_by_signature(source, readers)
+    if path is not None and reader is not None:
+        return _read_by_plugin(reader, path)  # under the name of another format
+    known = reason_no_image(source, reads_dicom=reader is not None)
     raise ImageFileError(known or f"is not an image of a supported format ({_FORMATS})")
 
 
-def _read_by_plugin(reader: Callable[[Path], GreyImage], path: Path) -> GreyImage:
+def _read_by_plugin(reader: Read, path: Path) -> GreyImage:
     try:
         image = reader(path)
     except MuraError as error:

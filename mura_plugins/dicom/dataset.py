@@ -45,7 +45,7 @@ def open_dataset(path: Path, keywords: Sequence[str] | None = None) -> Dataset:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
     except pydicom.errors.InvalidDicomError:
         raise PluginError("is not a DICOM file: it hasn't DICM at byte 128") from None
-    except PluginError:
+    except (PluginError, MemoryError):
         raise
     # pydicom raises many kinds of exceptions for damaged content, an OSError among them.
     except Exception as error:

@@ -45,6 +45,8 @@ def read(path: Path, *, window: tuple[float, float] | None = None) -> NDArray[np
     dataset = open_dataset(path)
     try:
         return _mapped(stored_values(dataset), lambda stored: grey_levels(stored, dataset, window))
+    except MemoryError:
+        raise
     except PluginError as error:
         raise PluginError(in_one_line(str(error))) from None
     # pydicom and the decoders raise many kinds of exceptions for damaged content.

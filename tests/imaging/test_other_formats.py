@@ -100,7 +100,7 @@ NOT_AN_IMAGE = {
     b"\x1f\x8b\x08\0": "is a gzip archive",
     b"GIF89a": "is a GIF image; save it as PNG",
     b"\0\0\0\x18ftypheic": "is a HEIC or AVIF image",
-    bytes(128) + b"DICM" + bytes(20): r"is DICOM: pip install 'mura-run\[dicom\]'",
+    bytes(128) + b"DICM" + bytes(20): r"is DICOM; to read it: pip install 'mura-run\[dicom\]'",
     bytes(5000): r"holds only zeros \(5000 bytes\); copy or download it again",
     b"\x89PNG\n\x1a\n": "is damaged: its PNG signature was changed",
     b"Quota exceeded\n": "is not an image, but text",
@@ -116,9 +116,13 @@ def test_what_is_no_image_is_called_what_it_is(content, tmp_path):
         read_radiograph(path)
 
 
-def test_dicom_is_to_be_named_so_where_it_can_be_read():
-    with pytest.raises(RadiographError, match=r"is DICOM: name it \.dcm"):
-        read_radiograph(bytes(128) + b"DICM", readers={".dcm": lambda path: GREY})
+def test_dicom_is_read_from_files_under_any_name(tmp_path):
+    content, readers = bytes(128) + b"DICM", {(128, b"DICM"): lambda path: GREY}
+    path = tmp_path / "image.png"
+    path.write_bytes(content)
+    assert read_radiograph(path, readers=readers) is GREY
+    with pytest.raises(RadiographError, match="is DICOM; to read it: give its path instead"):
+        read_radiograph(content, readers=readers)
 
 
 def test_an_unfetched_file_of_git_annex_is_called_so(tmp_path):
