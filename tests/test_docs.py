@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mura_plugins import hookspecs
@@ -50,19 +51,37 @@ def test_the_page_of_settings_is_current():
     assert page == settings_page(), "run `make settings`"
 
 
-def test_the_plugin_guide_keeps_the_contract(tmp_path, monkeypatch):
-    from mura_plugins import Architecture
-    from mura_plugins.testing import check_architecture
-
-    guide = (ROOT / "docs" / "plugins.md").read_text()
-    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", guide, re.DOTALL)
+@pytest.fixture
+def guide(tmp_path, monkeypatch):
+    """The plugin guide's examples, to be imported."""
+    text = (ROOT / "docs" / "plugins.md").read_text()
+    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL)
     for name, source in blocks:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "mura_their_net", raising=False)  # another test's
+    for name, _ in blocks:  # another test's
+        module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_the_plugin_guide_keeps_the_contract(guide):
     from mura_their_net import mura_architectures
+
+    from mura_plugins import Architecture
+    from mura_plugins.testing import check_architecture
 
     (record,) = mura_architectures()
     assert isinstance(record, Architecture)
     check_architecture(record, sizes=(16, 24))
+
+
+def test_the_guides_reader_keeps_the_contract(guide, tmp_path):
+    from mura_raw12 import mura_readers
+
+    from mura_plugins.testing import check_reader
+
+    (record,) = mura_readers()
+    file = tmp_path / "ramp.raw12"
+    file.write_bytes(np.arange(4096, dtype=np.uint16).tobytes())
+    check_reader(record, file)

@@ -88,7 +88,7 @@ def _transfer_syntax(dataset: Dataset) -> UID:
     if not syntax:
         raise PluginError("doesn't name its TransferSyntaxUID")
     if not syntax.is_transfer_syntax:
-        raise PluginError(f"is compressed as {syntax}, which isn't supported")
+        raise PluginError(f"is encoded as {syntax}, which isn't supported")
     return syntax
 
 
@@ -124,7 +124,7 @@ def _decompressed(dataset: Dataset, syntax: UID) -> NDArray[np.integer]:
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        raise PluginError(f"is compressed as {syntax.name}, which isn't supported") from None
+        raise PluginError(f"is encoded as {syntax.name}, which isn't supported") from None
     # Named, so that the pixels don't depend on which other decoders are installed.
     plugin = "pydicom" if syntax == RLELossless else "pylibjpeg"
     if plugin not in decoder.available_plugins:

@@ -211,6 +211,32 @@ def test_missing_files_and_folders_are_refused(tmp_path):
         assert reason(path)
 
 
+def test_pydicoms_warnings_and_logs_stay_off_the_console(tmp_path):
+    dataset = pydicom.dcmread(shipped("JPEG-lossy.dcm"))
+    dataset.add_new("PatientBirthDate", "DA", "last spring")
+    for name, content in (
+        ("a.dcm", shipped("JPEG2000.dcm")),
+        ("b.dcm", shipped("MR_truncated.dcm")),
+    ):
+        (tmp_path / name).write_bytes(content.read_bytes()[:-9])
+    write(tmp_path / "c.dcm", dataset)
+    write(tmp_path / "d.dcm", dataset_of(np.zeros((9, 9)), NumberOfFrames=1, PixelData=bytes(500)))
+    code = f"""
+from pathlib import Path
+from mura_plugins import PluginError
+from mura_plugins.dicom.headers import read_header
+from mura_plugins.dicom.reader import read
+for path in Path({str(tmp_path)!r}).iterdir():
+    for function in (read, read_header):
+        try:
+            function(path)
+        except PluginError:
+            pass
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 # Without the extra -------------------------------------------------------------------------------
 
 
