@@ -147,12 +147,15 @@ class LayoutOptions:
         The labels that mean abnormal.
     allow_outside : bool
         Whether images may lie outside the data folder.
+    signatures : frozenset of (int, bytes)
+        Offsets and the bytes there, by which files with other endings are images.
     """
 
     suffixes: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     positive: tuple[str, ...] = ()
     allow_outside: bool = False
+    signatures: frozenset[tuple[int, bytes]] = frozenset()
 
 
 class LabelledImage(NamedTuple):

@@ -8,6 +8,7 @@ from .columns import COLUMNS as COLUMNS
 from .dicom_table import DicomTable as DicomTable
 from .dicom_table import dicom_rows as dicom_rows
 from .extraction import extract as extract
+from .left_out import as_table as as_table
 from .levels import ALL as ALL
 from .levels import LEVELS as LEVELS
 from .manifest import Manifest as Manifest

@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from mura_core.data.columns import SPLITS
+from mura_core.data.left_out import as_table
 from mura_core.data.pseudonyms import pseudonym
 from mura_core.errors import DataError, MuraError
-from mura_core.imaging import Readers, reader_of
+from mura_core.imaging import LITTER, Readers, files_below, reader_of
 from mura_core.progress import Progress
 from mura_core.tables import csv_lines
 from mura_plugins.dicom import SIGNATURE, SUFFIXES
@@ -153,9 +154,12 @@ def _headers(
 ) -> tuple[dict[str, Header], list[tuple[str, str]]]:
     """Return the header of each DICOM file by path, and the path and reason of all other files."""
     headers: dict[str, Header] = {}
-    left_out: list[tuple[str, str]] = []
     first: dict[str, str] = {}  # path by SOP instance
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    below = files_below(folder, _READERS)
+    others = [file for file in below.left_out if file.reason != LITTER and file.path.is_file()]
+    files = sorted([*below.images, *(file.path for file in others)])
+    not_files = as_table((file for file in below.left_out if file not in others), folder)
+    left_out = list(not_files.itertuples(index=False, name=None))
     for done, file in enumerate(files, start=1):
         path = file.relative_to(folder).as_posix()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from mura_core.imaging import standardise as standardise_images
 if TYPE_CHECKING:
     import tensorflow as tf
 
+log = logging.getLogger("mura")
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -38,12 +41,16 @@ class Extraction:
         Unit i's images are `images[first[i]:first[i + 1]]`.
     table : DataFrame of N rows
         The manifest's row of each image.
+    left_out : DataFrame
+        `path` and `reason` of each file of the data set that isn't used: images of any split and
+        body part that can't be read, and files that aren't images of the manifest.
     """
 
     images: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int8]
     first: NDArray[np.intp]
     table: pd.DataFrame
+    left_out: pd.DataFrame
 
     def unit(self, number: int) -> NDArray[np.uint8] | NDArray[np.float32]:
         """Return the images of a unit.
@@ -158,6 +165,11 @@ def extract(
     manifest = read_manifest(Path(data), seed, readers=readers, reading=reading)
     # Prepare all body parts: they share one memory map.
     prepared = prepare(manifest, Path(cache_folder), square, readers=readers)
+    if len(prepared.unreadable):
+        log.warning(
+            "Left out: %d of %d images can't be read: %s %s. The extraction's left_out lists all.",
+            len(prepared.unreadable), len(manifest.table), *prepared.unreadable.iloc[0],
+        )  # fmt: skip
     of_part = manifest.of([body_part] if body_part else []).table["body_part"].unique()
     table = prepared.table[prepared.table["body_part"].isin(of_part)]
     wanted = table[table["split"] == split]
@@ -181,6 +193,7 @@ def extract(
         np.maximum.reduceat(labels, first[:-1]) if len(rows) else labels,
         first,
         wanted.iloc[order].reset_index(drop=True),
+        prepared.left_out,
     )
 
 

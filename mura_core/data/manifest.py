@@ -31,15 +31,16 @@ from mura_core.data.checks import (
 from mura_core.data.columns import COLUMNS, STUDY
 from mura_core.data.layouts.header import parse_columns
 from mura_core.data.layouts.structure import EXPECTED
+from mura_core.data.left_out import other_files
 from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
 from mura_core.data.reading import Reading
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.errors import DataError, MuraError, UsageError
 from mura_core.files import replacing
-from mura_core.imaging import Readers, suffixes_of
+from mura_core.imaging import SUFFIXES, LeftOut, Readers
 from mura_plugins import LabelledImages, LayoutOptions, PluginError
-from mura_plugins.manager import load_plugins, resolve
+from mura_plugins.manager import Plugins, load_plugins, resolve
 
 _NAME_CHARACTERS = 50  # of a body part in the name of a file
 
@@ -65,6 +66,8 @@ class Manifest:
         JSON file in COCO's format with the boxes of findings, if the data has one.
     layout : str
         Name of the layout that recognised the data.
+    left_out : tuple of LeftOut
+        All other files of the data set, such as images that a CSV doesn't list.
     """
 
     folder: Path
@@ -76,6 +79,7 @@ class Manifest:
     )
     annotations: Path | None = None
     layout: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
     def of(self, body_parts: Iterable[str] = (), split: str | None = None) -> Manifest:
         """Return the manifest of some body parts or of a split.
@@ -143,8 +147,8 @@ def read_manifest(
         Whether to hold out a fifth of the patients of data without a split, and to validate on
         `test` images where there are no others. If False, data without a split is all `train`.
     readers : mapping, optional
-        Functions that read further file formats, by suffix. In folders, files with these suffixes
-        are listed as well. By default those of the installed plugins.
+        Functions that read further file formats, by suffix and by signature. Their files are
+        images, too. By default those of the installed plugins.
     reading : Reading, optional
         The columns of a CSV, the labels that mean abnormal, and whether paths may lead outside.
 
@@ -161,7 +165,9 @@ def read_manifest(
     """
     if not data.exists():
         raise DataError(f"{data}: no such file or folder. --data names a folder of radiographs.")
-    layout, found = _read(data, readers, reading or Reading())
+    plugins = load_plugins()
+    readers = installed_readers(plugins) if readers is None else readers
+    layout, found = _read(data, plugins, readers, reading or Reading())
     if not found.images:
         raise DataError(
             f"{data}: no radiographs found. Expected MURA's CSVs, a manifest.csv, or folders"
@@ -180,18 +186,20 @@ def read_manifest(
         contradictions_of(table),
         found.annotations,
         layout,
+        tuple(other_files(data, found.folder, table["path"], {*SUFFIXES, *readers})),
     )
 
 
-def _read(data: Path, readers: Readers | None, reading: Reading) -> tuple[str, LabelledImages]:
+def _read(
+    data: Path, plugins: Plugins, readers: Readers, reading: Reading
+) -> tuple[str, LabelledImages]:
     """Return the name of the layout that recognises a data set, and the images that it reads."""
-    plugins = load_plugins()
-    readers = installed_readers(plugins) if readers is None else readers
     options = LayoutOptions(
-        frozenset(suffixes_of(readers)),
+        frozenset({*SUFFIXES, *(kind for kind in readers if isinstance(kind, str))}),
         parse_columns(reading.columns),
         reading.positive,
         reading.allow_outside,
+        frozenset(kind for kind in readers if not isinstance(kind, str)),
     )
     layout = plugins.layout_of(data, options)
     try:

@@ -10,7 +10,9 @@ preparation is interrupted, it resumes where it stopped.
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
 - `images.csv`: the `path` of each of the N images, in their order, which is sorted by path, and
   its `largest_level` if the file has 16 bits, otherwise 0;
-- `left_out.csv`: `path` and `reason` of each image that can't be read;
+- `unreadable.csv`: `path` and `reason` of each image that can't be read;
+- `left_out.csv`: these, and the other files of the data set when the set was last used; only for
+  people to read;
 - `digest.txt`: a digest of pixels and paths, by which a run checks that it has the same images.
 """
 
@@ -19,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,10 +31,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from mura_core.data.columns import STUDY
+from mura_core.data.left_out import LEFT_OUT, as_table
 from mura_core.data.manifest import Manifest
 from mura_core.data.prepared_files import write_prepared
 from mura_core.data.readers import installed_readers
 from mura_core.errors import DataError, RadiographError
+from mura_core.files import write_csv
 from mura_core.imaging import (
     STANDARD_SQUARE,
     GreyImage,
@@ -60,12 +64,16 @@ class PreparedImages:
         Folder of the prepared set, in the cache.
     table : DataFrame of N rows
         The manifest's rows, in the order of `images`.
-    left_out : DataFrame
+    unreadable : DataFrame
         `path` and `reason` of each image of the manifest that can't be read.
+    left_out : DataFrame
+        The same of these images and of the files that aren't in the manifest, relative to its
+        folder.
     """
 
     folder: Path
     table: pd.DataFrame
+    unreadable: pd.DataFrame
     left_out: pd.DataFrame
 
     @cached_property
@@ -152,7 +160,7 @@ def prepare(
     DataError
         No image can be read.
     """
-    manifest = Manifest(manifest.folder, manifest.table.sort_values("path", ignore_index=True))
+    manifest = replace(manifest, table=manifest.table.sort_values("path", ignore_index=True))
     readers = installed_readers() if readers is None else readers
     folder = cache_folder / "prepared" / _digest(manifest, square, readers)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +170,7 @@ def prepare(
             partial.mkdir(exist_ok=True)
             write_prepared(partial, manifest, square, readers, threads, progress)
             partial.rename(folder)
-    return _open(folder, manifest.table)
+        return _open(folder, manifest)
 
 
 def training_statistics(
@@ -186,10 +194,11 @@ def training_statistics(
     Returns
     -------
     path : Path
-        File of the statistics, in the cache.
+        File of the statistics, in the cache. The `.left_out.csv` with the same name has the images
+        that can't be read and the files that aren't in the manifest.
     statistics : PixelStatistics
         The mean and deviation image.
-    left_out : DataFrame
+    unreadable : DataFrame
         `path` and `reason` of each image that can't be read.
 
     Raises
@@ -215,16 +224,14 @@ def training_statistics(
         progress=progress,
     )
     name_of = dict(zip(sources, paths, strict=True))
-    left_out = pd.DataFrame(
-        {
-            "path": [name_of[error.path] for error in errors],
-            "reason": [error.reason for error in errors],
-        }
+    unreadable = pd.DataFrame(
+        [(name_of[error.path], error.reason) for error in errors], columns=LEFT_OUT
     )
     statistics = sums.result()
     path = folder / f"{digest}.npz"
     statistics.save(path)
-    return path, statistics, left_out
+    write_csv(folder / f"{digest}.left_out.csv", _with_files(unreadable, manifest))
+    return path, statistics, unreadable
 
 
 def statistics_of(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> PixelStatistics:
@@ -257,10 +264,18 @@ def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
             yield int(run[0]), int(run[-1]) + 1
 
 
-def _open(folder: Path, table: pd.DataFrame) -> PreparedImages:
+def _open(folder: Path, manifest: Manifest) -> PreparedImages:
     paths = read_table(folder / "images.csv", ["path"])["path"]
-    left_out = read_table(folder / "left_out.csv", ["path", "reason"])
-    return PreparedImages(folder, table.set_index("path").loc[paths].reset_index(), left_out)
+    table = manifest.table.set_index("path").loc[paths].reset_index()
+    unreadable = read_table(folder / "unreadable.csv", LEFT_OUT)
+    left_out = _with_files(unreadable, manifest)
+    write_csv(folder / "left_out.csv", left_out)
+    return PreparedImages(folder, table, unreadable, left_out)
+
+
+def _with_files(unreadable: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    others = as_table(manifest.left_out, manifest.folder)
+    return pd.concat([unreadable, others], ignore_index=True)
 
 
 def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:

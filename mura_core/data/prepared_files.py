@@ -108,16 +108,16 @@ def _finish(
     levels = [outcome for outcome in outcomes if isinstance(outcome, int)]
     reasons = [outcome if isinstance(outcome, str) else None for outcome in outcomes]
     reason = pd.Series(reasons, index=manifest.table.index, dtype="object")
-    left_out = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
+    unreadable = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
     table = manifest.table[reason.isna()]
     if table.empty:
-        first = left_out.iloc[0]
+        first = unreadable.iloc[0]
         raise DataError(
-            f"none of the {len(left_out)} images can be read; the first: {printable(first['path'])}"
-            f" {printable(first['reason'])}"
+            f"none of the {len(unreadable)} images can be read; the first:"
+            f" {printable(first['path'])} {printable(first['reason'])}"
         )
     write_csv(folder / "images.csv", table[["path"]].assign(largest_level=levels))
-    write_csv(folder / "left_out.csv", left_out)
+    write_csv(folder / "unreadable.csv", unreadable)
     with (folder / "images.npy").open("r+b") as images:
         images.write(_npy_header(len(table), size))
         _to_disk(images)

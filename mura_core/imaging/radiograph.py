@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -13,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.errors import (
-    DataError,
     ImageFileError,
     MuraError,
     PngError,
@@ -43,6 +43,7 @@ MAX_PIXELS = 80_000_000
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _FORMATS = "PNG, JPEG, BMP, TIFF, WEBP"
+_BINARY, _NONBLOCK = getattr(os, "O_BINARY", 0), getattr(os, "O_NONBLOCK", 0)  # of some systems
 
 
 def read_radiograph(
@@ -94,62 +95,6 @@ def read_radiograph(
         raise RadiographError(name, f"can't be read ({in_one_line(error)})") from error
 
 
-def image_files(sources: Iterable[Path], readers: Readers = NO_READERS) -> list[Path]:
-    """Return the given files and all image files in the given folders, sorted.
-
-    Parameters
-    ----------
-    sources : iterable of Path
-        Files, and folders that are searched recursively.
-    readers : mapping, optional
-        Functions that read further file formats, by suffix and by signature. Files with these
-        suffixes or signatures are found as well.
-
-    Returns
-    -------
-    list of Path
-
-    Raises
-    ------
-    DataError
-        There are no image files.
-    """
-    found = {
-        path
-        for source in sources
-        for path in (source.rglob("*") if source.is_dir() else [source])
-        if path == source or (path.is_file() and is_image_file(path, readers))
-    }
-    if not found:
-        suffixes = ", ".join(sorted(suffixes_of(readers)))
-        raise DataError(f"no image files found; supported are {suffixes}")
-    return sorted(found)
-
-
-def suffixes_of(readers: Readers = NO_READERS) -> set[str]:
-    """Return the suffixes of all image formats, in lower case.
-
-    Parameters
-    ----------
-    readers : mapping, optional
-        As of `read_radiograph`.
-    """
-    return {*SUFFIXES, *(kind for kind in readers if isinstance(kind, str))}
-
-
-def is_image_file(path: Path, readers: Readers = NO_READERS) -> bool:
-    """Return whether a file has the suffix of an image format, or the signature of a reader's.
-
-    Parameters
-    ----------
-    path : Path
-        An existing file.
-    readers : mapping, optional
-        As of `read_radiograph`.
-    """
-    return path.suffix.lower() in SUFFIXES or reader_of(path, readers) is not None
-
-
 def reader_of(path: Path, readers: Readers) -> Read | None:
     """Return the plugin's function that reads a file, or None if there is none.
 
@@ -166,7 +111,7 @@ def reader_of(path: Path, readers: Readers) -> Read | None:
     length = max(
         (kind[0] + len(kind[1]) for kind in readers if not isinstance(kind, str)), default=0
     )
-    if not length:
+    if not length or not path.is_file():  # a pipe would wait for another program
         return None
     try:
         with path.open("rb") as file:
@@ -238,7 +183,8 @@ def _read_by_plugin(reader: Read, path: Path) -> GreyImage:
 def _content(path: str | Path) -> bytes:
     try:
         # For small images, the overhead of Path.open() exceeds the time to read them.
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        # A pipe without O_NONBLOCK would wait for another program, for ever if there is none.
+        file = os.open(path, os.O_RDONLY | _BINARY | _NONBLOCK)
         try:
             return _all_of(file)
         finally:
@@ -251,7 +197,10 @@ def _content(path: str | Path) -> bytes:
 
 
 def _all_of(file: int) -> bytes:
-    size = os.fstat(file).st_size
+    status = os.fstat(file)
+    if stat.S_ISFIFO(status.st_mode):
+        raise ImageFileError("is a pipe, not a file")
+    size = status.st_size
     content = os.read(file, size + 1)
     if len(content) == size:
         return content

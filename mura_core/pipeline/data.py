@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,9 +20,14 @@ from mura_core.data import (
     read_manifest,
     training_statistics,
 )
-from mura_core.errors import DataError, UsageError, printable
+from mura_core.errors import UsageError, printable
 from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
+from mura_core.pipeline.left_out import (
+    first_names,
+    refuse_left_out,
+    say_left_out,
+)
 from mura_core.progress import progress
 from mura_core.runs import PHANTOMS, RunConfig
 from mura_plugins.manager import Plugins
@@ -74,6 +80,8 @@ def open_data(
     manifest = read_manifest(
         folder, seed, split=validate == "split", readers=readers, reading=reading
     )
+    if data == PHANTOMS:
+        manifest = replace(manifest, left_out=())  # a README of ours
     return manifest.of(body_parts)
 
 
@@ -141,18 +149,25 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
     Raises
     ------
     DataError
-        If the run is strict and an image can't be read.
+        If the run is strict and an image can't be read, or another file that may be one.
     """
     with progress("Preparing images", "images") as so_far:
         prepared = prepare(
             manifest, cache_folder(), config.square, readers=readers, progress=so_far
         )
     log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
-    _say_what_was_left_out(prepared.left_out, len(manifest.table), strict=config.strict)
+    _say_left_out(
+        prepared.unreadable, len(manifest.table), manifest, config, prepared.folder / "left_out.csv"
+    )
+    if studies := prepared.studies_without_images(manifest):
+        log.warning(
+            "Left out: %d studies without a readable image: %s. --verbose lists all.",
+            len(studies), printable(first_names(studies)),
+        )  # fmt: skip
+        for study in studies:
+            log.debug("Left out: study %s, which has no readable image.", printable(study))
     if config.bit_depth == 16:
         _say_if_nearly_black(prepared.largest_16_bit_level)
-    for study in prepared.studies_without_images(manifest):
-        log.warning("Left out: study %s, which has no readable image.", study)
     return prepared
 
 
@@ -174,11 +189,11 @@ def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) 
         If the run is strict and an image can't be read, or if fewer than 2 can.
     """
     with progress("Summing images", "images") as so_far:
-        path, statistics, left_out = training_statistics(
+        path, statistics, unreadable = training_statistics(
             manifest, cache_folder(), config.square, readers=readers, progress=so_far
         )
-    total = statistics.count + len(left_out)
-    _say_what_was_left_out(left_out, total, strict=config.strict)
+    total = statistics.count + len(unreadable)
+    _say_left_out(unreadable, total, manifest, config, path.with_suffix(".left_out.csv"))
     log.info(
         "Mean and deviation of %d training images: %s\nMean level %.2f, deviation %.2f"
         " (levels 0 to 255)",
@@ -214,16 +229,9 @@ def _say_if_nearly_black(largest: int) -> None:
         )  # fmt: skip
 
 
-def _say_what_was_left_out(left_out: pd.DataFrame, total: int, *, strict: bool) -> None:
-    if left_out.empty:
-        return
-    first = left_out.iloc[0]
-    message = (
-        f"{len(left_out)} of {total} images can't be read;"
-        f" the first: {printable(first['path'])} {printable(first['reason'])}"
-    )
-    if strict:
-        raise DataError(f"{message}. Without --strict, they are left out.")
-    log.warning("Left out: %s. --verbose lists all.", message)
-    for path, reason in left_out.itertuples(index=False):
-        log.debug("Left out: %s: %s", printable(path), printable(reason))
+def _say_left_out(
+    unreadable: pd.DataFrame, total: int, manifest: Manifest, config: RunConfig, listed_in: Path
+) -> None:
+    if config.strict:
+        refuse_left_out(unreadable, total, manifest.left_out, manifest.folder)
+    say_left_out(unreadable, total, manifest.left_out, manifest.folder, listed_in=f"in {listed_in}")

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.data import installed_readers
-from mura_core.errors import DataError, UsageError
+from mura_core.data import as_table, installed_readers
+from mura_core.errors import DataError, UsageError, printable
 from mura_core.evaluation import (
     MEAN,
     SAME_ANSWER,
@@ -25,6 +25,7 @@ from mura_core.imaging import Readers, image_files
 from mura_core.pipeline.data import register_layers, warn_of_failures
 from mura_core.pipeline.explained import explainers_named, network_to_explain
 from mura_core.pipeline.finished_run import FinishedRun, judgement_of, load_run
+from mura_core.pipeline.left_out import say_left_out
 from mura_core.pipeline.predict_heatmaps import explain_new_images, write_page
 from mura_core.progress import progress
 from mura_core.runs import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from mura_core.inference import Squares
 
 log = logging.getLogger("mura")
+
+LEFT_OUT = "left_out.csv"
 
 
 def predict_by_models(
@@ -83,7 +86,7 @@ def predict_by_models(
         except DataError as reason:
             raise DataError(f"{path}: {reason}") from None
     read = {
-        square: _read(sources, square, readers, warn=number == 0)
+        square: _read(sources, square, readers, warn=number == 0)[0]
         for number, square in enumerate(dict.fromkeys(squares))
     }
     votes = []
@@ -122,7 +125,8 @@ def predict_by_run(
     explainers : sequence of str
         Methods to draw heatmaps with.
     out : Path, optional
-        New folder for `predictions.csv`, `heatmaps/` and a page; required with explainers.
+        New folder for `predictions.csv`, `left_out.csv`, `heatmaps/` and a page; required with
+        explainers.
 
     Returns
     -------
@@ -157,13 +161,14 @@ def predict_by_run(
     run = load_run(folder, judgement)
     networks = [network_to_explain(model, config.layer) for model in run.networks if wanted]
     readers = installed_readers(plugins, window=config.window)
-    squares = _read(sources, square_of(run.networks[0]), readers)
+    squares, left_out = _read(sources, square_of(run.networks[0]), readers, out if wanted else None)
     table = _predict(run, squares)
     if wanted and out is not None:
         with new_run_folder(out):
             write_csv(out / "predictions.csv", table)
+            write_csv(out / LEFT_OUT, left_out)
             drawn = explain_new_images(run, networks, squares, table, wanted, out, readers)
-            write_page(run, squares, table, drawn, out)
+            write_page(run, left_out, table, drawn, out)
     return table
 
 
@@ -177,18 +182,37 @@ def _start(seed: int) -> Plugins:
     return plugins
 
 
-def _read(sources: Sequence[Path], square: Any, readers: Readers, *, warn: bool = True) -> Squares:
+def _read(
+    sources: Sequence[Path],
+    square: Any,
+    readers: Readers,
+    out: Path | None = None,
+    *,
+    warn: bool = True,
+) -> tuple[Squares, pd.DataFrame]:
+    """Return the images that can be read, and `path` and `reason` of all other files."""
     from mura_core.inference import read_squares
 
+    files = image_files(sources, readers)
     # Sorted by name, because the evaluation of a run sums a study's images in this order.
-    paths = sorted(image_files(sources, readers), key=str)
+    paths = sorted(files.images, key=str)
     with progress("Reading", "images") as so_far:
         squares = read_squares(paths, square, readers, so_far)
-    for error in squares.left_out if warn else ():
-        log.warning("Left out: %s", error)
+    unreadable = pd.DataFrame(
+        [(error.path, error.reason) for error in squares.left_out], columns=["path", "reason"]
+    )
+    left_out = pd.concat([unreadable, as_table(files.left_out)], ignore_index=True)
+    if warn:
+        listed_in = "by --verbose" if out is None else f"in {out / LEFT_OUT}"
+        # Warnings, because standard output is for the table.
+        level = logging.WARNING
+        say_left_out(unreadable, len(paths), files.left_out, listed_in=listed_in, level=level)
+    if warn and log.isEnabledFor(logging.DEBUG):
+        for path, reason in left_out.itertuples(index=False):
+            log.warning("Left out: %s", printable(f"{path} {reason}"))
     if not squares.paths:
         raise DataError(f"none of the {len(paths)} images can be read")
-    return squares
+    return squares, left_out
 
 
 def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:

@@ -137,7 +137,7 @@ def _scale_of(run: FinishedRun, method: str, layer: str | None) -> float | None:
 
 
 def write_page(
-    run: FinishedRun, squares: Squares, table: pd.DataFrame, heatmaps: pd.DataFrame, out: Path
+    run: FinishedRun, left_out: pd.DataFrame, table: pd.DataFrame, heatmaps: pd.DataFrame, out: Path
 ) -> None:
     """Write a page with the verdicts and heatmaps of new images.
 
@@ -145,10 +145,10 @@ def write_page(
     ----------
     run : FinishedRun
         The run.
-    squares : Squares
-        The prepared images, and the errors of those that couldn't be read.
+    left_out : DataFrame
+        `path` and `reason` of the files that were left out.
     table : DataFrame
-        Their predictions, as returned by `predict_by_run`.
+        The predictions of the images, as returned by `predict_by_run`.
     heatmaps : DataFrame
         Their heatmaps, as returned by `explain_new_images`.
     out : Path
@@ -158,7 +158,7 @@ def write_page(
         run.folder,
         networks=len(run.networks),
         points={level: run.point(level) for level in ("image", "study")},
-        left_out=[str(error) for error in squares.left_out],
+        left_out=left_out.to_dict("records"),  # type: ignore[arg-type]
     )
     with replacing(out / PAGE) as file:
         file.write(predictions_page(using, table, heatmaps))

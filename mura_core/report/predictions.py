@@ -28,14 +28,14 @@ class Using:
         Number of networks that were averaged.
     points : mapping of str to OperatingPoint
         Operating points of the levels `image` and `study`.
-    left_out : sequence of str
-        One message per file that couldn't be read.
+    left_out : sequence of dict
+        `path` and `reason` of each file that was left out.
     """
 
     folder: Path
     networks: int
     points: Mapping[str, OperatingPoint]
-    left_out: Sequence[str]
+    left_out: Sequence[Mapping[str, str]]
 
 
 def predictions_page(using: Using, table: pd.DataFrame, heatmaps: pd.DataFrame) -> str:

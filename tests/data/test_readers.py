@@ -116,7 +116,7 @@ def marked(install, tmp_path):
 
 def test_files_without_a_known_ending_are_recognised_by_their_signature(marked):
     readers = installed_readers()
-    found = [path.name for path in image_files([marked], readers)]
+    found = [path.name for path in image_files([marked], readers).images]
     assert found == ["1.2.840.9", "IM0001", "a.MARK", "photo.png"]
     for name in ("1.2.840.9", "IM0001", "a.MARK", "photo.png"):
         assert read_radiograph(marked / name, readers=readers).tolist() == [[9] * 3] * 3

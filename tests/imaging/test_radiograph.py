@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mura_core.errors import DataError, RadiographError
-from mura_core.imaging import Square, image_files, read_radiograph, resize
+from mura_core.errors import RadiographError
+from mura_core.imaging import Square, read_radiograph, resize
 from mura_core.imaging.radiograph import MAX_PIXELS
 from mura_plugins import PluginError
 
@@ -140,17 +140,6 @@ def test_a_plugins_reader_is_used_and_its_failure_reported(tmp_path):
         read_radiograph(path, readers={".dcm": lambda _: np.ones((0, 4), np.uint8)})
     with pytest.raises(RadiographError, match="returned a NoneType, not an array"):
         read_radiograph(path, readers={".dcm": lambda _: None})
-
-
-def test_image_files_are_found_below_folders(tmp_path):
-    for name in ("b.png", "a/c.JPG", "a/notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = image_files([tmp_path])
-    assert [path.name for path in found] == ["c.JPG", "b.png"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no image files"):
-        image_files([tmp_path / "empty"])
 
 
 def test_real_formats(real_data: Path):

@@ -174,13 +174,41 @@ def test_what_cannot_be_read_is_left_out_and_the_table_goes_to_a_file(
     first.write_bytes(b"")
     result = mura_run("predict", split, new, "--out", out)
     assert result.exit_code == 0, result.output
-    assert f"{first}: is empty" in result.stderr
+    assert f"{first} is empty" in result.stderr
     assert result.stdout == ""
     table = pd.read_csv(out)
     assert list(table) == COLUMNS
     # A name that isn't UTF-8 is escaped.
     assert f"{new}/h\\udce9.png" in table["path"].tolist()
     assert len(table) == len(list(new.rglob("*.png"))) - 1
+
+
+def test_what_is_not_an_image_is_said_in_one_line_and_listed(
+    split: Path, data: Path, tmp_path: Path
+):
+    new, out = tmp_path / "new", tmp_path / "out"
+    study = read_manifest(data).folder / "valid" / "XR_ELBOW"
+    shutil.copytree(next(path for path in study.iterdir()), new)
+    for number in range(30):
+        (new / f"note{number:02}.txt").touch()
+        (new / f"._{number}.png").touch()
+    (new / "loop").symlink_to(".")
+    (new / "gone.png").symlink_to("nowhere")
+    result = mura_run("predict", split, new, "--explain", "gradcam", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert len(pd.read_csv(out / "predictions.csv")) == 2
+    assert f"Left out: 1 file: {new}/gone.png leads to a missing file" in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("Left out: 30 files: ")]
+    assert len(lines) == 2
+    assert all(line.endswith(" and 27 more") for line in lines)
+    assert f"listed in {out}/left_out.csv" in result.stderr
+    assert len(pd.read_csv(out / "left_out.csv")) == 62
+    page = " ".join((out / "predictions.html").read_text().split())
+    assert "62 files were left out" in page
+    assert "is not a supported image format (.txt) (30 files)" in page
+    verbose = mura_run("predict", split, new, "--verbose")
+    assert f"Left out: {new}/note29.txt is not a supported image format (.txt)" in verbose.stderr
+    assert len(predicted(split, new)) == 2  # nothing else is on standard output
 
 
 # Runs that can't be used ------------------------------------------------------------------------

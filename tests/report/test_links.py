@@ -108,7 +108,9 @@ def test_every_link_of_a_predictions_page_leads_to_a_file(judged, tmp_path):
     out.mkdir()
     drawn = draw_heatmaps(out, run.parent / "data", table).assign(scale_of="images")
     points = {level: OperatingPoint(0.5) for level in ("image", "study")}
-    using = Using(run, networks=1, points=points, left_out=["<i>x</i>: is empty"])
+    using = Using(
+        run, networks=1, points=points, left_out=[{"path": "<i>x</i>", "reason": "is empty"}]
+    )
     verdicts = table.assign(
         verdict="normal", study_verdict="normal", study_probability=table["probability"]
     )

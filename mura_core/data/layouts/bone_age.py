@@ -12,6 +12,7 @@ from pathlib import Path
 from mura_core.data.layouts.csv_file import read_table
 from mura_core.data.layouts.header import named_columns
 from mura_core.data.layouts.tables import has_columns
+from mura_core.data.layouts.walk import csv_files
 from mura_core.errors import DataError
 from mura_plugins import LabelledImages, LayoutOptions
 
@@ -58,6 +59,6 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
 
 
 def _table_of(data: Path) -> Path | None:
-    paths = [data] if data.is_file() else sorted(data.glob("*.csv"))
+    paths = [data] if data.is_file() else csv_files(data)
     found = [path for path in paths if has_columns(path, _COLUMNS)]
     return found[0] if len(found) == 1 else None

@@ -34,7 +34,7 @@ def recognise(data: Path, options: LayoutOptions) -> bool:
     """
     if not data.is_dir():
         return False
-    all_folders = _without_split(image_paths(data, options.suffixes))
+    all_folders = _without_split(image_paths(data, options))
     if not all_folders or names_labelled_studies(all_folders):
         return False
     return (
@@ -57,7 +57,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     DataError
         It isn't known which class means abnormal, or an image lies in no class folder.
     """
-    paths = image_paths(data, options.suffixes)
+    paths = image_paths(data, options)
     try:
         splits = split_of({path.parts[:-1] for path in paths})
     except DataError as error:

@@ -9,7 +9,7 @@ from mura_core.data.layouts.header import Header, named_columns, read_header
 from mura_core.data.layouts.labels import label_in_words, labels_in_words
 from mura_core.data.layouts.paths import base_of, own_path
 from mura_core.data.layouts.split_names import ACCEPTED, split_named
-from mura_core.data.layouts.walk import NOT_IMAGES, by_name, image_paths, only_one
+from mura_core.data.layouts.walk import NOT_IMAGES, by_name, csv_files, image_paths, only_one
 from mura_core.errors import DataError
 from mura_core.tables import csv_lines
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
@@ -123,7 +123,7 @@ def _csvs_of(data: Path, options: LayoutOptions) -> dict[str, Path]:
         return {"": data}
     if (data / MANIFEST_NAME).is_file():
         return {"": data / MANIFEST_NAME}
-    inside = [path for path in sorted(data.glob("*.csv")) if path.name not in NOT_IMAGES]
+    inside = [path for path in csv_files(data) if path.name not in NOT_IMAGES]
     complete = [path for path in inside if _is_complete(path, options)]
     if len(complete) == 1:
         return {"": complete[0]}
@@ -259,7 +259,7 @@ def _found_by_name(
     """Return paths of files that the CSV lists only by name, or without their suffix."""
     if any((folder / one).is_file() for one in paths[:20]):
         return paths
-    named = by_name(image_paths(folder, options.suffixes))
+    named = by_name(image_paths(folder, options))
     found = []
     for (number, _), one in zip(lines, paths, strict=True):
         where = f"{path}: line {number}"

@@ -32,7 +32,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
         A folder isn't understood.
     """
     refuse_unused(data, options)
-    paths = image_paths(data, options.suffixes)
+    paths = image_paths(data, options)
     try:
         places = read_folders({path.parts[:-1] for path in paths})
     except DataError as error:

@@ -46,7 +46,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     """
     refuse_unused(data, options)
     root = root_of(data, _is_root) or data
-    named = by_name(image_paths(root / "images", options.suffixes))
+    named = by_name(image_paths(root / "images", options))
     images = []
     for where, row in rows_of(root / _TABLE, _COLUMNS):
         name, label = row["image_id"], label_in_words(row["fractured"], (), where)

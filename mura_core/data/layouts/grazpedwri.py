@@ -45,7 +45,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     """
     refuse_unused(data, options)
     root = root_of(data, _is_root) or data
-    named = by_name(image_paths(root, options.suffixes))
+    named = by_name(image_paths(root, options))
     images = []
     for where, row in rows_of(root / _TABLE, _COLUMNS):
         stem = row["filestem"]

@@ -16,7 +16,7 @@ from mura_core.data.layouts.labels import refuse_unused
 from mura_core.data.layouts.paths import base_of, inner_path
 from mura_core.data.layouts.split_names import split_named
 from mura_core.data.layouts.structure import label_of, looks_like_patient, without_label
-from mura_core.data.layouts.walk import image_paths
+from mura_core.data.layouts.walk import csv_files, image_paths, subfolders
 from mura_core.errors import DataError
 from mura_core.tables import csv_lines
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
@@ -94,7 +94,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     if base:
         rows = [row._replace(path=f"{base}/{row.path}") for row in rows]
     if walked:
-        found = image_paths(folder, options.suffixes)
+        found = image_paths(folder, options)
         rows += _without_paths(walked, folder, found, notes)
         listed = {row.path for row in rows}
         if others := [path for path in found if path.as_posix() not in listed]:
@@ -109,7 +109,7 @@ def _folder_of_csvs(data: Path) -> Path | None:
     """Return the folder, here, one level below or above, that holds the CSV files of MURA."""
     if _csvs(data):
         return data
-    found = [path for path in sorted(data.iterdir()) if path.is_dir() and _csvs(path)]
+    found = [path for path in subfolders(data) if _csvs(path)]
     if len(found) > 1:
         several = ", ".join(folder.name for folder in found)
         raise DataError(f"{data}: contains several data sets ({several}); choose one of them")
@@ -122,7 +122,7 @@ def _folder_of_csvs(data: Path) -> Path | None:
 def _csvs(folder: Path) -> dict[str, _Files]:
     """Return the CSV files of MURA in a folder, by split."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.glob("*.[cC][sS][vV]")):
+    for path in csv_files(folder):
         match = _NAME.fullmatch(path.name)
         split = split_named(match["split"]) if match else ""
         if match is None or not split:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from mura_core.data.layouts.walk import subfolders
 from mura_core.errors import DataError
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
@@ -107,7 +108,7 @@ def base_of(folder: Path, paths: Sequence[str]) -> str:
     tried = paths[:_TRIED]
     if not tried or any((folder / path).is_file() for path in tried):
         return ""
-    inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    inner = subfolders(folder)
     found = [sub.name for sub in inner if any((sub / path).is_file() for path in tried)]
     if len(found) > 1:
         raise DataError(

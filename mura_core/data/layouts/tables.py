@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mura_core.data.layouts.header import first_line
+from mura_core.data.layouts.walk import subfolders
 from mura_core.errors import DataError
 from mura_core.tables import csv_lines
 
@@ -75,5 +76,5 @@ def root_of(data: Path, is_root: Callable[[Path], bool]) -> Path | None:
         return None
     if is_root(data):
         return data
-    found = [path for path in sorted(data.iterdir()) if path.is_dir() and is_root(path)]
+    found = [path for path in subfolders(data) if is_root(path)]
     return found[0] if len(found) == 1 else None

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from mura_core.errors import DataError
+from mura_core.imaging import files_below, is_litter
+from mura_plugins import LayoutOptions
 
 NOT_IMAGES = ("boxes.csv", "letters.csv")  # CSV files that list something else
 
 
-def image_paths(folder: Path, suffixes: Collection[str]) -> list[PurePosixPath]:
+def image_paths(folder: Path, options: LayoutOptions) -> list[PurePosixPath]:
     """Return the image files in a folder and its subfolders, relative to it, sorted.
 
     Parameters
     ----------
     folder : Path
         The folder.
-    suffixes : collection of str
-        File name endings of images, in lower case.
+    options : LayoutOptions
+        The file name endings and signatures of images.
     """
-    return [
-        PurePosixPath(path.relative_to(folder).as_posix())
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in suffixes and path.is_file()
-    ]
+    images = files_below(folder, options.suffixes | options.signatures).images
+    return [PurePosixPath(path.relative_to(folder).as_posix()) for path in images]
+
+
+def csv_files(folder: Path) -> list[Path]:
+    """Return the CSV files in a folder, sorted, without hidden ones such as `._image_paths.csv`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    """
+    return [path for path in sorted(folder.glob("*.[cC][sS][vV]")) if not is_litter(path.name)]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted, without hidden ones and others such as `__MACOSX`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    """
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_litter(path.name)]
 
 
 def unread_csvs(folder: Path) -> tuple[str, ...]:
@@ -35,7 +56,7 @@ def unread_csvs(folder: Path) -> tuple[str, ...]:
     folder : Path
         The data folder.
     """
-    names = [path.name for path in sorted(folder.glob("*.csv")) if path.name not in NOT_IMAGES]
+    names = [path.name for path in csv_files(folder) if path.name not in NOT_IMAGES]
     if not names:
         return ()
     return (
