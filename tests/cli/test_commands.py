@@ -134,7 +134,7 @@ def test_predict_gives_images_and_studies(finished: Path, mura: Path, tmp_path: 
     out = tmp_path / "table.csv"
     result = mura_run("predict", "--model-file", finished / "model.keras", "--out", out, new)
     assert result.exit_code == 0, result.output
-    assert "broken.png: is empty" in result.output
+    assert "broken.png is empty" in result.output
     table = pd.read_csv(out)
     assert list(table) == ["path", "study", "logit", "probability", "study_probability"]
     assert len(table) == 2
@@ -144,7 +144,7 @@ def test_predict_gives_images_and_studies(finished: Path, mura: Path, tmp_path: 
     header, *rows = printed.stdout.splitlines()
     assert header == ",".join(table)
     assert len(rows) == 2
-    assert "broken.png: is empty" in printed.stderr
+    assert "broken.png is empty" in printed.stderr
 
 
 def test_prepare_counts_and_writes_path_files(mura: Path, tmp_path: Path):

@@ -91,7 +91,7 @@ def test_statistics_only_keeps_no_images(own_mura: Path, tmp_path: Path, monkeyp
     options = ("--data", own_mura, "--size", "32", "--fit", "pad", "--resize", "bilinear")
     result = mura_run("prepare", "--statistics-only", *options)
     assert f"Mean and deviation of {len(trains) - 1} training images: " in result.output
-    assert f"1 of {len(trains)} images can't be read; the first: {trains[0]}" in result.output
+    assert f"1 of {len(trains)} images can't be read: {trains[0]}" in result.output
     written = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert not [path for path in written if path.name == "images.npy"]
     [path] = [path for path in written if path.stem.isalnum() and path.suffix == ".npz"]
