@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mura_core.errors import DataError
+from mura_core.imaging.contents import reason_broken_link
 from mura_core.imaging.radiograph import NO_READERS, SUFFIXES, Readers
 
 LITTER = "is hidden, or a file of an operating system"
@@ -46,7 +47,7 @@ class LeftOut:
     reason : str
         Why it is left out; the same words for all files of a kind.
     is_lost : bool
-        Whether a radiograph may be lost, because its link or folder can't be opened.
+        Whether a radiograph may be lost: behind a link or in a folder that can't be opened.
     """
 
     path: Path
@@ -208,7 +209,8 @@ class _Walk:
         try:
             is_file = entry.is_file()
             if not is_file and entry.is_symlink() and not Path(entry.path).exists():
-                self._leave_out(entry.path, _MISSING, is_lost=may_be_image)
+                annexed = reason_broken_link(str(Path(entry.path).readlink()))
+                self._leave_out(entry.path, annexed or _MISSING, is_lost=may_be_image)
             elif not is_file:
                 self._leave_out(entry.path, _SPECIAL)
             elif suffix in self._suffixes or self._is_image(entry.path, suffix):

@@ -171,6 +171,13 @@ def test_links_that_lead_nowhere_are_named(tmp_path: Path):
     )
 
 
+def test_an_annexed_file_is_named_with_the_remedy(tmp_path: Path):
+    (tmp_path / "c.png").symlink_to("../.git/annex/objects/ab/cd/key")
+    (file,) = files_below(tmp_path).left_out
+    assert file.is_lost
+    assert file.reason == "is a git-annex pointer: run git annex get"
+
+
 def test_folders_that_cannot_be_opened_are_named(tmp_path: Path, monkeypatch):
     touch(tmp_path / "a.png", tmp_path / "closed" / "b.png", tmp_path / "vanished" / "c.png")
     open_folder = os.scandir
