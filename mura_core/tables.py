@@ -29,7 +29,7 @@ _TEXT = frozenset(
 _WHOLE_NUMBERS = frozenset(
     {
         "label", "label_of_folder", "fold", "seed", "run_seed", "epoch", "images", "studies",
-        "patients",
+        "patients", "height", "width", "bits", "darkest", "brightest",
     }
 )  # fmt: skip
 _TRUTHS = frozenset({"signed", "empty", "flips"})

@@ -27,3 +27,8 @@ from .reading import Reading as Reading
 from .seed import DEFAULT_SEED as DEFAULT_SEED
 from .splits import Training as Training
 from .splits import trainings as trainings
+from .unusual import DARK_16_BITS as DARK_16_BITS
+from .unusual import UsualTraits as UsualTraits
+from .unusual import read_usual as read_usual
+from .unusual import unusual_images as unusual_images
+from .unusual import write_usual as write_usual

@@ -8,11 +8,13 @@ file, and the square. If an image changes, a new set is made. A set is written t
 preparation is interrupted, it resumes where it stopped.
 
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
-- `images.csv`: the `path` of each of the N images, in their order, which is sorted by path, and
-  its `largest_level` if the file has 16 bits, otherwise 0;
+- `images.csv`: the `path` of each of the N images, in their order, which is sorted by path;
+- `traits.csv`: the `ImageTraits` of each of these images, such as its size and mean level;
 - `unreadable.csv`: `path` and `reason` of each image that can't be read;
 - `left_out.csv`: these, and the other files of the data set when the set was last used; only for
   people to read;
+- `unusual.csv`: `path` and `reason` of each image that is unlike the training images of the last
+  use; only for people to read;
 - `digest.txt`: a digest of pixels and paths, by which a run checks that it has the same images.
 """
 
@@ -35,6 +37,13 @@ from mura_core.data.left_out import LEFT_OUT, as_table
 from mura_core.data.manifest import Manifest
 from mura_core.data.prepared_files import write_prepared
 from mura_core.data.readers import installed_readers
+from mura_core.data.unusual import (
+    NEARLY_BLACK,
+    TRAITS,
+    UsualTraits,
+    unusual_images,
+    usual_traits,
+)
 from mura_core.errors import DataError, RadiographError
 from mura_core.files import write_csv
 from mura_core.imaging import (
@@ -49,7 +58,7 @@ from mura_core.imaging import (
 from mura_core.progress import Progress
 from mura_core.tables import read_table
 
-_FORMAT = 6  # increment when the same images would give different pixels
+_FORMAT = 7  # increment when the same images would give different pixels
 _ROWS_AT_ONCE = 64  # of a memory map
 _NAMES = "backslashreplace"  # of files; not all are UTF-8
 
@@ -100,9 +109,30 @@ class PreparedImages:
         return (self.folder / "digest.txt").read_text(encoding="ascii").strip()
 
     @cached_property
+    def traits(self) -> pd.DataFrame:
+        """The `ImageTraits` of each of the N images, by column."""
+        return read_table(self.folder / "traits.csv", TRAITS)
+
+    def usual_traits(self) -> UsualTraits | None:
+        """Return what the training images are like, or None if they are too few to tell."""
+        return usual_traits(self.traits[self.table["split"] == "train"])
+
+    def unusual(self) -> pd.DataFrame:
+        """Return `path` and `reason` of each image that is unlike the training images.
+
+        None is named as nearly black if that is usual or can't be told; see `largest_16_bit_level`.
+        """
+        usual = self.usual_traits()
+        found = unusual_images(self.table["path"].tolist(), self.traits, usual)
+        if usual is None:
+            found = found[~found["reason"].str.startswith(NEARLY_BLACK)]
+        return found.reset_index(drop=True)
+
+    @cached_property
     def largest_16_bit_level(self) -> int:
         """The largest level of all images of 16 bits, or 0 if there are none."""
-        return int(read_table(self.folder / "images.csv", ["largest_level"])["largest_level"].max())
+        levels = self.traits["brightest"][self.traits["bits"] == 16]
+        return int(levels.max()) if len(levels) else 0
 
     def studies_without_images(self, manifest: Manifest) -> list[str]:
         """Return the studies without any readable image.

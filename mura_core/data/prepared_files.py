@@ -7,8 +7,9 @@ import io
 import json
 import os
 from collections import deque
+from dataclasses import astuple
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,10 @@ import pandas as pd
 from mura_core.data.manifest import Manifest
 from mura_core.errors import DataError, RadiographError, printable
 from mura_core.files import write_csv
-from mura_core.imaging import Readers, Square, in_batches, stream_images
+from mura_core.imaging import ImageTraits, Readers, Square, in_batches, stream_images
 from mura_core.progress import Progress
+
+_Outcome: TypeAlias = str | ImageTraits  # the reason why an image can't be read, or its traits
 
 _HEADER_BYTES = 128
 
@@ -38,8 +41,8 @@ def write_prepared(
 ) -> None:
     """Decode the images of a manifest into the files of a prepared set.
 
-    The journal has a line for each image, in JSON: the reason why it can't be read, or its largest
-    level if it has 16 bits, otherwise 0.
+    The journal has a line for each image, in JSON: the reason why it can't be read, or the
+    values of its traits.
 
     Parameters
     ----------
@@ -62,22 +65,24 @@ def write_prepared(
         outcomes = _resume(images, journal, square.size)
         paths = manifest.table["path"].iloc[len(outcomes) :]
         sources = (os.path.join(manifest.folder, path) for path in paths)  # noqa: PTH118 - fast
-        levels: deque[int] = deque()
+        traits: deque[ImageTraits | None] = deque()
         results = stream_images(
-            sources, square, readers=readers, threads=threads, on_level=levels.append
+            sources, square, readers=readers, threads=threads, on_traits=traits.append
         )
         journalled = len(outcomes)
         for step, batch in enumerate(in_batches(results, _AT_ONCE), start=1):
             readable = [image for image in batch if not isinstance(image, RadiographError)]
             for result in batch:
-                level = levels.popleft()
-                outcomes.append(result.reason if isinstance(result, RadiographError) else level)
+                own = traits.popleft()
+                outcome = result.reason if isinstance(result, RadiographError) else own
+                assert outcome is not None, "what can be read is measured"
+                outcomes.append(outcome)
             if readable:
                 images.write(np.stack(readable).data)  # all uint8, as squares are
             if step % _JOURNAL_EVERY == 0 or len(outcomes) == total:
                 # The journal must only list images that are already on disk.
                 _to_disk(images)
-                journal.writelines(json.dumps(outcome) + "\n" for outcome in outcomes[journalled:])
+                journal.writelines(_as_line(outcome) for outcome in outcomes[journalled:])
                 _to_disk(journal)
                 journalled = len(outcomes)
             if progress:
@@ -85,14 +90,24 @@ def write_prepared(
     _finish(folder, manifest, outcomes, square.size)
 
 
-def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | int]:
+def _as_line(outcome: _Outcome) -> str:
+    values = outcome if isinstance(outcome, str) else astuple(outcome)
+    return json.dumps(values) + "\n"
+
+
+def _of_line(line: str) -> _Outcome:
+    values = json.loads(line)
+    return values if isinstance(values, str) else ImageTraits(*values)
+
+
+def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[_Outcome]:
     """Return the outcomes in the journal, and truncate `images` to the images listed in it."""
     journal.seek(0)
     lines = journal.read().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     journal.truncate(sum(len(line.encode()) for line in whole))
-    outcomes: list[str | int] = [json.loads(line) for line in whole]
-    readable = sum(isinstance(outcome, int) for outcome in outcomes)
+    outcomes = [_of_line(line) for line in whole]
+    readable = sum(isinstance(outcome, ImageTraits) for outcome in outcomes)
     images.truncate(0 if not outcomes else _HEADER_BYTES + readable * size * size)
     if not outcomes:
         images.write(_npy_header(0, size))
@@ -102,10 +117,10 @@ def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[str | int]:
 def _finish(
     folder: Path,
     manifest: Manifest,
-    outcomes: list[str | int],
+    outcomes: list[_Outcome],
     size: int,
 ) -> None:
-    levels = [outcome for outcome in outcomes if isinstance(outcome, int)]
+    traits = [outcome for outcome in outcomes if isinstance(outcome, ImageTraits)]
     reasons = [outcome if isinstance(outcome, str) else None for outcome in outcomes]
     reason = pd.Series(reasons, index=manifest.table.index, dtype="object")
     unreadable = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
@@ -116,7 +131,8 @@ def _finish(
             f"none of the {len(unreadable)} images can be read; the first:"
             f" {printable(first['path'])} {printable(first['reason'])}"
         )
-    write_csv(folder / "images.csv", table[["path"]].assign(largest_level=levels))
+    write_csv(folder / "images.csv", table[["path"]])
+    write_csv(folder / "traits.csv", pd.DataFrame(traits))
     write_csv(folder / "unreadable.csv", unreadable)
     with (folder / "images.npy").open("r+b") as images:
         images.write(_npy_header(len(table), size))

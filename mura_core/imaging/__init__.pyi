@@ -28,4 +28,5 @@ from .statistics import ImageStatistics as ImageStatistics
 from .stream import in_batches as in_batches
 from .stream import stream_images as stream_images
 from .stream import stream_statistics as stream_statistics
+from .traits import ImageTraits as ImageTraits
 from .two_pass import two_pass_kahan as two_pass_kahan

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import BmpImagePlugin, Image, WebPImagePlugin
 
 from mura_core.errors import ImageFileError
-from mura_core.imaging.levels import Samples
+from mura_core.imaging.levels import Chroma, Samples
 from mura_core.imaging.orientation import declared_orientation, upright
 
 
@@ -23,7 +23,7 @@ def is_webp(content: bytes) -> bool:
     return content.startswith(b"RIFF") and content[8:12] == b"WEBP"
 
 
-def read_bmp(content: bytes, max_pixels: int) -> Samples:
+def read_bmp(content: bytes, max_pixels: int, chroma: Chroma | None = None) -> Samples:
     """Return the pixels of a BMP file as a greyscale image.
 
     Parameters
@@ -32,6 +32,8 @@ def read_bmp(content: bytes, max_pixels: int) -> Samples:
         The whole file.
     max_pixels : int
         Larger images are rejected before memory is allocated.
+    chroma : Chroma, optional
+        Measures the colours.
 
     Returns
     -------
@@ -47,10 +49,10 @@ def read_bmp(content: bytes, max_pixels: int) -> Samples:
     # The plugin itself, not Image.open, which warns of large images on the console.
     with BmpImagePlugin.BmpImageFile(io.BytesIO(content)) as image:
         _refuse_large(*image.size, max_pixels)
-        return _grey(image)
+        return _grey(image, chroma)
 
 
-def read_webp(content: bytes, max_pixels: int) -> Samples:
+def read_webp(content: bytes, max_pixels: int, chroma: Chroma | None = None) -> Samples:
     """Return the pixels of a WebP file as a greyscale image, upright.
 
     Parameters
@@ -74,7 +76,7 @@ def read_webp(content: bytes, max_pixels: int) -> Samples:
         if image.n_frames > 1:
             raise ImageFileError(f"contains {image.n_frames} images; save each in a separate file")
         orientation = declared_orientation(image.info.get("exif", b""), image.info.get("xmp", b""))
-        return upright(_grey(image), orientation)
+        return upright(_grey(image, chroma), orientation)
 
 
 def _webp_size(content: bytes) -> tuple[int, int]:
@@ -100,7 +102,9 @@ def _refuse_large(width: int, height: int, max_pixels: int) -> None:
         raise ImageFileError(f"has {width} x {height} pixels; the limit is {max_pixels:,} pixels")
 
 
-def _grey(image: Image.Image) -> Samples:
+def _grey(image: Image.Image, chroma: Chroma | None) -> Samples:
     if image.mode not in ("1", "L", "RGB", "RGBA"):
         image = image.convert("RGB")
+    if chroma is not None and image.mode in ("RGB", "RGBA"):
+        chroma.measure(*np.moveaxis(np.asarray(image)[..., :3], -1, 0))
     return np.asarray(image.convert("L"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import simplejpeg
 
 from mura_core.errors import ImageFileError, in_one_line
-from mura_core.imaging.levels import Samples, luma, luma_of_inks
+from mura_core.imaging.levels import Chroma, Samples, luma, luma_of_inks
 from mura_core.imaging.orientation import declared_orientation, upright
 
 SIGNATURE = b"\xff\xd8\xff"
@@ -47,7 +47,7 @@ class _Scan:
     parameters_at: int
 
 
-def read_jpeg(content: bytes, max_pixels: int) -> Samples:
+def read_jpeg(content: bytes, max_pixels: int, chroma: Chroma | None = None) -> Samples:
     """Return the pixels of a JPEG file as a greyscale image.
 
     Only the first image is read: phones append others to it (MPO), and some software appends other
@@ -59,6 +59,8 @@ def read_jpeg(content: bytes, max_pixels: int) -> Samples:
         The whole file.
     max_pixels : int
         Larger images are rejected before memory is allocated.
+    chroma : Chroma, optional
+        Measures the colours.
 
     Returns
     -------
@@ -74,10 +76,17 @@ def read_jpeg(content: bytes, max_pixels: int) -> Samples:
         raise ImageFileError(
             f"has {header.width} x {header.height} pixels; the limit is {max_pixels:,} pixels"
         )
-    return upright(decoded(_whole(content, header), len(header.components)), header.orientation)
+    pixels = decoded(_whole(content, header), len(header.components), chroma=chroma)
+    return upright(pixels, header.orientation)
 
 
-def decoded(content: bytes, components: int, *, inverted_inks: bool = True) -> Samples:
+def decoded(
+    content: bytes,
+    components: int,
+    *,
+    inverted_inks: bool = True,
+    chroma: Chroma | None = None,
+) -> Samples:
     """Return the luma of a JPEG stream, as stored.
 
     Parameters
@@ -88,6 +97,8 @@ def decoded(content: bytes, components: int, *, inverted_inks: bool = True) -> S
         Number of colour channels: grey, colour or CMYK.
     inverted_inks : bool
         Whether CMYK is inverted, as Adobe stores it in JPEG files.
+    chroma : Chroma, optional
+        Measures the colours.
 
     Returns
     -------
@@ -111,7 +122,7 @@ def decoded(content: bytes, components: int, *, inverted_inks: bool = True) -> S
     if components == 1:
         return pixels[..., 0]
     if components == 3:
-        return luma(pixels)
+        return luma(pixels, chroma)
     return luma_of_inks(255 - pixels if inverted_inks else pixels)
 
 

@@ -6,6 +6,7 @@ the file.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,36 @@ Samples: TypeAlias = NDArray[Any]  # uint8 or uint16
 
 # Rec. 601, in fixed point with 16 fractional bits, as in Pillow.
 _RED, _GREEN, _BLUE = 19595, 38470, 7471
+
+
+_CHROMA_STEP = 8  # rows and columns between the pixels that are measured
+
+
+@dataclass
+class Chroma:
+    """How colourful an image is, measured while its file is decoded.
+
+    Attributes
+    ----------
+    mean : float
+        Mean difference between the largest and the smallest channel, in levels from 0 to 255. It is
+        0 for greyscale.
+    """
+
+    mean: float = 0.0
+
+    def measure(self, red: Samples, green: Samples, blue: Samples) -> None:
+        """Measure some pixels of an image.
+
+        Parameters
+        ----------
+        red, green, blue : ndarray of shape (H, W), uint8 or uint16
+            The channels.
+        """
+        every = np.s_[::_CHROMA_STEP, ::_CHROMA_STEP]
+        channels = np.stack([red[every], green[every], blue[every]])
+        difference = channels.max(axis=0) - channels.min(axis=0)
+        self.mean = float(difference.mean()) * 255 / np.iinfo(red.dtype).max
 
 
 def spanning(samples: Samples, depth: int) -> Samples:
@@ -57,18 +88,22 @@ def table_type(highest: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint8 if highest <= 255 else np.uint16
 
 
-def luma(colours: Samples) -> Samples:
+def luma(colours: Samples, chroma: Chroma | None = None) -> Samples:
     """Return the Rec. 601 luma of colours, rounded as in Pillow.
 
     Parameters
     ----------
     colours : ndarray of shape (H, W, 3), uint8 or uint16
         Red, green and blue.
+    chroma : Chroma, optional
+        Measures them.
 
     Returns
     -------
     ndarray of shape (H, W), of the same dtype
     """
+    if chroma is not None:
+        chroma.measure(*np.moveaxis(colours, -1, 0))
     if colours.dtype == np.uint8:
         return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).convert("L"))
     red, green, blue = (colours[..., channel].astype(np.uint32) for channel in range(3))

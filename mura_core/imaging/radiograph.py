@@ -25,6 +25,7 @@ from mura_core.imaging.by_pillow import is_bmp, is_webp, read_bmp, read_webp
 from mura_core.imaging.contents import reason_broken_link, reason_no_image
 from mura_core.imaging.jpeg import SIGNATURE as JPEG_SIGNATURE
 from mura_core.imaging.jpeg import read_jpeg
+from mura_core.imaging.levels import Chroma
 from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
 from mura_core.imaging.tiff import read_tiff
@@ -51,6 +52,7 @@ def read_radiograph(
     name: str | None = None,
     readers: Readers = NO_READERS,
     bit_depth: int = 16,
+    chroma: Chroma | None = None,
 ) -> GreyImage:
     """Return an image file's pixels as a greyscale image at the original size and bit depth.
 
@@ -68,6 +70,8 @@ def read_radiograph(
     bit_depth : int
         Bit depth, from 8 to 16, of 16-bit files that don't declare it. With 12, their levels 0 to
         4095 become 0 to 65535.
+    chroma : Chroma, optional
+        Measures how colourful the image is.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def read_radiograph(
     if name is None:
         name = "image" if isinstance(source, bytes) else str(source)
     try:
-        return _read(source, readers, bit_depth)
+        return _read(source, readers, bit_depth, chroma)
     except ImageFileError as error:
         raise RadiographError(name, str(error)) from None
     except PngError as error:
@@ -127,7 +131,9 @@ def _reader_by_signature(content: bytes, readers: Readers) -> Read | None:
     return None
 
 
-def _read(source: str | Path | bytes, readers: Readers, bit_depth: int) -> GreyImage:
+def _read(
+    source: str | Path | bytes, readers: Readers, bit_depth: int, chroma: Chroma | None
+) -> GreyImage:
     path = None
     if not isinstance(source, bytes):
         path = Path(source)
@@ -138,16 +144,16 @@ def _read(source: str | Path | bytes, readers: Readers, bit_depth: int) -> GreyI
     if not source:
         raise ImageFileError("is empty (0 bytes)")
     if source.startswith(chunks.SIGNATURE):
-        return read_png(source, MAX_PIXELS, bit_depth)
+        return read_png(source, MAX_PIXELS, bit_depth, chroma)
     if source.startswith(JPEG_SIGNATURE):
-        return read_jpeg(source, MAX_PIXELS)
+        return read_jpeg(source, MAX_PIXELS, chroma)
     if source[:4] in TIFF_SIGNATURES:
-        return read_tiff(source, MAX_PIXELS, bit_depth)
+        return read_tiff(source, MAX_PIXELS, bit_depth, chroma)
     try:
         if is_bmp(source):
-            return read_bmp(source, MAX_PIXELS)
+            return read_bmp(source, MAX_PIXELS, chroma)
         if is_webp(source):
-            return read_webp(source, MAX_PIXELS)
+            return read_webp(source, MAX_PIXELS, chroma)
     except ImageFileError:
         raise
     # Pillow raises any of these for damaged content.

@@ -19,16 +19,19 @@ from numpy.typing import NDArray
 from mura_core.cores import usable_cores
 from mura_core.errors import DataError, RadiographError, UsageError, in_one_line
 from mura_core.files import replacing
+from mura_core.imaging.levels import Chroma
 from mura_core.imaging.png.inflate import crc32
 from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
 from mura_core.imaging.resizing import resize
 from mura_core.imaging.square import STANDARD_SQUARE, Square
 from mura_core.imaging.statistics import ImageStatistics
+from mura_core.imaging.traits import ImageTraits, traits_of
 from mura_core.progress import Progress
 
 # Path or content of an image file, a file opened in binary mode, or an array of pixels.
 Source: TypeAlias = str | Path | bytes | BinaryIO | NDArray[Any]
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+_Outcome: TypeAlias = tuple[Pixels | RadiographError, ImageTraits | None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -42,7 +45,7 @@ def stream_images(
     *,
     readers: Readers = NO_READERS,
     threads: int | None = None,
-    on_level: Callable[[int], None] | None = None,
+    on_traits: Callable[[ImageTraits | None], None] | None = None,
 ) -> Iterator[Pixels | RadiographError]:
     """Yield the image of each source, in order, or an error if it can't be read.
 
@@ -60,8 +63,8 @@ def stream_images(
     threads : int, optional
         Number of threads; by default the number of available CPU cores. The result doesn't depend
         on it.
-    on_level : callable, optional
-        Called before each image with its largest level, if it has 16 bits, otherwise with 0.
+    on_traits : callable, optional
+        Called before each image with its traits as it was read, or with None if it can't be read.
 
     Yields
     ------
@@ -73,12 +76,17 @@ def stream_images(
     size = 1 if square is None else _AT_ONCE
     tasks = in_batches(enumerate(sources), size)
 
-    def read(batch: list[tuple[int, Source]]) -> list[tuple[Pixels | RadiographError, int]]:
-        return [_read(source, f"image {number}", square, readers) for number, source in batch]
+    measures = on_traits is not None
 
-    for image, level in _in_threads(read, tasks, threads):
-        if on_level is not None:
-            on_level(level)
+    def read(batch: list[tuple[int, Source]]) -> list[_Outcome]:
+        return [
+            _read(source, f"image {number}", square, readers, measures=measures)
+            for number, source in batch
+        ]
+
+    for image, traits in _in_threads(read, tasks, threads):
+        if on_traits is not None:
+            on_traits(traits)
         yield image
 
 
@@ -265,33 +273,36 @@ def _leave_out(
 
 
 def _read(
-    source: Source, name: str, square: Square | None, readers: Readers
-) -> tuple[Pixels | RadiographError, int]:
-    """Return an image, or why it can't be read, and the largest level that it had in 16 bits."""
+    source: Source, name: str, square: Square | None, readers: Readers, *, measures: bool
+) -> _Outcome:
+    """Return an image, or why it can't be read, and its traits if they are measured."""
+    chroma = Chroma() if measures else None
     try:
-        image = _pixels(source, name, readers, 16 if square is None else square.bit_depth)
-        level = int(image.max()) if image.dtype == np.uint16 else 0
-        if square is None:
-            return image, level
-        if image.dtype == np.float32:
+        depth = 16 if square is None else square.bit_depth
+        image = _pixels(source, name, readers, depth, chroma)
+        if square is not None and image.dtype == np.float32:
             raise RadiographError(name, "is float32, which can't be resized; use `square=None`")
-        return resize(image, square), level  # type: ignore[arg-type]
+        is_integer = image.dtype != np.float32
+        traits = traits_of(image, chroma.mean) if chroma and is_integer else None
+        return (image if square is None else resize(image, square)), traits  # type: ignore[arg-type]
     except RadiographError as error:
-        return error, 0
+        return error, None
     except UsageError:
         raise  # of a setting of the whole run
     except MemoryError:
-        return RadiographError(_shown(source, name), "needs more memory than is available"), 0
+        return RadiographError(_shown(source, name), "needs more memory than is available"), None
     except Exception as error:
         # Whatever is wrong with an image, the other images are still read.
-        return RadiographError(_shown(source, name), f"can't be read ({in_one_line(error)})"), 0
+        return RadiographError(_shown(source, name), f"can't be read ({in_one_line(error)})"), None
 
 
-def _pixels(source: Source, name: str, readers: Readers, bit_depth: int) -> Pixels:
+def _pixels(
+    source: Source, name: str, readers: Readers, bit_depth: int, chroma: Chroma | None
+) -> Pixels:
     if isinstance(source, str | Path):
-        return read_radiograph(source, readers=readers, bit_depth=bit_depth)
+        return read_radiograph(source, readers=readers, bit_depth=bit_depth, chroma=chroma)
     if isinstance(source, bytes):
-        return read_radiograph(source, name, readers, bit_depth)
+        return read_radiograph(source, name, readers, bit_depth, chroma)
     if isinstance(source, np.ndarray):
         known = source.dtype in (np.uint8, np.uint16, np.float32)
         if source.ndim != 2 or source.size == 0 or not known:
@@ -301,7 +312,7 @@ def _pixels(source: Source, name: str, readers: Readers, bit_depth: int) -> Pixe
                 " shape (H, W)",
             )
         return source
-    return read_radiograph(source.read(), _shown(source, name), readers, bit_depth)
+    return read_radiograph(source.read(), _shown(source, name), readers, bit_depth, chroma)
 
 
 def _shown(source: Source, name: str) -> str:

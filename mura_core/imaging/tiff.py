@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from mura_core.errors import ImageFileError
-from mura_core.imaging.levels import Samples, luma, luma_of_inks, spanning
+from mura_core.imaging.levels import Chroma, Samples, luma, luma_of_inks, spanning
 from mura_core.imaging.orientation import ORIENTATION, declared_orientation, upright
 from mura_core.imaging.tiff_blocks import COMPRESSIONS, JPEG, Layout, samples_of
 from mura_core.imaging.tiff_directory import Directory, count_directories, read_directory
@@ -31,7 +31,9 @@ _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YC
 _MOST_SAMPLES = 8  # per pixel
 
 
-def read_tiff(content: bytes, max_pixels: int, bit_depth: int = 16) -> Samples:
+def read_tiff(
+    content: bytes, max_pixels: int, bit_depth: int = 16, chroma: Chroma | None = None
+) -> Samples:
     """Return the pixels of a TIFF file as a greyscale image, upright.
 
     Parameters
@@ -42,6 +44,8 @@ def read_tiff(content: bytes, max_pixels: int, bit_depth: int = 16) -> Samples:
         Larger images are rejected before memory is allocated.
     bit_depth : int
         Bit depth of 16-bit samples, if the file doesn't declare it by its tag MaxSampleValue.
+    chroma : Chroma, optional
+        Measures the colours, unless they are compressed as JPEG or of a palette.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def read_tiff(content: bytes, max_pixels: int, bit_depth: int = 16) -> Samples:
     offsets, sizes = (directory.numbers.get(tag, ()) for tag in tags)
     samples = samples_of(content, offsets, sizes, layout)
     declared = _declared_depth(directory, layout, samples)
-    grey = _grey(samples, layout, directory, declared or bit_depth)
+    grey = _grey(samples, layout, directory, declared or bit_depth, chroma)
     held = directory.numbers.get(ORIENTATION, ())
     orientation = held[0] if held else declared_orientation(xmp=_xmp(directory))
     return upright(grey, orientation)
@@ -135,7 +139,9 @@ def _declared_depth(directory: Directory, layout: Layout, samples: Samples) -> i
     return depth if is_depth and samples.max() <= highest else 0
 
 
-def _grey(samples: Samples, layout: Layout, directory: Directory, depth: int) -> Samples:
+def _grey(
+    samples: Samples, layout: Layout, directory: Directory, depth: int, chroma: Chroma | None
+) -> Samples:
     photometric = _one(directory, _PHOTOMETRIC)
     if photometric == PALETTE:
         return _colours(directory, layout.bits)[samples[..., 0]]
@@ -143,7 +149,7 @@ def _grey(samples: Samples, layout: Layout, directory: Directory, depth: int) ->
         grey = samples[..., 0]  # luma already
     elif photometric in (RGB, CMYK):
         channels = spanning(samples[..., : _CHANNELS[photometric]], depth)
-        return luma(channels) if photometric == RGB else luma_of_inks(channels)
+        return luma(channels, chroma) if photometric == RGB else luma_of_inks(channels)
     else:
         grey = spanning(samples[..., 0], depth)
     return np.iinfo(grey.dtype).max - grey if photometric == WHITE_IS_ZERO else grey

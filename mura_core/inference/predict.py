@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mura_core.errors import RadiographError
-from mura_core.imaging import Readers, Square, stream_images
+from mura_core.imaging import ImageTraits, Readers, Square, stream_images
 from mura_core.progress import Progress
 
 _BATCH = 32
@@ -82,11 +82,14 @@ class Squares:
         The n files that could be read.
     left_out : list of RadiographError
         The errors of the other files.
+    traits : list of ImageTraits
+        The traits of the n files as they were read.
     """
 
     images: NDArray[np.uint8]
     paths: list[Path]
     left_out: list[RadiographError]
+    traits: list[ImageTraits]
 
 
 def read_squares(
@@ -106,7 +109,9 @@ def read_squares(
     """
     read: list[Path] = []
     left_out: list[RadiographError] = []
-    results = zip(paths, stream_images(paths, square, readers=readers), strict=True)
+    traits: list[ImageTraits | None] = []
+    images_read = stream_images(paths, square, readers=readers, on_traits=traits.append)
+    results = zip(paths, images_read, strict=True)
     with TemporaryFile() as file:
         for done, (path, result) in enumerate(results, start=1):
             if isinstance(result, RadiographError):
@@ -120,7 +125,7 @@ def read_squares(
         images: NDArray[np.uint8] = np.empty((0, square.size, square.size), np.uint8)
         if read:
             images = np.memmap(file, np.uint8, "r", shape=(len(read), *images.shape[1:]))
-    return Squares(images, read, left_out)
+    return Squares(images, read, left_out, [one for one in traits if one is not None])
 
 
 def mean_logit(logits: NDArray[np.floating]) -> NDArray[np.float64]:

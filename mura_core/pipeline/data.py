@@ -12,6 +12,7 @@ import pandas as pd
 import platformdirs
 
 from mura_core.data import (
+    DARK_16_BITS,
     Manifest,
     PreparedImages,
     Reading,
@@ -21,6 +22,7 @@ from mura_core.data import (
     training_statistics,
 )
 from mura_core.errors import UsageError, printable
+from mura_core.files import write_csv
 from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
 from mura_core.pipeline.left_out import (
@@ -28,6 +30,7 @@ from mura_core.pipeline.left_out import (
     refuse_left_out,
     say_left_out,
 )
+from mura_core.pipeline.unusual import say_unusual
 from mura_core.progress import progress
 from mura_core.runs import PHANTOMS, RunConfig
 from mura_plugins.manager import Plugins
@@ -168,6 +171,8 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
             log.debug("Left out: study %s, which has no readable image.", printable(study))
     if config.bit_depth == 16:
         _say_if_nearly_black(prepared.largest_16_bit_level)
+    write_csv(prepared.folder / "unusual.csv", unusual := prepared.unusual())
+    say_unusual(unusual, f"in {prepared.folder / 'unusual.csv'}")
     return prepared
 
 
@@ -220,7 +225,7 @@ def warn_of_failures(plugins: Plugins) -> None:
 
 
 def _say_if_nearly_black(largest: int) -> None:
-    if 0 < largest < 2**14:
+    if 0 < largest < DARK_16_BITS:
         depth = max(8, largest.bit_length())
         log.warning(
             "The 16-bit images have levels up to %d of 65535, so they are nearly black. If they"

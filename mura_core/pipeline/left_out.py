@@ -48,8 +48,8 @@ def say_left_out(
     lost = as_table((file for file in files if file.is_lost), folder)
     others = as_table((file for file in files if not file.is_lost), folder)
     # The reasons of one kind can differ in numbers, and in what is in brackets or quotes.
-    kinds = _grouped(unreadable, lambda reason: re.split(r"[\d(:\"]", reason)[0])
-    warnings = [f"{len(same)} of {total} images can't be read: {_examples(same)}" for same in kinds]
+    kinds = grouped(unreadable, lambda reason: re.split(r"[\d(:\"]", reason)[0])
+    warnings = [f"{len(same)} of {total} images can't be read: {examples(same)}" for same in kinds]
     warnings += _lines(lost)
     lines = _lines(others)
     for line in warnings:
@@ -99,27 +99,42 @@ def first_names(names: Sequence[str]) -> str:
     return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES} more"
 
 
-def _lines(table: pd.DataFrame) -> list[str]:
-    kinds = sorted(_grouped(table, str), key=len, reverse=True)
-    lines = [
-        f"{len(same)} {'file' if len(same) == 1 else 'files'}: {_examples(same)}"
-        for same in kinds[:_KINDS]
-    ]
-    if rest := kinds[_KINDS:]:
-        lines.append(f"{sum(map(len, rest))} files for {len(rest)} other reasons")
-    return lines
+def examples(same: Sequence[tuple[str, str]]) -> str:
+    """Return the first path with its reason, two further paths, and how many more there are.
 
-
-def _examples(same: Sequence[tuple[str, str]]) -> str:
+    Parameters
+    ----------
+    same : sequence of (str, str)
+        Paths and reasons of one kind, as `grouped` returns them.
+    """
     names = [path for path, _ in same]
     (path, reason), others = same[0], names[1:_NAMES]
     more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
     return f"{path} {reason}" + (f"; {', '.join(others)}{more}" if others else "")
 
 
-def _grouped(table: pd.DataFrame, kind_of: Callable[[str], str]) -> list[list[tuple[str, str]]]:
-    """Return the paths and reasons of each kind, in the order of the first of each kind."""
+def grouped(table: pd.DataFrame, kind_of: Callable[[str], str]) -> list[list[tuple[str, str]]]:
+    """Return the paths and reasons of each kind, in the order of the first of each kind.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `path` and `reason`.
+    kind_of : callable
+        Returns the kind of a reason.
+    """
     kinds: dict[str, list[tuple[str, str]]] = {}
     for path, reason in table.itertuples(index=False, name=None):
         kinds.setdefault(kind_of(reason), []).append((path, reason))
     return list(kinds.values())
+
+
+def _lines(table: pd.DataFrame) -> list[str]:
+    kinds = sorted(grouped(table, str), key=len, reverse=True)
+    lines = [
+        f"{len(same)} {'file' if len(same) == 1 else 'files'}: {examples(same)}"
+        for same in kinds[:_KINDS]
+    ]
+    if rest := kinds[_KINDS:]:
+        lines.append(f"{sum(map(len, rest))} files for {len(rest)} other reasons")
+    return lines

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.data import as_table, installed_readers
+from mura_core.data import (
+    UsualTraits,
+    as_table,
+    installed_readers,
+    read_usual,
+    unusual_images,
+)
 from mura_core.errors import DataError, UsageError, printable
 from mura_core.evaluation import (
     MEAN,
@@ -27,8 +33,10 @@ from mura_core.pipeline.explained import explainers_named, network_to_explain
 from mura_core.pipeline.finished_run import FinishedRun, judgement_of, load_run
 from mura_core.pipeline.left_out import say_left_out
 from mura_core.pipeline.predict_heatmaps import explain_new_images, write_page
+from mura_core.pipeline.unusual import say_unusual
 from mura_core.progress import progress
 from mura_core.runs import (
+    USUAL,
     config_of,
     new_run_folder,
     refuse_used_folder,
@@ -40,7 +48,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mura")
 
-LEFT_OUT = "left_out.csv"
+LEFT_OUT, UNUSUAL = "left_out.csv", "unusual.csv"
 
 
 def predict_by_models(
@@ -89,6 +97,7 @@ def predict_by_models(
         square: _read(sources, square, readers, warn=number == 0)[0]
         for number, square in enumerate(dict.fromkeys(squares))
     }
+    _unusual(read[squares[0]], None)
     votes = []
     with progress("Predicting", "images") as so_far:
         for number, (model, square) in enumerate(zip(models, squares, strict=True)):
@@ -125,8 +134,8 @@ def predict_by_run(
     explainers : sequence of str
         Methods to draw heatmaps with.
     out : Path, optional
-        New folder for `predictions.csv`, `left_out.csv`, `heatmaps/` and a page; required with
-        explainers.
+        New folder for `predictions.csv`, `left_out.csv`, `unusual.csv`, `heatmaps/` and a page;
+        required with explainers.
 
     Returns
     -------
@@ -162,13 +171,16 @@ def predict_by_run(
     networks = [network_to_explain(model, config.layer) for model in run.networks if wanted]
     readers = installed_readers(plugins, window=config.window)
     squares, left_out = _read(sources, square_of(run.networks[0]), readers, out if wanted else None)
+    usual = read_usual(folder / USUAL) if (folder / USUAL).is_file() else None
+    unusual = _unusual(squares, usual, out if wanted else None)
     table = _predict(run, squares)
     if wanted and out is not None:
         with new_run_folder(out):
             write_csv(out / "predictions.csv", table)
             write_csv(out / LEFT_OUT, left_out)
+            write_csv(out / UNUSUAL, unusual)
             drawn = explain_new_images(run, networks, squares, table, wanted, out, readers)
-            write_page(run, left_out, table, drawn, out)
+            write_page(run, left_out, unusual, table, drawn, out)
     return table
 
 
@@ -207,12 +219,25 @@ def _read(
         # Warnings, because standard output is for the table.
         level = logging.WARNING
         say_left_out(unreadable, len(paths), files.left_out, listed_in=listed_in, level=level)
-    if warn and log.isEnabledFor(logging.DEBUG):
-        for path, reason in left_out.itertuples(index=False):
-            log.warning("Left out: %s", printable(f"{path} {reason}"))
+        _list_if_verbose("Left out", left_out)
     if not squares.paths:
         raise DataError(f"none of the {len(paths)} images can be read")
     return squares, left_out
+
+
+def _unusual(squares: Squares, usual: UsualTraits | None, out: Path | None = None) -> pd.DataFrame:
+    """Return the images that are unlike the training images, and say so."""
+    paths = [str(path) for path in squares.paths]
+    unusual = unusual_images(paths, pd.DataFrame(squares.traits), usual)
+    say_unusual(unusual, "by --verbose" if out is None else f"in {out / UNUSUAL}")
+    _list_if_verbose("Unusual", unusual)
+    return unusual
+
+
+def _list_if_verbose(what: str, table: pd.DataFrame) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        for path, reason in table.itertuples(index=False):
+            log.warning("%s: %s", what, printable(f"{path} {reason}"))
 
 
 def _predict(run: FinishedRun, squares: Squares) -> pd.DataFrame:

@@ -137,7 +137,12 @@ def _scale_of(run: FinishedRun, method: str, layer: str | None) -> float | None:
 
 
 def write_page(
-    run: FinishedRun, left_out: pd.DataFrame, table: pd.DataFrame, heatmaps: pd.DataFrame, out: Path
+    run: FinishedRun,
+    left_out: pd.DataFrame,
+    unusual: pd.DataFrame,
+    table: pd.DataFrame,
+    heatmaps: pd.DataFrame,
+    out: Path,
 ) -> None:
     """Write a page with the verdicts and heatmaps of new images.
 
@@ -147,6 +152,8 @@ def write_page(
         The run.
     left_out : DataFrame
         `path` and `reason` of the files that were left out.
+    unusual : DataFrame
+        `path` and `reason` of the images that are unlike the training images.
     table : DataFrame
         The predictions of the images, as returned by `predict_by_run`.
     heatmaps : DataFrame
@@ -159,6 +166,7 @@ def write_page(
         networks=len(run.networks),
         points={level: run.point(level) for level in ("image", "study")},
         left_out=left_out.to_dict("records"),  # type: ignore[arg-type]
+        unusual=unusual.to_dict("records"),  # type: ignore[arg-type]
     )
     with replacing(out / PAGE) as file:
         file.write(predictions_page(using, table, heatmaps))

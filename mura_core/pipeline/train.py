@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mura_core.data import Manifest, PreparedImages, Training, count, installed_readers, trainings
+from mura_core.data import (
+    Manifest,
+    PreparedImages,
+    Training,
+    count,
+    installed_readers,
+    trainings,
+    write_usual,
+)
 from mura_core.errors import DataError
 from mura_core.evaluation import parse_rule
 from mura_core.files import write_csv
@@ -24,6 +32,7 @@ from mura_core.pipeline.data import (
 )
 from mura_core.pipeline.explained import network_to_explain, refuse_unknown_images
 from mura_core.runs import (
+    USUAL,
     RunConfig,
     new_run_folder,
     parse_seeds,
@@ -69,10 +78,11 @@ def train_run(
 ) -> None:
     """Prepare the images, train one model per fold and seed, and predict the validation images.
 
-    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `contradictions.csv`,
-    `splits.csv`, `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`,
-    `tuning.csv` and `predictions.csv`. Files of folds are in `folds/`, those of several seeds in
-    `seeds/`, and those of networks trained on shuffled labels in `shuffled/`.
+    Writes `config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `unusual.csv`,
+    `usual.json`, `contradictions.csv`, `splits.csv`, `statistics.npz`, `augmented.png`,
+    `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv` and `predictions.csv`. Files of
+    folds are in `folds/`, those of several seeds in `seeds/`, and those of networks trained on
+    shuffled labels in `shuffled/`.
 
     Parameters
     ----------
@@ -164,6 +174,9 @@ def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages
     write_environment(folder / "environment.json", prepared.digest)
     write_csv(folder / "counts.csv", count(prepared.table))
     write_csv(folder / "left_out.csv", prepared.left_out)
+    write_csv(folder / "unusual.csv", prepared.unusual())
+    if (usual := prepared.usual_traits()) is not None:
+        write_usual(folder / USUAL, usual)
     contradictions = checked.manifest.contradictions
     if len(contradictions):
         write_csv(folder / "contradictions.csv", contradictions)

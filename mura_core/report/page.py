@@ -86,6 +86,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         left_out=_table(folder, "left_out.csv").to_dict("records"),
         contradictions=len(_table(folder, "contradictions.csv")),
         splits=splits_in_words(_table(folder, "splits.csv")),
+        unusual=_table(folder, "unusual.csv").to_dict("records"),
         metrics=metrics,
         judgements=_table(folder, f"{TEST}/judgements.csv").to_dict("records"),
         tested=_test_figures(folder),

@@ -30,12 +30,15 @@ class Using:
         Operating points of the levels `image` and `study`.
     left_out : sequence of dict
         `path` and `reason` of each file that was left out.
+    unusual : sequence of dict
+        `path` and `reason` of each image that is unlike the training images.
     """
 
     folder: Path
     networks: int
     points: Mapping[str, OperatingPoint]
     left_out: Sequence[Mapping[str, str]]
+    unusual: Sequence[Mapping[str, str]] = ()
 
 
 def predictions_page(using: Using, table: pd.DataFrame, heatmaps: pd.DataFrame) -> str:

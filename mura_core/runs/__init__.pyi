@@ -4,6 +4,7 @@ from .config import write_config as write_config
 from .folder import RUN_TABLES as RUN_TABLES
 from .folder import TEST as TEST
 from .folder import TUNING as TUNING
+from .folder import USUAL as USUAL
 from .folder import new_run_folder as new_run_folder
 from .folder import read_predictions as read_predictions
 from .folder import read_run_table as read_run_table

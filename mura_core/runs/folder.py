@@ -1,10 +1,10 @@
 """Read and write the files of a run folder, through which the steps exchange data.
 
-`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `contradictions.csv`, `splits.csv`,
-`statistics.npz`, `augmented.png`, `history.csv`, `model.keras`, `checkpoint.npz`, `tuning.csv`,
-`predictions.csv`, `shuffled/`, `folds/`, `seeds/`, `test/`, `metrics.json`, `calibrated.csv`,
-`errors.csv`, `errors/`, `heatmaps/` and `report.html`. docs/run-folder.md describes their columns
-and keys.
+`config.yaml`, `environment.json`, `counts.csv`, `left_out.csv`, `unusual.csv`, `usual.json`,
+`contradictions.csv`, `splits.csv`, `statistics.npz`, `augmented.png`, `history.csv`, `model.keras`,
+`checkpoint.npz`, `tuning.csv`, `predictions.csv`, `shuffled/`, `folds/`, `seeds/`, `test/`,
+`metrics.json`, `calibrated.csv`, `errors.csv`, `errors/`, `heatmaps/` and `report.html`.
+docs/run-folder.md describes their columns and keys.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from mura_core.training import read_history
 
 TUNING = "tuning.csv"
 TEST = "test"  # folder of the test images' predictions and figures
+USUAL = "usual.json"  # what the training images are like, by which unusual images are noticed
 
 _PREDICTIONS = (*COLUMNS, "fold", "logit", "probability", "part_rate")
 # The tables of a run folder and their required columns. `history.csv` is read by
@@ -40,6 +41,7 @@ RUN_TABLES: Mapping[str, Sequence[str]] = {
     "counts.csv": ("split", "body_part", "label", "images", "studies", "patients"),
     "left_out.csv": ("path", "reason"),
     "contradictions.csv": ("path", "label", "label_of_folder"),
+    "unusual.csv": ("path", "reason"),
     "splits.csv": COLUMNS,
     TUNING: _PREDICTIONS,
     "predictions.csv": _PREDICTIONS,

@@ -44,6 +44,8 @@ def test_a_run_leaves_its_whole_folder(finished: Path, mura: Path):
         "report.html",
         "splits.csv",
         "statistics.npz",
+        "unusual.csv",
+        "usual.json",
     }
     predictions = pd.read_csv(finished / "predictions.csv")
     valid = read_manifest(mura).of(split="valid").table

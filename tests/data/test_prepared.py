@@ -128,7 +128,7 @@ def test_a_killed_preparation_goes_on_where_it_stopped(mura: Path, tmp_path, aft
     )
     assert decoded[0] == after + 8  # images are journalled eight at a time here
     whole = prepare(manifest, tmp_path / "other", square=Square(32))
-    for name in ("images.npy", "images.csv", "unreadable.csv", "left_out.csv"):
+    for name in ("images.npy", "images.csv", "traits.csv", "unreadable.csv", "left_out.csv"):
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     np.testing.assert_array_equal(resumed.statistics().deviation, whole.statistics().deviation)
     assert not (resumed.folder / "journal.jsonl").exists()
@@ -283,12 +283,14 @@ def test_seeds_folds_and_hold_outs_share_one_set(tmp_path):
     assert decoded == [8, 16, 20]  # once
     (folder,) = sets
     assert {path.name for path in folder.iterdir()} == {
-        "images.npy", "images.csv", "unreadable.csv", "left_out.csv", "digest.txt"
+        "images.npy", "images.csv", "traits.csv", "unreadable.csv", "left_out.csv", "digest.txt"
     }  # fmt: skip
     assert not list(folder.parent.glob("*.partial"))
 
 
-@pytest.mark.parametrize("name", ["images.npy", "images.csv", "unreadable.csv", "digest.txt"])
+@pytest.mark.parametrize(
+    "name", ["images.npy", "images.csv", "traits.csv", "unreadable.csv", "digest.txt"]
+)
 def test_a_prepared_set_keeps_nothing_that_is_not_read(own_mura: Path, tmp_path, name):
     manifest = read_manifest(own_mura)
     prepared = prepare(manifest, tmp_path, square=Square(8))
@@ -298,6 +300,7 @@ def test_a_prepared_set_keeps_nothing_that_is_not_read(own_mura: Path, tmp_path,
         again = prepare(manifest, tmp_path, square=Square(8))
         assert len(again.images)
         assert again.digest
+        assert len(again.traits) == len(again.images)
 
     with pytest.raises((FileNotFoundError, DataError), match=name):
         use()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mura_core.errors import ImageFileError, PngError
 from mura_core.imaging.cpu import instructions
-from mura_core.imaging.levels import Samples, luma, spanning
+from mura_core.imaging.levels import Chroma, Samples, luma, spanning
 from mura_core.imaging.orientation import upright
 from mura_core.imaging.png import extensions
 from mura_core.imaging.png.inflate import Buffer, InflateError, adler32, inflate
@@ -70,7 +70,7 @@ class _Header(NamedTuple):
 
 
 def read_png(
-    content: bytes, max_pixels: int, bit_depth: int = 16
+    content: bytes, max_pixels: int, bit_depth: int = 16, chroma: Chroma | None = None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Return a PNG file's pixels as a greyscale image, upright.
 
@@ -84,6 +84,8 @@ def read_png(
         Maximum number of pixels. Larger images are rejected before memory is allocated.
     bit_depth : int
         Bit depth of 16-bit samples, if the file doesn't declare it by an sBIT chunk.
+    chroma : Chroma, optional
+        Measures the colours, unless they are of a palette.
 
     Returns
     -------
@@ -122,7 +124,7 @@ def read_png(
             raise PngError(data_at, f"row {bad_row} has an unknown filter type")
         start += count * row_bytes
     if header.is_simple and is_plain:
-        grey = _grey(rows, header)
+        grey = _grey(rows, header, chroma)
         return grey if header.depth == 8 or bit_depth == 16 else spanning(grey, bit_depth)
     about = NOTHING if is_plain else read_metadata(content)
     if about.images > 1:
@@ -132,11 +134,11 @@ def read_png(
         return upright(_by_palette(channels[..., 0], about.palette), about.orientation)
     depth = declared_depth(channels, header.depth, about.significant_bits)
     levels = spanning(channels, depth or (bit_depth if header.depth == 16 else header.depth))
-    grey = luma(levels) if levels.shape[2] == 3 else levels[..., 0]
+    grey = luma(levels, chroma) if levels.shape[2] == 3 else levels[..., 0]
     return upright(grey, about.orientation)
 
 
-def _grey(rows: Buffer, header: _Header) -> Samples:
+def _grey(rows: Buffer, header: _Header, chroma: Chroma | None) -> Samples:
     shape = (header.height, header.width)
     pixel_bytes, best = header.bits_a_pixel // 8, instructions()
 
@@ -151,7 +153,10 @@ def _grey(rows: Buffer, header: _Header) -> Samples:
     if not is_colour or extensions.rows.channels_are_equal(rows, *shape, pixel_bytes, best):
         return plane(0)
     grey = np.empty(shape, np.uint8)
-    extensions.rows.add_luma(plane(0), plane(1), plane(2), grey)
+    red, green, blue = plane(0), plane(1), plane(2)
+    if chroma is not None:
+        chroma.measure(red, green, blue)
+    extensions.rows.add_luma(red, green, blue, grey)
     return grey
 
 
