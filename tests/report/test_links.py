@@ -109,8 +109,9 @@ def test_every_link_of_a_predictions_page_leads_to_a_file(judged, tmp_path):
     drawn = draw_heatmaps(out, run.parent / "data", table).assign(scale_of="images")
     points = {level: OperatingPoint(0.5) for level in ("image", "study")}
     using = Using(
-        run, networks=1, points=points, left_out=[{"path": "<i>x</i>", "reason": "is empty"}]
-    )
+        run, networks=1, points=points, left_out=[{"path": "<i>x</i>", "reason": "is empty"}],
+        unusual=[{"path": "<i>y</i>", "reason": "looks inverted"}],
+    )  # fmt: skip
     verdicts = table.assign(
         verdict="normal", study_verdict="normal", study_probability=table["probability"]
     )
@@ -120,3 +121,20 @@ def test_every_link_of_a_predictions_page_leads_to_a_file(judged, tmp_path):
     links = check_links(out / "predictions.html")
     assert len({link for link in links.found if link.startswith("heatmaps/")}) == len(table)
     assert "<i>x</i>: is empty" in links.text
+    assert "<i>y</i> looks inverted" in links.text
+
+
+def test_a_report_counts_what_was_left_out_and_what_is_unusual(judged):
+    run, _ = judged
+    files = [
+        (f"<b>{number}.txt", "is not a supported image format (.txt)") for number in range(300)
+    ]
+    left_out = pd.DataFrame([("a.png", "is empty"), *files], columns=["path", "reason"])
+    write_csv(run / "left_out.csv", left_out)
+    write_csv(run / "unusual.csv", left_out.head(30).assign(reason="looks inverted"))
+    write_report(run)
+    page = run / "report.html"
+    text = " ".join(Links(page.read_text(encoding="utf-8")).text.split())
+    assert "301 files were left out" in text
+    assert "a.png: is empty <b>0.txt: is not a supported image format (.txt) (300 files)" in text
+    assert "30 images are unusual, but were used as they are: a.png looks inverted" in text
