@@ -51,8 +51,8 @@ class RadiographError(DataError):
         self.reason = reason
 
 
-class ImageFileError(ValueError):
-    """The content of an image file can't be decoded.
+class ImageFileError(DataError):
+    """The content of an image file can't be decoded; its name is told by `RadiographError`.
 
     The message says why, and follows the name of the file, such as "is truncated".
     """

@@ -19,6 +19,7 @@ from mura_core.imaging.orientation import declared_orientation, upright
 SIGNATURE = b"\xff\xd8\xff"
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _START_OF_SCAN, _END = 0xDA, 0xD9
+_END_MARKER = b"\xff\xd9"
 _SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers that start a frame
 _SEQUENTIAL = frozenset([0xC0, 0xC1, 0xC9])
 _SEQUENTIAL_PARAMETERS = b"\0\x3f\0"  # all coefficients, with all bits
@@ -112,11 +113,12 @@ def decoded(
     if components not in _SPACES:
         raise ImageFileError(f"is damaged: a JPEG image has no {components} colour channels")
     try:
-        pixels = simplejpeg.decode_jpeg(content, _SPACES[components])
+        pixels = _strictly(content, _SPACES[components])
     except ValueError as error:
         if "subsampling" in str(error):
             raise ImageFileError(
-                "is damaged, or its colours are subsampled in an unusual way; save it as PNG"
+                "is damaged or truncated, or its colours are subsampled in an unusual way; then"
+                " save it as PNG"
             ) from None
         raise ImageFileError(f"is damaged or truncated ({in_one_line(error)})") from None
     if components == 1:
@@ -124,6 +126,17 @@ def decoded(
     if components == 3:
         return luma(pixels, chroma)
     return luma_of_inks(255 - pixels if inverted_inks else pixels)
+
+
+def _strictly(content: bytes, space: str) -> Samples:
+    try:
+        return simplejpeg.decode_jpeg(content, space)
+    except ValueError as error:
+        # Some cameras and scanners pad the data with zeros. Other data may end in zeros, too.
+        padded = content.removesuffix(_END_MARKER).rstrip(b"\0")
+        if "extraneous bytes before marker 0xd9" not in str(error):
+            raise
+        return simplejpeg.decode_jpeg(padded + _END_MARKER, space)
 
 
 def _whole(content: bytes, header: _Header) -> bytes:
@@ -140,14 +153,13 @@ def _whole(content: bytes, header: _Header) -> bytes:
     is_known = is_sequential or header.kind in _PROGRESSIVE
     if is_known and len(sent) < 64 * len(header.components):
         raise ImageFileError("is damaged or truncated: not all scans of the image are there")
-    # Zero bytes before the end are padding that some cameras and scanners write.
-    data = content[:end].rstrip(b"\0")
+    data = content[:end]
     # These parameters have one value only, but some phones write another.
     for scan in scans if is_sequential else ():
         at = scan.parameters_at
         if data[at : at + 3] != _SEQUENTIAL_PARAMETERS:
             data = data[:at] + _SEQUENTIAL_PARAMETERS + data[at + 3 :]
-    return data + content[end : end + 2]
+    return data + _END_MARKER
 
 
 def _header(content: bytes) -> _Header:
