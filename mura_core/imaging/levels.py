@@ -70,22 +70,16 @@ def spanning(samples: Samples, depth: int) -> Samples:
     ImageFileError
         A sample has more bits. Only a depth that the user gave can be wrong.
     """
-    highest = 2**depth - 1
-    full = 255 if depth <= 8 else 65535
+    highest, full = 2**depth - 1, 255 if depth <= 8 else 65535
+    if highest == np.iinfo(samples.dtype).max:
+        return samples
     if samples.size and samples.max() > highest:
         raise ImageFileError(
             f"has the level {samples.max()}, but --bit-depth {depth} allows only 0 to {highest}"
         )
     levels = np.arange(highest + 1, dtype=np.uint32)
     table = (levels * full + highest // 2) // highest
-    if highest == full:
-        return samples.astype(table_type(full), copy=False)
-    return table.astype(table_type(full))[samples]
-
-
-def table_type(highest: int) -> type[np.uint8] | type[np.uint16]:
-    """Return the smallest type that holds the levels 0..highest."""
-    return np.uint8 if highest <= 255 else np.uint16
+    return table.astype(np.uint8 if depth <= 8 else np.uint16)[samples]
 
 
 def luma(colours: Samples, chroma: Chroma | None = None) -> Samples:

@@ -1,6 +1,7 @@
 """PNG files: the pixels that libpng reads, and refusals where libpng is lenient."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -242,6 +243,21 @@ def test_without_deflate_zlib_reads_the_same(monkeypatch):
     damaged = GOOD.replace(zlib.compress(ROWS, 1)[10:14], b"\0\0\0\0")
     with pytest.raises(PngError, match="CRC mismatch"):
         read_png(damaged, LIMIT)
+
+
+def test_pngsuite():
+    # http://www.schaik.com/pngsuite/: what it holds, libpng reads, save the files named x...
+    if "PNGSUITE" not in os.environ:
+        pytest.skip("PNGSUITE, the folder of PngSuite, is not set")
+    paths = sorted(Path(os.environ["PNGSUITE"]).glob("*.png"))
+    assert len(paths) == 175
+    for path in paths:
+        if path.name.startswith("x"):
+            with pytest.raises(RadiographError):
+                read_radiograph(path)
+        else:
+            expected = by_libpng(path.read_bytes())
+            np.testing.assert_array_equal(read_radiograph(path), expected, strict=True)
 
 
 def test_real_radiographs_are_read_as_pillow_does(real_data: Path):
