@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from itertools import product
 
 import simplejpeg
 
@@ -25,6 +26,7 @@ _SEQUENTIAL = frozenset([0xC0, 0xC1, 0xC9])
 _SEQUENTIAL_PARAMETERS = b"\0\x3f\0"  # all coefficients, with all bits
 _PROGRESSIVE = frozenset([0xC2, 0xC6, 0xCA, 0xCE])
 _STANDALONE = frozenset([0x01, *range(0xD0, 0xD9)])  # markers without a segment
+_MARKER = re.compile(rb"\xff[^\x00\xff]")  # after any number of fill bytes 0xff
 # Within a scan, 0xff is followed by 0, by a restart marker, or by another fill byte 0xff.
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
@@ -136,7 +138,7 @@ def _strictly(content: bytes, space: str) -> Samples:
         padded = content.removesuffix(_END_MARKER).rstrip(b"\0")
         if "extraneous bytes before marker 0xd9" not in str(error):
             raise
-        return simplejpeg.decode_jpeg(padded + _END_MARKER, space)
+        return simplejpeg.decode_jpeg(padded + b"\0" + _END_MARKER, space)
 
 
 def _whole(content: bytes, header: _Header) -> bytes:
@@ -151,7 +153,7 @@ def _whole(content: bytes, header: _Header) -> bytes:
         for coefficient in (range(64) if is_sequential else scan.coefficients)
     }
     is_known = is_sequential or header.kind in _PROGRESSIVE
-    if is_known and len(sent) < 64 * len(header.components):
+    if is_known and not sent.issuperset(product(header.components, range(64))):
         raise ImageFileError("is damaged or truncated: not all scans of the image are there")
     data = content[:end]
     # These parameters have one value only, but some phones write another.
@@ -212,12 +214,10 @@ def _scans(content: bytes, at: int) -> tuple[list[_Scan], int]:
 
 def _segment(content: bytes, at: int) -> tuple[int, bytes, int]:
     """Return the kind and the body of the segment at a byte offset, and the offset after it."""
-    at = content.find(b"\xff", at)
-    while at >= 0 and content[at : at + 2] == b"\xff\xff":  # fill bytes
-        at += 1
-    if at < 0 or at + 2 > len(content):
+    marker = _MARKER.search(content, at)
+    if marker is None:
         raise ImageFileError("is truncated: it ends within a header")
-    kind = content[at + 1]
+    at, kind = marker.start(), content[marker.start() + 1]
     if kind in _STANDALONE or kind == _END:
         return kind, b"", at + 2
     if at + 4 > len(content):

@@ -116,10 +116,24 @@ def test_what_real_files_have_is_no_damage():
         content[:-2] + b"\xff\xff\xff\xff\xd9",  # fill bytes
         content[:2] + b"\xff\xff" + content[2:],
         content[:-2] + bytes(20) + b"\xff\xd9",  # padding
+        content[:2] + b"\xff" * 2_000_000 + content[2:],
         content[:2] + comment + content[2:],
         bytes(phone),
     ):
         np.testing.assert_array_equal(read_radiograph(good_file), expected)
+
+
+def test_components_may_share_an_identifier():
+    content = bytearray(good("colour"))
+    expected = by_pillow(bytes(content))
+    frame, scan = content.index(b"\xff\xc0"), content.index(b"\xff\xda")
+    for place in (frame + 10, scan + 5):
+        step = 3 if place < scan else 2
+        for number in range(3):
+            assert content[place + step * number] == number + 1
+            content[place + step * number] = 7
+    np.testing.assert_array_equal(by_pillow(bytes(content)), expected)
+    np.testing.assert_array_equal(read_radiograph(bytes(content)), expected)
 
 
 def test_data_that_end_in_zero_bytes_are_whole():
@@ -135,6 +149,8 @@ def test_data_that_end_in_zero_bytes_are_whole():
         if (expected == by_pillow(content)).all():
             ending_in_zero += 1
             np.testing.assert_array_equal(read_radiograph(zeroed), expected)
+            padded = zeroed[:-2] + bytes(30) + b"\xff\xd9"
+            np.testing.assert_array_equal(read_radiograph(padded), expected)
     assert ending_in_zero > 3
 
 
