@@ -67,7 +67,8 @@ def read_tiff(
     declared = _declared_depth(directory, layout, samples)
     grey = _grey(samples, layout, directory, declared or bit_depth, chroma)
     held = directory.numbers.get(ORIENTATION, ())
-    orientation = held[0] if held else declared_orientation(xmp=_xmp(directory))
+    xmp = directory.texts.get(_XMP, b"")
+    orientation = held[0] if held else declared_orientation(xmp=xmp)
     return upright(grey, orientation)
 
 
@@ -179,10 +180,3 @@ def _common(directory: Directory, tag: int, default: int, what: str) -> int:
     if len(held) != 1:
         raise ImageFileError(f"has samples of different {what}; save it as greyscale")
     return held.pop()
-
-
-def _xmp(directory: Directory) -> bytes:
-    held = directory.numbers.get(_XMP, ())
-    if _XMP in directory.texts:
-        return directory.texts[_XMP]
-    return bytes(number & 0xFF for number in held)

@@ -18,6 +18,8 @@ SIGNATURES = {
 # Types of integers and of bytes; rationals and floats are of no use here.
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _BYTES = (2, 7)
+_BYTE, _FEW = 1, 64  # more than a few numbers of this type are a text, such as XMP
+_MANY = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ def read_directory(content: bytes, tags: Collection[int], at: int | None = None)
             (where,) = struct.unpack_from(f"{order}{offset_type}", content, where)
         if length * struct.calcsize(letter) > len(content) - where:
             raise ImageFileError(f"is damaged or truncated: its TIFF tag {tag} is cut off")
-        if kind in _BYTES:
+        if kind in _BYTES or (kind == _BYTE and length > _FEW):
             texts[tag] = content[where : where + length]
+        elif length > _MANY:
+            raise ImageFileError(f"is damaged: its TIFF tag {tag} holds {length:,} numbers")
         else:
             numbers[tag] = struct.unpack_from(f"{order}{length}{letter}", content, where)
     (following,) = _unpacked(content, f"{order}{offset_type}", at + count * entry_bytes, "end")

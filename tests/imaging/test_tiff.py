@@ -126,6 +126,13 @@ def test_orientation_is_carried_out(orientation):
     np.testing.assert_array_equal(read, turned[orientation])
 
 
+@pytest.mark.parametrize("kind", [1, 7])
+def test_orientation_in_xmp_is_carried_out(kind):
+    xmp = b"<rdf:RDF><tiff:Orientation>6</tiff:Orientation></rdf:RDF>".ljust(90)
+    content = tiff(GREY, extratags=[(700, kind, len(xmp), xmp, True)])
+    np.testing.assert_array_equal(read_radiograph(content), GREY[::-1].T)
+
+
 KINDS = {
     f"{compression} {'tiles' if 'tile' in layout else 'strips'}": tiff(
         GREY, compression=compression, **layout
