@@ -36,9 +36,9 @@ from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
 from mura_core.data.reading import Reading
 from mura_core.data.seed import DEFAULT_SEED
-from mura_core.errors import DataError, MuraError, UsageError
+from mura_core.errors import DataError, MuraError, UsageError, printable
 from mura_core.files import replacing
-from mura_core.imaging import SUFFIXES, LeftOut, Readers
+from mura_core.imaging import SUFFIXES, LeftOut, Readers, files_below
 from mura_plugins import LabelledImages, LayoutOptions, PluginError
 from mura_plugins.manager import Plugins, load_plugins, resolve
 
@@ -170,8 +170,8 @@ def read_manifest(
     layout, found = _read(data, plugins, readers, reading or Reading())
     if not found.images:
         raise DataError(
-            f"{data}: no radiographs found. Expected MURA's CSVs, a manifest.csv, or folders"
-            f" {EXPECTED}."
+            f"{data}: no radiographs found{_what_is_there(data, readers)}. Expected MURA's CSVs, a"
+            f" manifest.csv, or folders {EXPECTED}."
         )
     table = pd.DataFrame(found.images, columns=COLUMNS).astype({"label": "int8"})
     names_split = bool((table["split"] != "").any())
@@ -212,6 +212,16 @@ def _read(
         ) from error
     refuse_invalid(images, data, layout.name)
     return layout.name, images
+
+
+def _what_is_there(data: Path, readers: Readers) -> str:
+    """Return a clause that counts the files that aren't images, or nothing."""
+    files = files_below(data, {*SUFFIXES, *readers}).left_out if data.is_dir() else []
+    if not files:
+        return ""
+    first = files[0]
+    name = printable(first.path.relative_to(data).as_posix())
+    return f" ({len(files)} other files; the first: {name} {first.reason})"
 
 
 def count(table: pd.DataFrame) -> pd.DataFrame:

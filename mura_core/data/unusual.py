@@ -207,12 +207,10 @@ def _odd_levels(image: ImageTraits) -> Iterator[str]:
 
 
 def _far_from_usual(image: ImageTraits, usual: UsualTraits) -> Iterator[str]:
-    of = f"of {usual.images} training images"
-    side, usual_side = log2(image.height * image.width) / 2, usual.size
+    most = "98 % of the training images have"
     if (far := usual.mean.far(image.mean)) and image.darkest < image.brightest:
-        levels = (
-            f"mean level {image.mean:.0f}; {of} {usual.mean.first:.0f} to {usual.mean.last:.0f}"
-        )
+        first, last = usual.mean.first, usual.mean.last
+        levels = f"mean level {image.mean:.0f}; {most} {first:.0f} to {last:.0f}"
         if usual.mean.far(255 - image.mean):
             yield f"is much {'brighter' if far > 0 else 'darker'} than usual ({levels})"
         else:
@@ -220,8 +218,8 @@ def _far_from_usual(image: ImageTraits, usual: UsualTraits) -> Iterator[str]:
     if usual.chroma.far(image.chroma) > 0:
         yield f"looks like a colour photograph (its channels differ by {image.chroma:.0f} levels)"
     pixels = f"{image.width} x {image.height} pixels"
-    if far := usual_side.far(side):
-        sides = f"sides {of} {2**usual_side.first:.0f} to {2**usual_side.last:.0f}"
+    if far := usual.size.far(log2(image.height * image.width) / 2):
+        sides = f"{most} sides of {2**usual.size.first:.0f} to {2**usual.size.last:.0f}"
         yield f"is much {'larger' if far > 0 else 'smaller'} than usual ({pixels}; {sides})"
     if usual.proportions.far(log2(image.height / image.width)):
         yield f"has unusual proportions ({pixels})"

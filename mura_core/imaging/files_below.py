@@ -238,8 +238,9 @@ class _Walk:
 
 def _suffix(name: str) -> str:
     # The names of DICOM files are often numbers with full stops between them: not a suffix.
-    suffix = Path(name).suffix.lower()
-    return "" if suffix[1:].isdecimal() else suffix
+    # A Path would take longer than all else that is done with a file.
+    stem, dot, ending = name.lower().rpartition(".")
+    return "" if not stem or not ending or ending.isdecimal() else dot + ending
 
 
 def _start(path: str, size: int) -> bytes:

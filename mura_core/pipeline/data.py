@@ -16,6 +16,7 @@ from mura_core.data import (
     Manifest,
     PreparedImages,
     Reading,
+    as_table,
     count,
     prepare,
     read_manifest,
@@ -154,6 +155,7 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
     DataError
         If the run is strict and an image can't be read, or another file that may be one.
     """
+    _refuse_lost(manifest, config)
     with progress("Preparing images", "images") as so_far:
         prepared = prepare(
             manifest, cache_folder(), config.square, readers=readers, progress=so_far
@@ -164,8 +166,9 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
     )
     if studies := prepared.studies_without_images(manifest):
         log.warning(
-            "Left out: %d studies without a readable image: %s. --verbose lists all.",
-            len(studies), printable(first_names(studies)),
+            "Left out: %d %s without a readable image: %s. --verbose lists all.",
+            len(studies), "study" if len(studies) == 1 else "studies",
+            printable(first_names(studies)),
         )  # fmt: skip
         for study in studies:
             log.debug("Left out: study %s, which has no readable image.", printable(study))
@@ -193,6 +196,7 @@ def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) 
     DataError
         If the run is strict and an image can't be read, or if fewer than 2 can.
     """
+    _refuse_lost(manifest, config)
     with progress("Summing images", "images") as so_far:
         path, statistics, unreadable = training_statistics(
             manifest, cache_folder(), config.square, readers=readers, progress=so_far
@@ -234,9 +238,15 @@ def _say_if_nearly_black(largest: int) -> None:
         )  # fmt: skip
 
 
+def _refuse_lost(manifest: Manifest, config: RunConfig) -> None:
+    """Refuse files that may be radiographs before images are read, if the run is strict."""
+    if config.strict:
+        refuse_left_out(as_table(()), len(manifest.table), manifest.left_out, manifest.folder)
+
+
 def _say_left_out(
     unreadable: pd.DataFrame, total: int, manifest: Manifest, config: RunConfig, listed_in: Path
 ) -> None:
     if config.strict:
-        refuse_left_out(unreadable, total, manifest.left_out, manifest.folder)
+        refuse_left_out(unreadable, total)
     say_left_out(unreadable, total, manifest.left_out, manifest.folder, listed_in=f"in {listed_in}")

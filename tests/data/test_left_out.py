@@ -12,7 +12,7 @@ from data_sets import write_image
 
 from mura_core import Square, extract, prepare, read_manifest
 from mura_core.data import Manifest
-from mura_core.errors import RadiographError
+from mura_core.errors import DataError, RadiographError
 from mura_core.imaging import read_radiograph
 
 PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4)
@@ -140,7 +140,7 @@ def test_litter_is_not_taken_for_a_data_set(own_mura: Path):
     }
     assert len(manifest.left_out) == 3 * (108 + 4) + 4
     shutil.rmtree(root)
-    with pytest.raises(Exception, match="no radiographs found"):
+    with pytest.raises(DataError, match="no radiographs found"):
         read_manifest(own_mura)
 
 
@@ -154,6 +154,18 @@ def test_a_pipe_that_a_csv_lists_is_not_waited_for(own_mura: Path, tmp_path: Pat
     assert prepared.unreadable["reason"].tolist() == ["is a pipe, not a file"]
     with pytest.raises(RadiographError, match="is a pipe"):
         read_radiograph(image)
+
+
+def test_a_folder_without_images_is_refused_with_what_is_there(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for number in range(300):
+        (tmp_path / "a" / "b" / f"scan{number:03}.xyz").touch()
+    message = (
+        r"no radiographs found \(300 other files; the first: a/b/scan000\.xyz is not a supported"
+        r" image format \(\.xyz\)\)\. Expected"
+    )
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path)
 
 
 def test_the_list_is_of_today(own_mura: Path, tmp_path: Path):
@@ -222,6 +234,10 @@ def test_strict_refuses_what_may_be_a_radiograph_only(own_mura: Path):
     (own_mura / "notes.txt").touch()
     assert mura_run("prepare", "--data", own_mura, "--size", 32, "--strict").exit_code == 0
     (own_mura / "gone.png").symlink_to("nowhere")
+    # Before images are read: none can be.
+    for path in own_mura.rglob("*.png"):
+        if path.is_file():
+            path.write_bytes(b"")
     refused(1, "the first: ../gone.png leads to a missing file. Without --strict", "prepare",
             "--data", own_mura, "--size", 32, "--strict")  # fmt: skip
 
