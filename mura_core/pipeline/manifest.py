@@ -13,13 +13,15 @@ from mura_core.data import (
     FINDINGS,
     Manifest,
     Reading,
+    as_table,
     count,
     read_boxes,
     read_manifest,
 )
-from mura_core.errors import DataError, UsageError
+from mura_core.errors import DataError, UsageError, printable
 from mura_core.files import refuse_unwritable, write_csv
 from mura_core.pipeline.data import say_contradictions
+from mura_core.pipeline.left_out import say_left_out
 
 log = logging.getLogger("mura")
 
@@ -80,6 +82,10 @@ def _say(data: Path, manifest: Manifest, boxes: pd.DataFrame) -> None:
         log.info("The data names no split: a run deals a fifth of the patients to validation.")
     if len(boxes):
         log.info("Boxes of findings: %d, in %d images.", len(boxes), boxes["path"].nunique())
+    left_out = as_table(manifest.left_out, manifest.folder)
+    say_left_out(as_table(()), 0, manifest.left_out, manifest.folder, listed_in="by --verbose")
+    for path, reason in left_out.itertuples(index=False):
+        log.debug("Left out: %s", printable(f"{path} {reason}"))
     missing = [path for path in table["path"] if not (manifest.folder / path).is_file()]
     if missing:
         log.warning(

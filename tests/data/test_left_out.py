@@ -249,3 +249,14 @@ def test_statistics_alone_list_what_is_left_out(own_mura: Path):
     assert done.exit_code == 0, done.output
     (where,) = [line for line in done.stderr.splitlines() if "is listed in" in line]
     assert len(pd.read_csv(where.split(" is listed in ")[1])) == 2
+
+
+def test_manifest_says_what_it_leaves_out(own_mura: Path):
+    for number in range(5):
+        (own_mura / f"note{number}.txt").touch()
+    done = mura_run("manifest", own_mura)
+    assert done.exit_code == 0, done.output
+    assert "Left out: 5 files: ../note0.txt is not a supported image format (.txt); " in done.stdout
+    assert "note4.txt" not in done.output
+    listed = mura_run("manifest", own_mura, "--verbose").stdout
+    assert "Left out: ../note4.txt is not a supported image format (.txt)" in listed
