@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mura_plugins.dicom.codestream import is_whole, size_of
+from mura_plugins.dicom.codestream import is_whole, size_of, with_valid_scan
 from mura_plugins.dicom.dataset import INSTALL, name_of_class
 from mura_plugins.errors import PluginError
 
@@ -99,9 +99,12 @@ def _refuse_truncated(dataset: Dataset) -> None:
         raise PluginError(f"is truncated: {found:,} of {expected:,} bytes of pixels")
 
 
-def _refuse_other_codestream(dataset: Dataset) -> None:
-    """Raise a PluginError if the compressed frame is truncated or of another size than declared."""
-    from pydicom.encaps import get_frame
+def _check_codestream(dataset: Dataset) -> None:
+    """Raise a PluginError if the compressed frame is truncated or of another size than declared.
+
+    A frame that the decoders would refuse for its scan parameters is replaced in the data set.
+    """
+    from pydicom.encaps import encapsulate, get_frame
 
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if not is_whole(frame):
@@ -115,11 +118,14 @@ def _refuse_other_codestream(dataset: Dataset) -> None:
             f"contradicts itself: {columns} x {rows} compressed pixels, but Columns and Rows say"
             f" {dataset.Columns} x {dataset.Rows}"
         )
+    valid = with_valid_scan(frame)
+    if valid != frame:
+        dataset["PixelData"].value = encapsulate([valid])
 
 
 def _decompressed(dataset: Dataset, syntax: UID) -> NDArray[np.integer]:
     from pydicom.pixels import get_decoder, pixel_array
-    from pydicom.uid import RLELossless
+    from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
     try:
         decoder = get_decoder(syntax)
@@ -130,8 +136,15 @@ def _decompressed(dataset: Dataset, syntax: UID) -> NDArray[np.integer]:
     if plugin not in decoder.available_plugins:
         raise PluginError(f"is DICOM, compressed as {syntax.name}; {INSTALL}")
     if plugin == "pylibjpeg":
-        _refuse_other_codestream(dataset)
-    return pixel_array(dataset, raw=True, allow_excess_frames=False, decoding_plugin=plugin)
+        _check_codestream(dataset)
+    options: dict[str, Any] = {
+        "raw": True, "allow_excess_frames": False, "decoding_plugin": plugin,
+    }  # fmt: skip
+    if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit) and dataset.PixelRepresentation == 0:
+        # A cosine transform overshoots. Without its upper bits, 1024 of 10 bits would be 0.
+        values = pixel_array(dataset, **options, correct_unused_bits=False)
+        return values.clip(max=(1 << dataset.BitsStored) - 1)
+    return pixel_array(dataset, **options)
 
 
 def _unpacked(dataset: Dataset) -> NDArray[np.integer]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -19,6 +20,7 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
+    JPEGExtended12Bit,
 )
 
 from mura_core.data import installed_readers
@@ -83,8 +85,8 @@ def test_grey_single_frames_are_read_and_all_others_refused():
         and not refusals[path].startswith(("has no pixels", "is a colour", "has ", "is a multi"))
     }
     assert unread == {
-        "JPEG-lossy.dcm", "JPEG2000-embedded-sequence-delimiter.dcm", "MR_truncated.dcm",
-        "badVR.dcm", "meta_missing_tsyntax.dcm", "nested_priv_SQ.dcm",
+        "JPEG2000-embedded-sequence-delimiter.dcm", "MR_truncated.dcm", "badVR.dcm",
+        "meta_missing_tsyntax.dcm", "nested_priv_SQ.dcm",
     }  # fmt: skip
 
 
@@ -95,6 +97,25 @@ def test_grey_single_frames_are_read_and_all_others_refused():
 )  # fmt: skip
 def test_one_image_in_seven_encodings_has_one_result(name):
     assert np.array_equal(read(shipped(name)), read(shipped("MR_small.dcm")))
+
+
+def test_sequential_jpeg_with_wrong_scan_parameters_is_read():
+    # Of the PVRG encoder. The other file is the same with the right parameters.
+    assert np.array_equal(read(shipped("JPEG-lossy.dcm")), read(shipped("JPGExtended.dcm")))
+
+
+def test_what_lossy_compression_adds_above_the_stored_bits_is_clipped(tmp_path):
+    # Bars of black and white: a cosine transform overshoots beside them.
+    pixels = np.zeros((32, 32), np.uint16)
+    pixels[:, 5:11] = pixels[9:14] = 1023
+    frame = imagecodecs.jpeg_encode(pixels, level=60, bitspersample=12)
+    assert imagecodecs.jpeg_decode(frame).max() > 1023
+    dataset = dataset_of(pixels, BitsStored=10)
+    dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    dataset.add_new("PixelData", "OB", encapsulate([frame]))
+    found = read(write(tmp_path / "a.dcm", dataset)).astype(int)
+    assert found.max() == 65535
+    assert found[pixels == 1023].min() > 60000
 
 
 @pytest.mark.parametrize("path", READABLE, ids=lambda path: path.name)
@@ -276,7 +297,7 @@ read(Path({str(shipped("MR_small_jp2klossless.dcm"))!r}))
 # Damaged files -----------------------------------------------------------------------------------
 
 
-COMPRESSED = ["JPGExtended.dcm", "JPEG2000.dcm", "MR_small_jpeg_ls_lossless.dcm",
+COMPRESSED = ["JPEG-lossy.dcm", "JPEG2000.dcm", "MR_small_jpeg_ls_lossless.dcm",
               "JPEGLSNearLossless_08.dcm", "MR_small_RLE.dcm"]  # fmt: skip
 PLAIN = ["CT_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm"]
 
