@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mura_core.cli.group import command
-from mura_core.cli.options import PathType
+from mura_core.cli.options import PathType, setting_options
 
 _FILE = PathType(dir_okay=False, path_type=Path)
 
@@ -20,9 +20,10 @@ _FILE = PathType(dir_okay=False, path_type=Path)
         "--labels",
         required=True,
         type=PathType(exists=True, dir_okay=False, path_type=Path),
-        help="CSV file with the columns StudyInstanceUID or SOPInstanceUID, label (0 or 1), and"
-        " optionally split.",
+        help="CSV file with the columns StudyInstanceUID or SOPInstanceUID, label, and optionally"
+        " split.",
     ),
+    setting_options("positive"),
     click.option("--out", required=True, type=_FILE, help="CSV file to write, for --data."),
     click.option(
         "--links",
@@ -38,7 +39,14 @@ _FILE = PathType(dir_okay=False, path_type=Path)
     ),
     example="mura-run dicom-table PACS --labels labels.csv --links --out hands/manifest.csv",
 )
-def dicom_table(folder: Path, labels: Path, out: Path, links: bool, salt: Path | None) -> None:
+def dicom_table(
+    folder: Path,
+    labels: Path,
+    positive: tuple[str, ...],
+    out: Path,
+    links: bool,
+    salt: Path | None,
+) -> None:
     """Write a manifest of DICOM files, with labels by study or image.
 
     Body part, view and laterality come from the headers. Patients and studies are written as
@@ -46,4 +54,4 @@ def dicom_table(folder: Path, labels: Path, out: Path, links: bool, salt: Path |
     """
     from mura_core.pipeline import write_dicom_table
 
-    write_dicom_table(folder, labels, out, salt, links=links)
+    write_dicom_table(folder, labels, out, salt, positive=positive, links=links)

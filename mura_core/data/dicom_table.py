@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from mura_core.data.columns import SPLITS
+from mura_core.data.layouts.csv_file import NO_PART
+from mura_core.data.layouts.header import first_line
+from mura_core.data.layouts.labels import label_in_words
+from mura_core.data.layouts.split_names import ACCEPTED, split_named
 from mura_core.data.left_out import as_table
 from mura_core.data.pseudonyms import pseudonym
 from mura_core.errors import DataError, MuraError
@@ -20,7 +23,6 @@ from mura_plugins.dicom.headers import Header, read_header
 from mura_plugins.dicom.reader import read
 
 COLUMNS = ["path", "body_part", "patient", "study", "label", "split", "view", "laterality"]
-NO_PART = "UNKNOWN"
 
 _READERS: Readers = dict.fromkeys((*SUFFIXES, SIGNATURE), read)
 _KEYS = {"sopinstanceuid": "image", "studyinstanceuid": "study"}  # to the attribute of a header
@@ -69,7 +71,12 @@ class DicomTable:
 
 
 def dicom_rows(
-    folder: Path, labels_csv: Path, salt: bytes, progress: Progress | None = None
+    folder: Path,
+    labels_csv: Path,
+    salt: bytes,
+    *,
+    positive: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> DicomTable:
     """Return the radiographs below a folder, with labels joined by study or SOP instance.
 
@@ -77,10 +84,12 @@ def dicom_rows(
     ----------
     folder : Path
     labels_csv : Path
-        A CSV file with the columns `StudyInstanceUID` or `SOPInstanceUID`, `label` (0 or 1) and, if
-        the data has one, `split`.
+        A CSV file with the columns `StudyInstanceUID` or `SOPInstanceUID`, `label` and, if the data
+        has one, `split`.
     salt : bytes
         The key of the pseudonyms.
+    positive : sequence of str, optional
+        The labels that mean abnormal; by default 1, true, yes, abnormal and positive.
     progress : callable, optional
         Called with the number of files done and the total.
 
@@ -89,7 +98,7 @@ def dicom_rows(
     DataError
         The table of labels is invalid, no radiograph has a label, or two patients have one study.
     """
-    labels = read_labels(labels_csv)
+    labels = read_labels(labels_csv, positive)
     headers, left_out = _headers(folder, progress)
     rows, instances, telling, used = [], [], [], set()
     for path, header in headers.items():
@@ -110,41 +119,41 @@ def dicom_rows(
     return DicomTable(table, sorted(left_out), telling, len(labels.rows) - len(used), instances)
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(path: Path, positive: Sequence[str] = ()) -> Labels:
     """Return a table of labels.
 
     Parameters
     ----------
     path : Path
         The CSV file.
+    positive : sequence of str, optional
+        The labels that mean abnormal; by default 1, true, yes, abnormal and positive.
 
     Raises
     ------
     DataError
-        A column is missing, a label or a split is invalid, or a UID has two labels.
+        A column is missing, a label or a split isn't understood, or a UID has two labels.
     """
-    lines = csv_lines(path)
-    header = [name.strip().lower() for name in next(lines, (0, []))[1]]
+    names, separator = first_line(path)
+    header = [name.strip().lower() for name in names]
     key = next((name for name in _KEYS if name in header), None)
     if key is None or "label" not in header:
         raise DataError(
             f"{path}: line 1 must name the columns StudyInstanceUID or SOPInstanceUID, and label"
         )
     rows: dict[str, tuple[int, str]] = {}
+    lines = csv_lines(path, separator)
+    next(lines)
     for number, fields in lines:
         where = f"{path}: line {number}"
         if len(fields) != len(header):
             raise DataError(f"{where}: {len(fields)} fields, but the header has {len(header)}")
         row = dict(zip(header, map(str.strip, fields), strict=True))
-        if row["label"] not in ("0", "1"):
-            raise DataError(
-                f"{where}: the label {row['label']!r} is not 0 (normal) or 1 (abnormal)"
-            )
-        split = row.get("split", "")
-        if split not in ("", *SPLITS):
-            raise DataError(f"{where}: the split {split!r} is not one of {', '.join(SPLITS)}")
-        labelled = (int(row["label"]), split)
-        if rows.setdefault(row[key], labelled) != labelled:
+        label = label_in_words(row["label"], positive, where)
+        split = split_named(row.get("split", ""))
+        if row.get("split") and not split:
+            raise DataError(f"{where}: the split {row['split']!r} is not one of {ACCEPTED}")
+        if rows.setdefault(row[key], (label, split)) != (label, split):
             raise DataError(f"{where}: {row[key]} has another label or split in a line above")
     return Labels(_KEYS[key], rows)
 

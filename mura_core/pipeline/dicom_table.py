@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from mura_core.data import DicomTable, default_salt_file, dicom_rows, read_salt
@@ -18,7 +19,13 @@ LINKS = "images"
 
 
 def write_dicom_table(
-    folder: Path, labels_csv: Path, out: Path, salt_file: Path | None = None, *, links: bool = False
+    folder: Path,
+    labels_csv: Path,
+    out: Path,
+    salt_file: Path | None = None,
+    *,
+    positive: Sequence[str] = (),
+    links: bool = False,
 ) -> None:
     """Write a manifest of the DICOM files below a folder, with pseudonyms from a salt.
 
@@ -31,6 +38,8 @@ def write_dicom_table(
         The manifest to write, in a folder that contains `folder` unless `links` is given.
     salt_file : Path, optional
         File of the salt; by default in the user's configuration folder. Made if there is none.
+    positive : sequence of str, optional
+        The labels that mean abnormal; by default 1, true, yes, abnormal and positive.
     links : bool
         Whether the manifest lists links to the files, named by pseudonyms, in the folder `images`
         next to it.
@@ -49,9 +58,9 @@ def write_dicom_table(
     is_new = not salt_file.exists()
     salt = read_salt(salt_file)
     if is_new:
-        log.info("Made a new salt: %s. Keep it: with another, patients get other names.", salt_file)
+        log.info("Made a new salt: %s. Keep it: another gives other pseudonyms.", salt_file)
     with progress("Reading headers", "files") as so_far:
-        found = dicom_rows(folder, labels_csv, salt, so_far)
+        found = dicom_rows(folder, labels_csv, salt, positive=positive, progress=so_far)
     _say_what_was_left_out(found)
     table = found.table
     if links:
@@ -119,6 +128,7 @@ def _say_what_was_left_out(found: DicomTable) -> None:
         counts[reason] += 1
         log.debug("Left out: %s: %s", path, reason)
     for reason, count in counts.items():
-        log.warning("Left out: %d files; the first: %s: %s", count, first[reason], reason)
+        others = f" (and {count - 1} others)" if count > 1 else ""
+        log.warning("Left out: %s%s: %s", first[reason], others, reason)
     if found.unused:
         log.warning("%d labels belong to no image below the folder.", found.unused)

@@ -132,6 +132,15 @@ def test_the_region_and_the_view_can_be_codes(data, labels):
     )  # fmt: skip
 
 
+def test_labels_and_splits_can_be_words(data, labels):
+    labels.write_text("SplitName;label;split;studyinstanceuid\nx;Fracture;Training;1.2.3.1\n"
+                      "y;none;Val;1.2.3.3\n")  # fmt: skip
+    table = dicom_rows(data, labels, SALT, positive=["fracture"]).table
+    assert table[["label", "split"]].drop_duplicates().to_numpy().tolist() == [
+        [1, "train"], [0, "valid"],
+    ]  # fmt: skip
+
+
 # The salt ----------------------------------------------------------------------------------------
 
 
@@ -198,7 +207,7 @@ def test_the_command_writes_a_manifest_without_identifiers(data, labels, tmp_pat
     assert done.exit_code == 0, done.output
     assert f"Made a new salt: {configuration / 'salt'}." in done.output
     assert "4 images of 3 studies and 2 patients" in done.output
-    assert "Left out: 1 files; the first: notes.txt: is not DICOM" in done.stderr
+    assert "Left out: notes.txt: is not DICOM" in done.stderr
     written = contents(out)
     for secret in ("mrn", "1.2.", "2020", "1963", "trillian", "a55512"):
         assert secret not in written
@@ -238,6 +247,7 @@ def test_without_links_paths_must_tell_nothing(data, labels, tmp_path):
         ("StudyInstanceUID,label\n1.2.3.1\n", "line 2: 1 fields, but the header has 2"),
         ("StudyInstanceUID,label\n1.2,1\n1.2,0\n", "line 3: 1.2 has another label or split in"),
         ("StudyInstanceUID,label,split\n1.2,1,dev\n", "line 2: the split 'dev' is not one of"),
+        ("StudyInstanceUID,label\n1.2.3.1,\n", "line 2: the label is empty"),
         ("StudyInstanceUID,label\n9.9,1\n", "no DICOM file has a label; the first: notes.txt"),
     ],
 )
