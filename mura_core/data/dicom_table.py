@@ -163,7 +163,7 @@ def _headers(
 ) -> tuple[dict[str, Header], list[tuple[str, str]]]:
     """Return the header of each DICOM file by path, and the path and reason of all other files."""
     headers: dict[str, Header] = {}
-    first: dict[str, str] = {}  # path by SOP instance
+    seen: set[str] = set()  # SOP instances
     below = files_below(folder, _READERS)
     others = [file for file in below.left_out if file.reason != LITTER and file.path.is_file()]
     files = sorted([*below.images, *(file.path for file in others)])
@@ -173,9 +173,10 @@ def _headers(
         path = file.relative_to(folder).as_posix()
         try:
             header = _header(file, path)
-            if header.image in first:
-                raise DataError(f"is a copy of {first[header.image]} (same SOPInstanceUID)")
-            headers[path], first[header.image] = header, path
+            if header.image in seen:
+                raise DataError("is a copy of another file: it has the same SOPInstanceUID")
+            seen.add(header.image)
+            headers[path] = header
         except MuraError as error:
             left_out.append((path.encode(errors="backslashreplace").decode(), str(error)))
         if progress:

@@ -110,7 +110,7 @@ def test_other_objects_and_copies_are_listed(data, labels):
     write_image(data, "nobody", "", "a")
     (data / "cut.dcm").write_bytes((data / "x" / "one.dcm").read_bytes()[:150])
     reasons = dict(dicom_rows(data, labels, SALT).left_out)
-    assert reasons["x/one.dcm"] == "is a copy of copy.dcm (same SOPInstanceUID)"
+    assert reasons["x/one.dcm"] == "is a copy of another file: it has the same SOPInstanceUID"
     assert reasons["report"] == "has no pixels (Digital X-Ray Image Storage - For Presentation)"
     assert reasons["nobody"] == "has no PatientID"
     assert "cut.dcm" in reasons
