@@ -19,6 +19,7 @@ from mura_plugins.errors import PluginError
 
 _WHITE = 65535
 _TABLE_SIZE = 1 << 16  # the stored values of an image of 16 bits
+_ROWS = 64  # at a time
 
 
 def read(path: Path, *, window: tuple[float, float] | None = None) -> NDArray[np.uint16]:
@@ -58,13 +59,21 @@ def _mapped(
     values: NDArray[np.integer], levels_of: Callable[[NDArray[np.int64]], NDArray[np.float64]]
 ) -> NDArray[np.uint16]:
     """Return the grey levels of an image, computed once for each value that occurs in it."""
-    lowest, highest = int(values.min()), int(values.max())
-    if highest - lowest < _TABLE_SIZE:
-        places = values.astype(np.int32 if values.itemsize <= 2 else np.int64) - lowest
-        stored = np.flatnonzero(np.bincount(places.ravel()))
-        table = np.zeros(highest - lowest + 1, np.uint16)
-        table[stored] = np.rint(levels_of(stored + lowest) * _WHITE)
-        return table[places]
-    stored, places = np.unique(values, return_inverse=True)
-    table = np.rint(levels_of(stored.astype(np.int64)) * _WHITE).astype(np.uint16)
-    return table[places].reshape(values.shape)
+    lowest = int(values.min())
+    if int(values.max()) - lowest >= _TABLE_SIZE:
+        stored, places = np.unique(values, return_inverse=True)
+        wide = np.rint(levels_of(stored.astype(np.int64)) * _WHITE).astype(np.uint16)
+        return wide[places].reshape(values.shape)
+    # By blocks of rows, because NumPy takes 8 bytes for an index, and several threads read.
+    blocks = [slice(start, start + _ROWS) for start in range(0, len(values), _ROWS)]
+    counts = np.zeros(_TABLE_SIZE, np.int64)
+    for rows in blocks:
+        places = values[rows].astype(np.int64).ravel() - lowest
+        counts += np.bincount(places, minlength=_TABLE_SIZE)
+    stored = np.flatnonzero(counts)
+    table = np.zeros(_TABLE_SIZE, np.uint16)
+    table[stored] = np.rint(levels_of(stored + lowest) * _WHITE)
+    image = np.empty(values.shape, np.uint16)
+    for rows in blocks:
+        image[rows] = table[values[rows].astype(np.int64) - lowest]
+    return image
