@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,8 +113,7 @@ def dicom_rows(
         rows.append((path, *_described(header, salt, *labels.rows[uid])))
         instances.append(pseudonym(salt, "image", header.image))
     if not rows:
-        path, reason = left_out[0] if left_out else (str(folder), "holds no files")
-        raise DataError(f"{folder}: no DICOM file has a label; the first: {path} {reason}")
+        raise DataError(f"{folder}: no DICOM file in it has a label{_most_common(left_out)}")
     table = pd.DataFrame(rows, columns=COLUMNS)
     _refuse_shared_studies(table)
     return DicomTable(table, sorted(left_out), telling, len(labels.rows) - len(used), instances)
@@ -156,6 +156,15 @@ def read_labels(path: Path, positive: Sequence[str] = ()) -> Labels:
         if rows.setdefault(row[key], (label, split)) != (label, split):
             raise DataError(f"{where}: {row[key]} has another label or split in a line above")
     return Labels(_KEYS[key], rows)
+
+
+def _most_common(left_out: list[tuple[str, str]]) -> str:
+    """Return the most common reason for leaving files out, as the end of a sentence."""
+    if not left_out:
+        return ": it holds no files"
+    ((reason, count),) = Counter(reason for _, reason in left_out).most_common(1)
+    path = next(path for path, its_reason in left_out if its_reason == reason)
+    return f"; {path}{f' and {count - 1} others' if count > 1 else ''}: {reason}"
 
 
 def _headers(

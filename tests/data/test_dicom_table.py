@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydicom.dataset import Dataset
 from mura_core.data import dicom_rows, read_manifest, read_salt
 from mura_core.errors import DataError
 from mura_plugins import PluginError
+from mura_plugins.dicom import dataset
 from mura_plugins.dicom.headers import Header, read_header
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -248,7 +250,10 @@ def test_without_links_paths_must_tell_nothing(data, labels, tmp_path):
         ("StudyInstanceUID,label\n1.2,1\n1.2,0\n", "line 3: 1.2 has another label or split in"),
         ("StudyInstanceUID,label,split\n1.2,1,dev\n", "line 2: the split 'dev' is not one of"),
         ("StudyInstanceUID,label\n1.2.3.1,\n", "line 2: the label is empty"),
-        ("StudyInstanceUID,label\n9.9,1\n", "no DICOM file has a label; the first: notes.txt"),
+        (
+            "StudyInstanceUID,label\n9.9,1\n",
+            "has a label; x/one.dcm and 3 others: has no label in labels.csv",
+        ),
     ],
 )
 def test_a_wrong_table_of_labels_is_refused(data, labels, tmp_path, table, message):
@@ -256,6 +261,18 @@ def test_a_wrong_table_of_labels_is_refused(data, labels, tmp_path, table, messa
     out = tmp_path / "manifest.csv"
     refused(1, message, "dicom-table", data, "--labels", labels, "--out", out)
     assert not out.exists()
+
+
+def test_without_the_extra_one_line_names_it(data, labels, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    dataset._pydicom.cache_clear()
+    message = "and 3 others: is DICOM; to read it: pip install 'mura-run[dicom]'"
+    refused(1, message, "dicom-table", data, "--labels", labels, "--out", tmp_path / "m.csv")
+    dataset._pydicom.cache_clear()
+    (tmp_path / "empty").mkdir()
+    message = "empty: no DICOM file in it has a label: it holds no files"
+    refused(1, message, "dicom-table", tmp_path / "empty", "--labels", labels, "--out",
+            tmp_path / "m.csv")  # fmt: skip
 
 
 def test_wrong_places_are_refused(data, labels, tmp_path):
