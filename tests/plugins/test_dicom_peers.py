@@ -16,10 +16,10 @@ from mura_plugins import PluginError
 from mura_plugins.dicom.pixels import stored_values
 from mura_plugins.dicom.reader import read
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::UserWarning:pydicom"),
-    pytest.mark.skipif(shutil.which("dcmj2pnm") is None, reason="needs dcmtk (a Debian package)"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+needs_dcmtk = pytest.mark.skipif(
+    shutil.which("dcmj2pnm") is None, reason="needs dcmtk (a Debian package)"
+)
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 RAMP = np.arange(4096).reshape(64, 64)
@@ -39,6 +39,7 @@ def difference(path: Path, *options: str, window=None) -> int:
     return int(np.abs(image.astype(np.int64) - by_dcmtk(path, *options)).max())
 
 
+@needs_dcmtk
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(
     ("dtype", "elements", "options"),
@@ -75,6 +76,7 @@ def test_rendering_is_that_of_dcmtk(tmp_path, photometric, dtype, elements, opti
     assert difference(write(tmp_path / "a.dcm", dataset), *options) <= tolerance
 
 
+@needs_dcmtk
 def test_a_given_window_is_that_of_dcmtk(tmp_path):
     path = write(tmp_path / "a.dcm", dataset_of(RAMP, WindowCenter=5, WindowWidth=6))
     assert difference(path, "+Ww", "1500", "800", window=(1500, 800)) <= 1
@@ -98,6 +100,7 @@ def grey_files() -> list[Path]:
     return found
 
 
+@needs_dcmtk
 @pytest.mark.parametrize("path", grey_files(), ids=lambda path: path.name)
 def test_pydicoms_files_are_rendered_as_by_dcmtk(path, tmp_path):
     copy = tmp_path / "a.dcm"
@@ -114,6 +117,7 @@ def test_pydicoms_files_are_rendered_as_by_dcmtk(path, tmp_path):
     assert np.abs(image - rendered).max() <= tolerance
 
 
+@needs_dcmtk
 @pytest.mark.parametrize(
     ("command", "dtype", "stored"),
     [
