@@ -23,12 +23,12 @@ _TEXT = frozenset(
     {
         "path", "body_part", "patient", "study", "split", "reason", "collapse",
         "least_active_layer", "explainer", "layer", "toward", "style", "map", "heatmap", "overlay",
-        "verdict", "study_verdict", "scale_of", "split_by", "judged",
+        "verdict", "study_verdict", "scale_of", "split_by",
     }
 )  # fmt: skip
 _WHOLE_NUMBERS = frozenset(
     {
-        "label", "label_of_folder", "fold", "seed", "run_seed", "epoch", "images", "studies",
+        "label", "fold", "seed", "run_seed", "epoch", "images", "studies",
         "patients", "height", "width", "bits", "darkest", "brightest",
     }
 )  # fmt: skip

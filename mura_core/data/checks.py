@@ -13,7 +13,7 @@ from mura_core.data.splits import hold_out
 from mura_core.errors import DataError
 from mura_plugins import LabelledImage, LabelledImages, PluginError
 
-CONTRADICTIONS = ["path", "label", "label_of_folder"]
+CONTRADICTIONS = ["path", "label", "reason"]
 
 
 def refuse_invalid(images: LabelledImages, data: Path, layout: str) -> None:
@@ -111,14 +111,15 @@ def contradictions_of(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `path`, `label` (of the table, which counts) and `label_of_folder`.
+        `path`, `label` (of the table, which counts) and `reason`: the folder that contradicts it.
     """
     rows = []
     for path, label in zip(table["path"], table["label"], strict=True):
-        named = [label_of(folder) for folder in PurePosixPath(path).parts[:-1]]
-        of_folder = next((one for one in reversed(named) if one is not None), None)
-        if of_folder not in (None, label):
-            rows.append((path, int(label), of_folder))
+        folders = reversed(PurePosixPath(path).parts[:-1])
+        folder = next((name for name in folders if label_of(name) is not None), "")
+        if label_of(folder) not in (None, label):
+            says = "abnormal" if label_of(folder) else "normal"
+            rows.append((path, int(label), f"the folder {folder} says {says}"))
     return pd.DataFrame(rows, columns=CONTRADICTIONS)
 
 

@@ -61,7 +61,7 @@ class Manifest:
         Sentences for the user: what was assumed, and how the data was split.
     contradictions : DataFrame
         The images whose label contradicts the name of their study's folder: `path`, `label` (that
-        counts) and `label_of_folder`.
+        counts) and `reason`.
     annotations : Path or None
         JSON file in COCO's format with the boxes of findings, if the data has one.
     layout : str

@@ -40,6 +40,7 @@ from mura_core.runs import (
     settings_of,
     write_metrics,
 )
+from mura_core.tables import read_table
 from mura_plugins.manager import load_plugins
 
 log = logging.getLogger("mura")
@@ -110,7 +111,7 @@ def _earlier(folder: Path) -> list[dict[Hashable, Any]]:
     """Return when and how the test images were judged before, and warn if they were."""
     if not (folder / _JUDGEMENTS).is_file():
         return []
-    earlier = read_run_table(folder, _JUDGEMENTS).to_dict("records")
+    earlier = read_table(folder / _JUDGEMENTS).to_dict("records")
     log.warning(
         "The test images of this run were judged before (%s). Figures are too good if a choice was"
         " made by looking at them.",

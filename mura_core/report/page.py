@@ -37,6 +37,7 @@ from mura_core.report.figures_text import (
 from mura_core.report.heatmap_text import distraction_in_words, measure_rows, method_in_words
 from mura_core.report.splits_text import splits_in_words
 from mura_core.runs import TEST, judge_run, read_metrics, read_run_table
+from mura_core.tables import read_table
 from mura_core.training import history_table
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         splits=splits_in_words(_table(folder, "splits.csv")),
         unusual=_table(folder, "unusual.csv").to_dict("records"),
         metrics=metrics,
-        judgements=_table(folder, f"{TEST}/judgements.csv").to_dict("records"),
+        judged=_judged(folder),
         tested=_test_figures(folder),
         score_in_words=_SCORES_IN_WORDS[judgement.study_score],
         scores_differ=tell_scores_apart(metrics.study_scores),
@@ -117,6 +118,12 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         flipped=_flipped(_table(folder, "heatmaps/letters.csv")),
         map_baselines=BASELINE_NAMES,
     )
+
+
+def _judged(folder: Path) -> list[str]:
+    """Return when the test images were judged."""
+    path = folder / TEST / "judgements.csv"
+    return read_table(path)["judged"].tolist() if path.is_file() else []
 
 
 def _test_figures(folder: Path) -> dict[str, list[Figures]]:

@@ -40,12 +40,11 @@ _PREDICTIONS = (*COLUMNS, "fold", "logit", "probability", "part_rate")
 RUN_TABLES: Mapping[str, Sequence[str]] = {
     "counts.csv": ("split", "body_part", "label", "images", "studies", "patients"),
     "left_out.csv": ("path", "reason"),
-    "contradictions.csv": ("path", "label", "label_of_folder"),
+    "contradictions.csv": ("path", "label", "reason"),
     "unusual.csv": ("path", "reason"),
     "splits.csv": COLUMNS,
     TUNING: _PREDICTIONS,
     "predictions.csv": _PREDICTIONS,
-    f"{TEST}/judgements.csv": ("judged",),
     "errors.csv": (*_PREDICTIONS, "operating_point", "margin"),
     "heatmaps/heatmaps.csv": (
         "path", "label", "logit", "probability", "explainer", "layer", "toward", "signed", "style",

@@ -14,7 +14,7 @@ from mura_core.data.layouts.structure import (
     names_labelled_studies,
     split_of,
 )
-from mura_core.data.layouts.walk import image_paths, unread_csvs
+from mura_core.data.layouts.walk import image_paths, note_on_csvs
 from mura_core.errors import DataError
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
 
@@ -85,7 +85,7 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     positive = options.positive or sorted(
         {name for name in classes if label_in_words(name, (), "")}
     )
-    notes = [labels_in_words(classes, positive, str(data)), *unread_csvs(data)]
+    notes = [labels_in_words(classes, positive, str(data)), *note_on_csvs(data)]
     notes += _what_is_assumed(images, all_folders, level)
     return LabelledImages(data, images, tuple(notes))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mura_core.data.layouts.labels import refuse_unused
 from mura_core.data.layouts.structure import read_folders
-from mura_core.data.layouts.walk import image_paths, unread_csvs
+from mura_core.data.layouts.walk import image_paths, note_on_csvs
 from mura_core.errors import DataError
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
 
@@ -50,4 +50,4 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
                 place.split,
             )
         )
-    return LabelledImages(data, rows, unread_csvs(data))
+    return LabelledImages(data, rows, note_on_csvs(data))

@@ -81,9 +81,16 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     rows: list[LabelledImage] = []
     notes = [f"The CSV files are next to the folder, in {csvs}."] if csvs != folder else []
     walked = []
-    for split, files in _csvs(csvs).items():
+    found = _csvs(csvs)
+    has_lists = any(files.images for files in found.values())
+    for split, files in found.items():
         if files.images:
             rows += _version_1_1(files, split)
+        elif has_lists and files.studies:
+            notes.append(
+                f"{files.studies.name} isn't used, because its list of images is missing and those"
+                " of other splits are there."
+            )
         elif files.studies:
             walked += [(files.studies, split)]
         elif files.labels and _names_images(files.labels):
@@ -94,10 +101,10 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     if base:
         rows = [row._replace(path=f"{base}/{row.path}") for row in rows]
     if walked:
-        found = image_paths(folder, options)
-        rows += _without_paths(walked, folder, found, notes)
+        paths = image_paths(folder, options)
+        rows += _without_paths(walked, folder, paths, notes)
         listed = {row.path for row in rows}
-        if others := [path for path in found if path.as_posix() not in listed]:
+        if others := [path for path in paths if path.as_posix() not in listed]:
             notes.append(
                 f"{len(others)} images are in no labelled split's folder and aren't used, for"
                 f" example {others[0]}."

@@ -48,7 +48,7 @@ def subfolders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_litter(path.name)]
 
 
-def unread_csvs(folder: Path) -> tuple[str, ...]:
+def note_on_csvs(folder: Path) -> tuple[str, ...]:
     """Return a note on the CSV files in a folder, if its images are labelled by folder names.
 
     Parameters

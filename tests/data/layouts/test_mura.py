@@ -59,7 +59,8 @@ def test_without_lists_of_images_the_labels_are_those_of_the_csv(own_mura):
 
 def test_a_study_without_a_label_is_refused_and_one_without_images_named(own_mura):
     root = own_mura / ROOT
-    (root / "train_image_paths.csv").unlink()
+    for split in ("train", "valid"):
+        (root / f"{split}_image_paths.csv").unlink()
     labels = root / "train_labeled_studies.csv"
     lines = labels.read_text().splitlines()
     labels.write_text("\n".join([*lines, f"{ROOT}/train/XR_ELBOW/patient9/study1_negative/,0"]))
@@ -69,13 +70,20 @@ def test_a_study_without_a_label_is_refused_and_one_without_images_named(own_mur
         read_manifest(own_mura)
 
 
+def test_a_missing_list_of_images_is_named_where_others_are_there(own_mura):
+    (own_mura / ROOT / "valid_image_paths.csv").unlink()
+    manifest = read_manifest(own_mura)
+    assert set(manifest.table["split"]) == {"train"}
+    assert "valid_labeled_studies.csv isn't used" in " ".join(manifest.notes)
+
+
 def test_contradictions_are_counted_and_listed(own_mura, tmp_path):
     relabel(own_mura / ROOT, "XR_ELBOW/patient00000/study1_negative", 1)
     manifest = read_manifest(own_mura)
     assert manifest.contradictions.to_dict("list") == {
         "path": [f"train/XR_ELBOW/patient00000/study1_negative/image{n}.png" for n in (1, 2)],
         "label": [1, 1],
-        "label_of_folder": [0, 0],
+        "reason": ["the folder study1_negative says normal"] * 2,
     }
     done = mura_run("prepare", "--data", own_mura, "--size", 8)
     assert "2 images have a label that contradicts their folder's name" in done.stderr
