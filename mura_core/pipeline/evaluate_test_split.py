@@ -74,8 +74,9 @@ def evaluate_test(folder: Path, **changed: str | None) -> None:
     splits = read_run_table(folder, "splits.csv")
     if not (splits["split"] == "test").any():
         raise UsageError(
-            f"--split test: the data of {folder} has no test images; name the split 'test' in its"
-            " folders or its CSV, beside 'train' and 'valid', and train again"
+            f"--split test: the run {folder} has no test images. Name a split 'test' in the data,"
+            " next to 'train' and 'valid', and train again. Without 'valid', 'test' was used for"
+            " validation"
         )
     judgement = judge_run(folder, settings)
     if reason := constant_output(judgement.predictions):

@@ -102,7 +102,14 @@ def test_without_test_images_it_is_refused(tmp_path):
     assert "its test images are used for validation" in output
     judged = pd.read_csv(tmp_path / "run" / "predictions.csv")
     assert judged["path"].str.startswith("TEST").all()
-    refused(2, "has no test images", "evaluate", tmp_path / "run", "--split", "test")
+    refused(
+        2,
+        "Without 'valid', 'test' was used for validation",
+        "evaluate",
+        tmp_path / "run",
+        "--split",
+        "test",
+    )
 
 
 def test_a_split_by_seed_is_said_on_the_page_and_in_the_table(tmp_path):
@@ -113,6 +120,16 @@ def test_a_split_by_seed_is_said_on_the_page_and_in_the_table(tmp_path):
     assert "was dealt by seed 2019, not named by the data (train 11, valid 3)" in page
     splits = pd.read_csv(tmp_path / "run" / "splits.csv")
     assert set(splits["split_by"]) == {"seed 2019"}
+
+
+def test_labels_that_changed_since_are_refused(tmp_path):
+    data = write_splits(tmp_path / "data")
+    run = tmp_path / "run"
+    train(data, run)
+    before = data / "Test" / "HAND" / "Test0"
+    (before / "study1_negative").rename(before / "study1_positive")
+    refused(1, "was trained on other data", "evaluate", run, "--split", "test")
+    assert not (run / "test").exists()
 
 
 def test_folds_leave_the_test_images_alone(data, tmp_path):

@@ -103,6 +103,12 @@ def test_a_layout_that_breaks_its_promise_is_one_line(install, their_data, sourc
     refused(status, message, "prepare", "--data", their_data)
 
 
+def test_a_layout_that_fails_to_load_is_named(install, their_data):
+    install("mura-theirs", layout("mura-theirs") + "\nimport a_module_that_is_not_there")
+    done = mura_run("manifest", their_data)
+    assert "'mura-theirs' of mura-theirs failed to load" in done.stderr
+
+
 def test_the_built_in_layouts_are_found_the_same_way():
     plugins = load_plugins()
     assert {offer.distribution for offer in plugins.layouts} == {"mura-run"}

@@ -47,15 +47,16 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
         There is no column of labels, or a line isn't understood.
     """
     path = _table_of(data) or data
-    columns = {"path": "id", "patient": "id", **options.columns}
-    if "label" not in named_columns(path, columns):
+    columns = {"path": "id", "patient": "id", **named_columns(path, options.columns)}
+    if "label" not in columns:
         raise DataError(
             f"{path}: lists bone ages, which are no labels; add a column 'label', or name one with"
             " --columns label=NAME and the value that means abnormal with --positive VALUE"
         )
     found = read_table(path, path.parent, replace(options, columns=columns))
-    images = [image._replace(body_part=_PART) for image in found.images]
-    return replace(found, images=images)
+    if "body_part" in columns:
+        return found
+    return replace(found, images=[one._replace(body_part=_PART) for one in found.images])
 
 
 def _table_of(data: Path) -> Path | None:

@@ -157,6 +157,12 @@ def _what_is_assumed(
             f"{alone} images lie directly in a class folder: each counts as a patient and a study"
             " of its own."
         )
+    without_study = sum(len(_own(PurePosixPath(image.path))) == level + 2 for image in images)
+    if without_study:
+        notes.append(
+            f"{without_study} images lie directly in a patient's folder: each is a study of its"
+            " own."
+        )
     if all(image.body_part == NO_PART for image in images):
         notes.append(f"The folders name no body part: that of all images is {NO_PART}.")
     return notes

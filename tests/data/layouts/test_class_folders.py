@@ -73,7 +73,9 @@ def test_body_part_patient_and_study_are_folders_around_the_class(tmp_path):
 
 
 def test_a_person_in_two_classes_is_on_one_side(tmp_path):
-    table = read(write(tmp_path, "broken/p{n}", "whole/p{n}", count=20), "broken").table
+    manifest = read(write(tmp_path, "broken/p{n}", "whole/p{n}", count=20), "broken")
+    assert "40 images lie directly in a patient's folder" in " ".join(manifest.notes)
+    table = manifest.table
     assert table["patient"].nunique() == 20
     assert (table.groupby("patient")["split"].nunique() == 1).all()
 

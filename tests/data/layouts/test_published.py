@@ -119,7 +119,16 @@ def test_bone_ages_need_a_column_of_labels(tmp_path):
         assert manifest.layout == "bone-age"
         assert manifest.table["label"].sum() == 6
         assert set(manifest.table["body_part"]) == {"hand"}
+        assert (manifest.table["patient"] == manifest.table["path"].str[-8:-4]).all()
         assert all((manifest.folder / image).is_file() for image in manifest.table["path"])
+
+
+def test_bone_ages_with_columns_of_their_own_are_read_by_them(tmp_path):
+    pids = [f"p{n // 2}" for n in range(12)]
+    data = bone_ages(tmp_path, label=["yes", "no"] * 6, patient=pids, body_part=["wrist"] * 12)
+    table = read_manifest(data).table
+    assert sorted(table["patient"]) == sorted(pids)
+    assert set(table["body_part"]) == {"wrist"}
 
 
 @pytest.mark.parametrize(
