@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
@@ -66,6 +66,11 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     level = _level(all_folders, options.positive)
     if level is None:
         raise DataError(_which_class(data, all_folders, options.positive))
+    if len({folders[: max(level - 1, 0)] for folders in all_folders}) > 1:
+        raise DataError(
+            f"{data}: the folders {_listed(_levels(all_folders)[0])} aren't understood: expected"
+            f" are [<split>/][<body part>/]<class>/, and splits are {ACCEPTED}"
+        )
     varied = len({folders[:level][-1:] for folders in all_folders}) > 1
     images, classes = [], []
     for path in paths:
@@ -127,7 +132,7 @@ def _likely_level(all_folders: Sequence[Folders]) -> int | None:
 def _which_class(data: Path, all_folders: Sequence[Folders], positive: Sequence[str]) -> str:
     level = _likely_level(all_folders)
     names = sorted(_levels(all_folders)[level]) if level is not None else []
-    listed = ", ".join(map(repr, names)) or "none"
+    listed = _listed(names) or "none"
     if positive:
         return f"{data}: --positive {positive[0]!r} is not one of the class folders {listed}"
     return (
@@ -135,6 +140,10 @@ def _which_class(data: Path, all_folders: Sequence[Folders], positive: Sequence[
         f" --positive {_likely_positive(names)}; if they are body parts, the folder of each study"
         f" must end in _positive or _negative; if they are splits, accepted are {ACCEPTED}"
     )
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(map(repr, sorted(names)))
 
 
 def _likely_positive(names: Sequence[str]) -> str:

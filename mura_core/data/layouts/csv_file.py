@@ -17,6 +17,8 @@ from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
 MANIFEST_NAME = "manifest.csv"
 NO_PART = "UNKNOWN"  # the body part of images of which none is named
 
+_SHOWN = 8  # unused columns
+
 Line = tuple[int, dict[str, str]]  # its number and its fields by column
 
 
@@ -103,6 +105,9 @@ def read_table(path: Path, folder: Path, options: LayoutOptions) -> LabelledImag
         notes.append(labels_in_words(values, options.positive, str(path)))
     splits = _splits(path, header, lines, notes)
     paths = _paths(path, header, lines, folder, options, notes)
+    used = {*header.columns.values(), _column_of_splits(header, lines)}
+    if unused := [repr(name) for name in header.names if name not in used]:
+        notes.append(f"Columns that aren't used: {', '.join(unused[:_SHOWN])}{_more(unused)}.")
     images = []
     for (number, row), split, image in zip(lines, splits, paths, strict=True):
         where = f"{path}: line {number}"
@@ -133,6 +138,10 @@ def _csvs_of(data: Path, options: LayoutOptions) -> dict[str, Path]:
         raise DataError(f"{data}: several CSV files list images ({names}); name one with --data")
     beside = data.absolute().parent / f"{data.absolute().name}.csv"
     return of_splits or ({"": beside} if beside.is_file() else {})
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else ""
 
 
 def _is_complete(path: Path, options: LayoutOptions) -> bool:

@@ -11,11 +11,10 @@ _SPELLINGS = re.compile(
     r"(?:[ _-]?(?:set|data|split|images?))?",
     re.IGNORECASE,
 )
-_OTHERS = re.compile(
-    r"dev(?:el(?:opment)?)?|hold[ _-]?out|held[ _-]?out|eval(?:uation)?|tun(?:e|ing)|trn|tst"
-    r"|fold[ _-]?\d+",
-    re.IGNORECASE,
-)
+_WORDS = {
+    "train", "training", "trn", "val", "valid", "validation", "test", "testing", "tst", "dev",
+    "devel", "development", "holdout", "heldout", "eval", "evaluation", "tune", "tuning", "fold",
+}  # fmt: skip
 
 
 def split_named(name: str) -> str:
@@ -36,11 +35,13 @@ def split_named(name: str) -> str:
 
 
 def means_another_split(name: str) -> bool:
-    """Return whether a name usually means a split that isn't train, valid or test.
+    """Return whether a name seems to mean a split, but isn't one that is accepted.
 
     Parameters
     ----------
     name : str
-        Such as `dev` or `holdout`.
+        Such as `dev`, `hold-out`, `train_2019` or `fold1`.
     """
-    return _OTHERS.fullmatch(name.strip()) is not None
+    words = re.findall("[a-z]+", name.casefold())
+    joined = {"".join(words[n : n + 2]) for n in range(len(words))}  # hold-out, dev_set
+    return not split_named(name) and not _WORDS.isdisjoint({*words, *joined})

@@ -102,7 +102,9 @@ def split_of(all_folders: Collection[Folders]) -> dict[Folders, str]:
     DataError
         Some images are in a split's folder and others aren't, or a folder means another split.
     """
-    return _splits({folders: folders for folders in all_folders}, _shared_levels(all_folders))
+    return _splits(
+        {folders: folders for folders in sorted(all_folders)}, _shared_levels(all_folders)
+    )
 
 
 def names_labelled_studies(all_folders: Collection[Folders]) -> bool:
@@ -207,7 +209,7 @@ def _splits(above: dict[Folders, Folders], wrapper: int) -> dict[Folders, str]:
             raise _not_understood(folders, f"{both} are both names of a split")
         level[folders] = named[0] if named else None
         for number, name in enumerate(names):
-            if means_another_split(name) and number >= wrapper:
+            if number >= wrapper and means_another_split(name) and not looks_like_patient(name):
                 raise _no_split(folders, name)
     known = next((number for number in level.values() if number is not None), None)
     if known is None:

@@ -96,6 +96,8 @@ def test_the_refusal_asks_for_positive_by_name(tmp_path):
     ("patterns", "positive", "message"),
     [
         (("train/a", "train/b", "dev/a"), "a", "'dev' is not the name of a split"),
+        (("train_1/a", "test_1/b"), "a", "'test_1' is not the name of a split"),
+        (("x/HAND/a", "y/HAND/b"), "a", "the folders 'x', 'y' aren't understood"),
         (("train/a", "val/b", "a"), "a", "'a' is not the name of a split"),
         (("x/a/p1", "x/b", "x"), "a", "lies in no class folder"),
         (("HAND/p{n}/s1_positive", "HAND/q{n}/s1_negative"), "p1", "is for class folders"),

@@ -97,6 +97,9 @@ def test_study_and_body_part_are_optional_and_that_is_said(tmp_path):
     said = " ".join(manifest.notes)
     assert "each image is a study of its own" in said
     assert "names no body part" in said
+    assert "aren't used" not in said
+    path = write(tmp_path / "c.csv", table().assign(age=40, is_test=0))
+    assert "Columns that aren't used: 'age', 'is_test'." in read_manifest(path).notes
     path = write(tmp_path / "b.csv", table()[["path", "label"]])
     manifest = read_manifest(path, reading=Reading("patient=path"))
     assert manifest.table["patient"].nunique() == 10

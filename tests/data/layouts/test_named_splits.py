@@ -107,7 +107,9 @@ def test_a_run_with_folds_keeps_the_only_test_images_for_the_end(tmp_path):
     assert "unless it holds out training patients" in " ".join(manifest.notes)
 
 
-@pytest.mark.parametrize("other", ["dev", "holdout", "Hold-Out", "fold1", "extra"])
+@pytest.mark.parametrize(
+    "other", ["dev", "holdout", "Hold-Out", "fold1", "extra", "test_2019", "my train", "Dev_Set"]
+)
 def test_a_folder_that_is_no_split_is_refused_by_name(tmp_path, other):
     data = write_folders(tmp_path, "train/HAND/{patient}", f"{other}/HAND/{{patient}}")
     with pytest.raises(
@@ -121,6 +123,10 @@ def test_a_folder_that_is_no_split_is_refused_by_name(tmp_path, other):
     ("patterns", "message"),
     [
         (("dev/HAND/{patient}", "holdout/HAND/{patient}"), "'dev' is not the name of a split"),
+        (
+            ("train_A/HAND/{patient}", "test_A/HAND/{patient}"),
+            "'test_A' is not the name of a split",
+        ),
         (("HAND/dev/{patient}", "HAND/holdout/{patient}"), "'dev' is not the name of a split"),
         (("train/test/HAND/{patient}", "test/HAND/{patient}"), "'train' and 'test' are both"),
         (("here/HAND/{patient}", "there/HAND/{patient}"), "'here' lies above the body part 'HAND'"),
