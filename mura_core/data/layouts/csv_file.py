@@ -9,7 +9,7 @@ from mura_core.data.layouts.header import Header, named_columns, read_header
 from mura_core.data.layouts.labels import label_in_words, labels_in_words
 from mura_core.data.layouts.paths import base_of, own_path
 from mura_core.data.layouts.split_names import ACCEPTED, split_named
-from mura_core.data.layouts.walk import NOT_IMAGES, by_name, csv_files, image_paths, only_one
+from mura_core.data.layouts.walk import by_name, image_paths, only_one, own_csvs
 from mura_core.errors import DataError
 from mura_core.tables import csv_lines
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
@@ -66,6 +66,10 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     DataError
         A column is missing, or a line isn't understood.
     """
+    if data.suffix.lower() in options.suffixes and data.is_file():
+        raise DataError(
+            f"{data}: is an image; name the folder of images, or a CSV file that lists them"
+        )
     folder = data if data.is_dir() else data.parent
     images: list[LabelledImage] = []
     notes: list[str] = []
@@ -128,7 +132,7 @@ def _csvs_of(data: Path, options: LayoutOptions) -> dict[str, Path]:
         return {"": data}
     if (data / MANIFEST_NAME).is_file():
         return {"": data / MANIFEST_NAME}
-    inside = [path for path in csv_files(data) if path.name not in NOT_IMAGES]
+    inside = [data / name for name in own_csvs(data)]
     complete = [path for path in inside if _is_complete(path, options)]
     if len(complete) == 1:
         return {"": complete[0]}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mura_core.data.layouts.labels import refuse_unused
 from mura_core.data.layouts.structure import read_folders
-from mura_core.data.layouts.walk import image_paths, note_on_csvs
+from mura_core.data.layouts.walk import image_paths, note_on_csvs, own_csvs
 from mura_core.errors import DataError
 from mura_plugins import LabelledImage, LabelledImages, LayoutOptions
 
@@ -36,7 +36,9 @@ def read(data: Path, options: LayoutOptions) -> LabelledImages:
     try:
         places = read_folders({path.parts[:-1] for path in paths})
     except DataError as error:
-        raise DataError(f"{data}: {error}") from None
+        names = own_csvs(data)
+        remedy = f". If {names[0]} lists the images: --data {data / names[0]}" if names else ""
+        raise DataError(f"{data}: {error}{remedy}") from None
     rows = []
     for path in paths:
         place = places[path.parts[:-1]]

@@ -15,21 +15,23 @@ SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 _REQUIRED = ("path", "patient", "label")
 _SPLIT = {
-    "split", "set", "subset", "partition", "phase", "usage", "fold type", "data split",
-    "dataset split", "split set", "split name", "data set split", "train test split",
+    "split", "set", "subset", "partition", "phase", "usage", "datasplit", "datasetsplit",
+    "splitset", "splitname", "traintestsplit",
 }  # fmt: skip
 # Names that are suggested, but not used without being asked for.
 _USUAL = {
     "path": {
-        "file", "filename", "file name", "filepath", "file path", "image", "image path", "img",
-        "imagepath", "image file", "image name", "image id", "filestem", "id",
+        "file", "filename", "filepath", "image", "imagepath", "imagefile", "imagename", "imageid",
+        "img", "imgpath", "filestem", "id",
     },
-    "body_part": {"part", "bodypart", "region", "anatomy", "site", "bone", "body region"},
-    "patient": {"pid", "patient id", "patientid", "subject", "subject id", "person", "case"},
-    "study": {"exam", "study id", "examination", "accession", "study number", "accession number"},
+    "body_part": {"part", "region", "anatomy", "site", "bone", "bodyregion"},
+    "patient": {"pid", "patientid", "pat", "subject", "subjectid", "person", "case"},
+    "study": {
+        "exam", "examination", "studyid", "studynumber", "accession", "accessionnumber",
+    },
     "label": {
-        "abnormal", "fractured", "fracture", "target", "class", "diagnosis", "positive", "finding",
-        "y", "ground truth", "gt", "fracture visible", "outcome",
+        "abnormal", "fractured", "fracture", "frac", "target", "class", "diagnosis", "positive",
+        "finding", "y", "groundtruth", "gt", "fracturevisible", "outcome", "labels",
     },
 }  # fmt: skip
 
@@ -152,7 +154,7 @@ def first_line(path: Path) -> tuple[list[str], str]:
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\W_]+", " ", name.casefold()).strip()
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _named(path: Path, names: list[str], column: str, wanted: str) -> str:
@@ -186,12 +188,7 @@ def _found(path: Path, names: list[str], column: str) -> str | None:
 def _missing(path: Path, names: list[str], separator: str, missing: list[str]) -> str:
     found = f"line 1 has {', '.join(map(repr, names))}, separated by {SEPARATORS[separator]}"
     found = found if any(names) else "it is empty"
-    alike = {
-        column: name
-        for column in missing
-        for name in names
-        if _key(name) in _USUAL[column] or _key(name).split(" ")[0] == _key(column)
-    }
+    alike = {column: name for column in missing for name in names if _key(name) in _USUAL[column]}
     named = ",".join(f"{column}={name}" for column, name in alike.items())
     remedy = f"--columns {named}" if named else "--columns, such as --columns path=filename"
     if "patient" in missing and "patient" not in alike:

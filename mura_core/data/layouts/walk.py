@@ -48,6 +48,17 @@ def subfolders(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_litter(path.name)]
 
 
+def own_csvs(folder: Path) -> list[str]:
+    """Return the names of the CSV files in a folder that may list its images.
+
+    Parameters
+    ----------
+    folder : Path
+        The data folder.
+    """
+    return [path.name for path in csv_files(folder) if path.name not in NOT_IMAGES]
+
+
 def note_on_csvs(folder: Path) -> tuple[str, ...]:
     """Return a note on the CSV files in a folder, if its images are labelled by folder names.
 
@@ -56,7 +67,7 @@ def note_on_csvs(folder: Path) -> tuple[str, ...]:
     folder : Path
         The data folder.
     """
-    names = [path.name for path in csv_files(folder) if path.name not in NOT_IMAGES]
+    names = own_csvs(folder)
     if not names:
         return ()
     return (

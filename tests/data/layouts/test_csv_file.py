@@ -281,6 +281,17 @@ def test_a_csv_in_a_folder_that_isnt_read_is_named(own_mura):
     assert "notes.csv is not read" in notes
 
 
+def test_what_was_probably_meant_is_named(tmp_path):
+    write_images(tmp_path / "data" / "images", ["1.png"])
+    (tmp_path / "data" / "labels.csv").write_text("ImageID;Frac;Pat\n1;yes;A\n")
+    with pytest.raises(DataError, match=r"If labels\.csv lists the images: --data .*/labels\.csv"):
+        read_manifest(tmp_path / "data")
+    with pytest.raises(DataError, match="--columns path=ImageID,patient=Pat,label=Frac"):
+        read_manifest(tmp_path / "data" / "labels.csv")
+    with pytest.raises(DataError, match=r"1\.png: is an image; name the folder"):
+        read_manifest(tmp_path / "data" / "images" / "1.png")
+
+
 def test_a_config_repeats_how_the_data_was_read(tmp_path):
     rows = table(40).rename(columns={"path": "file", "label": "found"})
     rows["found"] = ["healthy", "broken"] * 20
