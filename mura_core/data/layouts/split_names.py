@@ -11,10 +11,14 @@ _SPELLINGS = re.compile(
     r"(?:[ _-]?(?:set|data|split|images?))?",
     re.IGNORECASE,
 )
-_WORDS = {
-    "train", "training", "trn", "val", "valid", "validation", "test", "testing", "tst", "dev",
-    "devel", "development", "holdout", "heldout", "eval", "evaluation", "tune", "tuning", "fold",
-}  # fmt: skip
+_OTHERS = re.compile(
+    r"dev(?:el(?:opment)?)?(?:[ _-]?set)?|hold[ _-]?out|held[ _-]?out|eval(?:uation)?"
+    r"|tun(?:e|ing)|trn|tst|fold[ _-]?\d+",
+    re.IGNORECASE,
+)
+_WITH_MORE = re.compile(
+    r"(?:.*[ _-])?(?:train(?:ing)?|val(?:id(?:ation)?)?|test(?:ing)?)(?:[ _-].*)?", re.IGNORECASE
+)
 
 
 def split_named(name: str) -> str:
@@ -35,13 +39,22 @@ def split_named(name: str) -> str:
 
 
 def means_another_split(name: str) -> bool:
-    """Return whether a name seems to mean a split, but isn't one that is accepted.
+    """Return whether a name usually means a split that isn't train, valid or test.
 
     Parameters
     ----------
     name : str
-        Such as `dev`, `hold-out`, `train_2019` or `fold1`.
+        Such as `dev`, `hold-out` or `fold1`.
     """
-    words = re.findall("[a-z]+", name.casefold())
-    joined = {"".join(words[n : n + 2]) for n in range(len(words))}  # hold-out, dev_set
-    return not split_named(name) and not _WORDS.isdisjoint({*words, *joined})
+    return _OTHERS.fullmatch(name.strip()) is not None
+
+
+def holds_split(name: str) -> bool:
+    """Return whether the name of a split is a word of another name.
+
+    Parameters
+    ----------
+    name : str
+        Such as `train_2019`; `Test7`, which may be a patient, isn't.
+    """
+    return _WITH_MORE.fullmatch(name.strip()) is not None

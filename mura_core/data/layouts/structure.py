@@ -6,7 +6,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from mura_core.data.layouts.split_names import ACCEPTED, means_another_split, split_named
+from mura_core.data.layouts.split_names import (
+    ACCEPTED,
+    holds_split,
+    means_another_split,
+    split_named,
+)
 from mura_core.errors import DataError
 
 EXPECTED = "[<split>/]<body part>/<patient>/<study>_positive|_negative/"
@@ -209,7 +214,10 @@ def _splits(above: dict[Folders, Folders], wrapper: int) -> dict[Folders, str]:
             raise _not_understood(folders, f"{both} are both names of a split")
         level[folders] = named[0] if named else None
         for number, name in enumerate(names):
-            if number >= wrapper and means_another_split(name) and not looks_like_patient(name):
+            outermost = number == wrapper and not named
+            if number >= wrapper and means_another_split(name):
+                raise _no_split(folders, name)
+            if outermost and holds_split(name) and not looks_like_patient(name):
                 raise _no_split(folders, name)
     known = next((number for number in level.values() if number is not None), None)
     if known is None:

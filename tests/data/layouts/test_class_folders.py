@@ -109,6 +109,12 @@ def test_what_contradicts_itself_is_refused(tmp_path, patterns, positive, messag
     assert "\n" not in str(error.value)
 
 
+def test_classes_and_patients_that_begin_like_splits_are_none(tmp_path):
+    table = read(write(tmp_path, "valgus/Test{n}", "varus/train{n}"), "valgus").table
+    assert table["label"].sum() == 6
+    assert table["patient"].nunique() == 12
+
+
 def test_labelled_studies_are_no_classes(tmp_path):
     labels = ("positive", "negative", "positive", "negative", "negative")
     patterns = [
