@@ -138,14 +138,14 @@ class Plugins:
         """
         built_in = [offer for offer in self.layouts if offer.distribution == _BUILT_IN]
         others = [offer for offer in self.layouts if offer.distribution != _BUILT_IN]
-        found = [offer for offer in others if _recognises(offer, data, options)]
+        found = [o for o in others if call_layout(o.record, o.record.recognise, data, options)]
         if len(found) > 1:
             names = " and ".join(f"{o.record.name} of {o.distribution}" for o in found)
             raise PluginError(f"{data}: is recognised by the layouts {names}; uninstall one")
         if found:
             return found[0].record
         for offer in built_in:
-            if _recognises(offer, data, options):
+            if call_layout(offer.record, offer.record.recognise, data, options):
                 return offer.record
         if not built_in:
             raise PluginError("mura-run's own layouts are missing; install it again: pip install .")
@@ -216,6 +216,37 @@ def resolve(name: str) -> Callable[..., Any]:
         raise PluginError(f"{name} can't be imported ({type(error).__name__}: {error})") from error
 
 
+def call_layout(layout: Layout, function: str, data: Path, options: LayoutOptions) -> Any:
+    """Return what a function of a layout returns.
+
+    Parameters
+    ----------
+    layout : Layout
+        The layout, for error messages.
+    function : str
+        Its `recognise` or `read`, which may leave out the argument `options`.
+    data : Path
+        An existing file or folder.
+    options : LayoutOptions
+        What the user said about it.
+
+    Raises
+    ------
+    PluginError
+        The function can't be imported, or fails. A `MuraError` of its own is raised as it is.
+    """
+    called = resolve(function)
+    try:
+        taken = len(inspect.signature(called).parameters)
+        return called(*(data, options)[:taken])
+    except (MuraError, OSError):
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{data}: the layout {layout.name} failed ({type(error).__name__}: {error})"
+        ) from error
+
+
 def parse_options(build: Callable[..., Any], settings: tuple[str, ...]) -> dict[str, Any]:
     """Return `key=value` settings as keyword arguments of a builder.
 
@@ -268,19 +299,6 @@ def _reading(record: Reader, window: tuple[float, float] | None) -> Callable[[Pa
     if window is None or "window" not in inspect.signature(read).parameters:
         return read
     return partial(read, window=window)
-
-
-def _recognises(offer: Offer[Layout], data: Path, options: LayoutOptions) -> bool:
-    recognise = resolve(offer.record.recognise)
-    try:
-        return bool(recognise(data, options))
-    except (MuraError, OSError):
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"{data}: the layout {offer.record.name} of {offer.distribution} failed"
-            f" ({type(error).__name__}: {error})"
-        ) from error
 
 
 def _wanted(found: Iterator[EntryPoint] | Any) -> list[EntryPoint]:

@@ -36,11 +36,11 @@ from mura_core.data.levels import ALL
 from mura_core.data.readers import installed_readers
 from mura_core.data.reading import Reading
 from mura_core.data.seed import DEFAULT_SEED
-from mura_core.errors import DataError, MuraError, UsageError, printable
+from mura_core.errors import DataError, UsageError, printable
 from mura_core.files import replacing
 from mura_core.imaging import SUFFIXES, LeftOut, Readers, files_below
-from mura_plugins import LabelledImages, LayoutOptions, PluginError
-from mura_plugins.manager import Plugins, load_plugins, resolve
+from mura_plugins import LabelledImages, LayoutOptions
+from mura_plugins.manager import Plugins, call_layout, load_plugins
 
 _NAME_CHARACTERS = 50  # of a body part in the name of a file
 
@@ -202,14 +202,7 @@ def _read(
         frozenset(kind for kind in readers if not isinstance(kind, str)),
     )
     layout = plugins.layout_of(data, options)
-    try:
-        images = resolve(layout.read)(data, options)
-    except (MuraError, OSError):
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"{data}: the layout {layout.name} failed ({type(error).__name__}: {error})"
-        ) from error
+    images = call_layout(layout, layout.read, data, options)
     refuse_invalid(images, data, layout.name)
     return layout.name, images
 

@@ -70,6 +70,12 @@ def test_a_third_partys_layout_is_read(install, their_data):
     assert [row["name"] for row in listed if row["kind"] == "layout"][-1] == "mura-theirs"
 
 
+def test_functions_may_leave_out_the_options(install, their_data):
+    source = layout("mura-theirs", "int(label == 'sick')").replace(", options):", "):")
+    install("mura-theirs", source.replace("path.suffix in options.suffixes", "'@' in path.name"))
+    assert read_manifest(their_data).table["label"].sum() == 4
+
+
 def test_other_data_is_read_as_before(install, mura):
     before = read_manifest(mura).table
     install("mura-theirs", layout("mura-theirs"))
