@@ -8,8 +8,11 @@ from pathlib import Path
 
 import keras
 
-from mura_core.errors import DataError
+from mura_core.errors import DataError, first_reason
 from mura_core.imaging import FITS, METHODS, Square
+
+# Keras stores weights uncompressed; repacked, they shrink by a few per cent.
+_MOST_UNPACKED = 20
 
 
 def load_model(path: Path) -> keras.Model:
@@ -28,17 +31,33 @@ def load_model(path: Path) -> keras.Model:
     Raises
     ------
     DataError
-        The file is missing, isn't a Keras model, or contains code.
+        The file is missing, isn't a Keras model, contains code, or unpacks to far more than it
+        holds.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such model file")
     try:
+        _refuse_bomb(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
+    except DataError:
+        raise
+    # Whatever is in the file: Keras passes on errors of zipfile, json, h5py and TensorFlow, and
+    # those of each layer.
+    except Exception as error:
+        reason = first_reason(error)
         if "safe_mode" in str(error):
             reason = "it contains code, which is never run"
         raise DataError(f"{path}: can't be loaded as a Keras model ({reason})") from None
+
+
+def _refuse_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > _MOST_UNPACKED * packed:
+        raise DataError(
+            f"{path}: would unpack {packed:,} bytes to {unpacked:,}, which no saved model does"
+        )
 
 
 def input_name(square: Square) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 import yaml
@@ -14,6 +15,9 @@ from mura_core.errors import DataError
 from mura_core.files import replacing
 from mura_core.runs.settings import PHANTOMS, RunConfig
 from mura_core.settings import Setting, declared_by
+
+_MOST_BYTES = 1_000_000
+_MOST_LETTERS = 80  # of a value in a message
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -34,14 +38,14 @@ def read_config(path: Path) -> dict[str, Any]:
     settings = declared_by(RunConfig)
     for name in written:
         if name not in settings:
-            raise DataError(f"{path}: {name!r} is not one of {', '.join(settings)}")
+            raise DataError(f"{path}: {_shown(name)} is not one of {', '.join(settings)}")
     meant = {name: _as_meant(settings[name], value) for name, value in written.items()}
     try:
         checked = _checker().validate_python(meant)
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
         raise DataError(
-            f"{path}: {name}: {written[name]!r} is not {settings[name].allowed}"
+            f"{path}: {name}: {_shown(written[name])} is not {settings[name].allowed}"
         ) from None
     return {name: getattr(checked, name) for name in written}
 
@@ -86,9 +90,23 @@ def write_config(path: Path, config: RunConfig) -> None:
         yaml.safe_dump(settings, file, sort_keys=False)
 
 
+class _Loader(yaml.SafeLoader):
+    """Loads plain values. No setting needs aliases, which could repeat one a billion times."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Return the next node, which must not be an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases, such as *name, are not allowed")
+        return super().compose_node(parent, index)
+
+
 def _read_yaml(path: Path) -> dict[Any, Any]:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise DataError(f"{path}: has more than {_MOST_BYTES:,} bytes; a few hundred are usual")
+        settings = yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror})") from None
     # A ValueError means a wrong encoding, or an impossible date or number.
@@ -97,6 +115,13 @@ def _read_yaml(path: Path) -> dict[Any, Any]:
     if not isinstance(settings, dict):
         raise DataError(f"{path}: must contain lines like 'epochs: 10'")
     return settings
+
+
+def _shown(value: Any) -> str:
+    """Return a value as Python writes it, abbreviated if it is long."""
+    form = Repr()
+    form.maxstring = form.maxother = form.maxlong = _MOST_LETTERS
+    return form.repr(value)
 
 
 def _as_meant(setting: Setting, value: Any) -> Any:

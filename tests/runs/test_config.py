@@ -1,6 +1,8 @@
 """`config.yaml`: what it may hold, and what is said of everything else."""
 
+import re
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -140,7 +142,7 @@ WRONG = {
     "1: 2": "1 is not one of epochs",
     "data: 2026-13-45": "is not YAML (month must be in 1..12",
     "epochs: [1": "is not YAML (",
-    "&a [*a]": "must contain lines like 'epochs: 10'",
+    "&a [*a]": "is not YAML (aliases, such as *name, are not allowed)",
     "": "must contain lines like 'epochs: 10'",
 }
 
@@ -227,3 +229,35 @@ def test_any_yaml_is_a_config_or_one_line(written: dict, tmp_path: Path):
         value = getattr(config, name)
         assert type(value) is type(default), name
         assert not isinstance(value, tuple) or all(type(one) is str for one in value), name
+
+
+BILLION = "\n".join(
+    ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    + [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghij")]
+)
+MERGED = "\n".join(
+    ["a: &a {x: 1}"]
+    + [f"{b}: &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}" for a, b in pairwise("abcdefghij")]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (BILLION, "aliases, such as *name, are not allowed"),
+        (MERGED, "aliases, such as *name, are not allowed"),
+        ("epochs: " + "[" * 100_000, "is not YAML"),
+        ("epochs: " + "{a: " * 100_000, "is not YAML"),
+        ("epochs: " + "9" * 10_000_000, "has more than 1,000,000 bytes"),
+        ("epochs: " + "x" * 900_000, "is not an integer of at least 1"),
+        ("epochs: [" + "x, " * 300_000 + "x]", "is not an integer of at least 1"),
+        ("x" * 900 + ": 1", "is not one of epochs"),
+        ("data: !!python/object/apply:os.system ['false']", "is not YAML"),
+    ],
+    ids=["aliases", "merges", "lists", "mappings", "large", "long", "many", "name", "object"],
+)
+def test_yaml_that_explodes_is_one_short_line(text: str, reason: str, tmp_path: Path):
+    with pytest.raises(DataError, match=re.escape(reason)) as caught:
+        read(tmp_path, text)
+    assert len(str(caught.value)) < 2000
+    assert len(str(caught.value).splitlines()) == 1
