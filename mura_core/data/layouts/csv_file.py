@@ -190,7 +190,7 @@ def _splits(path: Path, header: Header, lines: list[Line], notes: list[str]) -> 
     """Return the split of each line; empty strings if the CSV names none."""
     column = header.columns.get("split") or _column_of_splits(header, lines)
     if column is None or not any(row[column] for _, row in lines):
-        if any(any(map(split_named, PurePosixPath(p).parts[:-1])) for p in _raw(header, lines)):
+        if any(_has_split_folder(row[header.columns["path"]]) for _, row in lines):
             notes.append(
                 "The CSV names no split. Folders in its paths are not read as splits: add a column"
                 " 'split' to use them."
@@ -213,19 +213,16 @@ def _splits(path: Path, header: Header, lines: list[Line], notes: list[str]) -> 
     return splits
 
 
-def _raw(header: Header, lines: list[Line]) -> list[str]:
-    return [row[header.columns["path"]].replace("\\", "/") for _, row in lines]
+def _has_split_folder(path: str) -> bool:
+    return any(map(split_named, PurePosixPath(path.replace("\\", "/")).parts[:-1]))
 
 
 def _column_of_splits(header: Header, lines: list[Line]) -> str | None:
     """Return a column that holds nothing but names of several splits."""
     for name in header.names:
-        values = {row[name] for _, row in lines}
-        if (
-            name not in header.columns.values()
-            and len(values) > 1
-            and all(map(split_named, values))
-        ):
+        values = {row[name] for _, row in lines} - {""}
+        known = name in header.columns.values()
+        if not known and len(values) > 1 and all(map(split_named, values)):
             return name
     return None
 

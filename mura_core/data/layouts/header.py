@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mura_core.data.columns import COLUMNS
-from mura_core.errors import DataError
+from mura_core.errors import DataError, UsageError
 from mura_core.tables import csv_lines
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
@@ -119,7 +119,7 @@ def parse_columns(text: str) -> dict[str, str]:
 
     Raises
     ------
-    DataError
+    UsageError
         It isn't such a list.
     """
     columns: dict[str, str] = {}
@@ -127,7 +127,7 @@ def parse_columns(text: str) -> dict[str, str]:
         name, equals, column = (word.strip() for word in part.partition("="))
         name = name.lower()
         if not equals or not column or name not in COLUMNS or name in columns:
-            raise DataError(
+            raise UsageError(
                 f"--columns {part.strip()!r}: expected pairs such as path=filename,label=fractured,"
                 f" of {', '.join(COLUMNS)}, each once"
             )

@@ -230,12 +230,15 @@ def _splits(above: dict[Folders, Folders], wrapper: int) -> dict[Folders, str]:
 
 def _levels_below_patient(levels: dict[Folders, Folders]) -> dict[Folders, int]:
     """Return how many levels lie between each image's patient and study."""
-    patients = {
-        folders: next((n for n, name in enumerate(names) if looks_like_patient(name)), None)
+    # The outermost folder is at most the body part, whatever its name.
+    below = {
+        folders: [
+            len(names) - 1 - n for n, name in enumerate(names) if n and looks_like_patient(name)
+        ]
         for folders, names in levels.items()
     }
-    if None not in patients.values():
-        return {f: len(names) - 1 - (patients[f] or 0) for f, names in levels.items()}
+    if all(below.values()):
+        return {folders: counts[0] for folders, counts in below.items()}
     # Without a usual name of a patient, the whole level must consist of dates or visits: patient
     # 2018 is no year if there is a patient 17.
     depth = min(map(len, levels.values()))
@@ -294,7 +297,9 @@ def _refuse_unlikely(
     parts = {place.body_part for place in places.values()}
     patients = {place.patient for place in places.values()}
     extra = any(len(names) - between[folders] > 2 for folders, names in levels.items())
-    if all(map(_has_number, parts)) and not any(map(_has_number, patients)):
+    if any(map(looks_like_patient, parts)):
+        what = "lies below what looks like one"
+    elif all(map(_has_number, parts)) and not any(map(_has_number, patients)):
         what = "has no number, but the body part has one"
     elif extra and not all(map(_has_number, patients)):
         what = "has no number"
@@ -302,7 +307,7 @@ def _refuse_unlikely(
         what = f"is one of {len(patients)}, for {len(parts)} body parts"
     else:
         return
-    folders, place = next((f, p) for f, p in places.items() if not _has_number(p.patient) or extra)
+    folders, place = next(iter(places.items()))
     raise _not_understood(
         folders,
         f"understood the body part {place.body_part!r}, the patient {place.patient!r} and the study"

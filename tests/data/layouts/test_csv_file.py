@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mura_core.data import Reading, prepare, read_manifest
-from mura_core.errors import DataError
+from mura_core.errors import DataError, MuraError
 from mura_core.imaging import Square
 
 FULL = ["path", "body_part", "patient", "study", "label"]
@@ -152,7 +152,7 @@ def test_study_and_body_part_are_optional_and_that_is_said(tmp_path):
 def test_messages_name_what_was_found(tmp_path, header, separator, columns, parts):
     path = tmp_path / "a.csv"
     path.write_text(f"{header}\n{separator.join(['a.png', 'p', '1', 'x', 'y'])}\n")
-    with pytest.raises(DataError) as error:
+    with pytest.raises(MuraError) as error:
         read(path, columns=columns)
     for part in parts:
         assert part in str(error.value)

@@ -94,6 +94,11 @@ def test_a_column_of_another_name_that_holds_splits_is_used_and_named(tmp_path):
     assert "'cohort' is used as the split" in " ".join(manifest.notes)
 
 
+def test_a_column_of_another_name_that_is_empty_in_some_rows_is_refused(tmp_path):
+    with pytest.raises(DataError, match="line 14: the column 'cohort' is empty"):
+        read_manifest(csv_of(tmp_path, "cohort", ("train", "val", "")))
+
+
 def test_test_plays_the_part_of_valid_where_there_is_none(tmp_path):
     manifest = read_manifest(write_folders(tmp_path, "TRAIN/HAND/{patient}", "TEST/HAND/{patient}"))
     assert by_first(manifest) == {"TRAIN": "train", "TEST": "valid"}

@@ -56,7 +56,8 @@ def test_a_folder_that_only_says_the_label_is_not_the_study():
     ("pattern", "patients", "message"),
     [
         ("{patient}/study1_{label}", ["patient1", "patient2"], "no body part and patient"),
-        ("{patient}/HAND/study1_{label}", ["patient1", "patient2"], "no body part and patient"),
+        ("{patient}/HAND/study1_{label}", ["patient1", "patient2"], "the patient 'HAND'"),
+        ("{patient}/HAND2/study1_{label}", ["patient1", "patient2"], "the patient 'HAND2'"),
         ("HAND/{patient}/2018-05-03/study1_{label}", ["smith", "jones"], "'jones' lies where"),
         ("data/HAND/{patient}/study1_{label}", ["20180503", "20180504"], "'HAND' lies where"),
         ("HAND/{patient}/study1_{label}/other", ["1", "2"], "'other' lies below the study"),
@@ -78,6 +79,13 @@ def test_numbers_that_could_be_years_are_patients_where_others_cant():
     assert {place.patient for place in read_folders(folders).values()} == {"1999", "2018", "17"}
     folders = studies("data/HAND/{patient}/study1_{label}", ["1999", "2018", "17"])
     assert {place.body_part for place in read_folders(folders).values()} == {"HAND"}
+
+
+def test_an_outer_folder_named_like_a_patient_is_none():
+    folders = studies("p2019/HAND/{patient}/study1_{label}", ["patient1", "patient2"])
+    places = read_folders(folders)
+    assert {place.patient for place in places.values()} == {"patient1", "patient2"}
+    assert {place.body_part for place in places.values()} == {"HAND"}
 
 
 def test_a_patient_may_have_several_parts():
