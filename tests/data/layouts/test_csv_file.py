@@ -333,3 +333,14 @@ def test_any_csv_is_read_or_refused_in_one_line(tmp_path_factory, header, rows, 
         assert set(found["split"]) <= {"train", "valid", "test"}
         assert found["label"].isin([0, 1]).all()
     assert len(message.splitlines()) <= 1
+
+
+def test_labels_rule_over_folders_and_contradictions_are_listed(tmp_path):
+    rows = table()
+    rows["path"] = [f"study{n}_{('negative', 'positive')[n < 6]}/1.png" for n in range(10)]
+    manifest = read_manifest(write(tmp_path / "a.csv", rows))
+    assert manifest.table["label"].sum() == 5
+    wrong = {f"study{n}_{'positive' if n < 6 else 'negative'}/1.png" for n in (0, 2, 4, 7, 9)}
+    assert set(manifest.contradictions["path"]) == wrong
+    first = manifest.contradictions.set_index("path").loc["study0_positive/1.png"]
+    assert (first["label"], first["reason"]) == (0, "the folder study0_positive says abnormal")
