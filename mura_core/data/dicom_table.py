@@ -174,10 +174,11 @@ def _headers(
     headers: dict[str, Header] = {}
     seen: set[str] = set()  # SOP instances
     below = files_below(folder, _READERS)
-    others = [file for file in below.left_out if file.reason != LITTER and file.path.is_file()]
-    files = sorted([*below.images, *(file.path for file in others)])
-    not_files = as_table((file for file in below.left_out if file not in others), folder)
-    left_out = list(not_files.itertuples(index=False, name=None))
+    # Litter, broken links and the like. What other files are is said below.
+    no_files = [file for file in below.left_out if file.reason == LITTER or not file.path.is_file()]
+    left_out = list(as_table(no_files, folder).itertuples(index=False, name=None))
+    known = {file.path for file in no_files}
+    files = sorted({*below.images, *(file.path for file in below.left_out)} - known)
     for done, file in enumerate(files, start=1):
         path = file.relative_to(folder).as_posix()
         try:

@@ -111,5 +111,18 @@ def test_files_that_are_no_radiographs_are_listed(data, run, tmp_path):
     good = tmp_path / "new" / "IM0003"
     good.write_bytes((data / "p3" / "IM0003").read_bytes())
     done = mura_run("predict", run, tmp_path / "new")
-    assert f"Left out: {report}: has no pixels (Digital X-Ray Image Storage" in done.stderr
+    assert f"{report} has no pixels (Digital X-Ray Image Storage" in done.stderr
     assert len(done.stdout.strip().splitlines()) >= 2
+
+
+def test_files_without_suffix_are_found_in_folders_of_labels(tmp_path):
+    for number in range(12):
+        label = "positive" if number % 2 else "negative"
+        split = "valid" if number % 4 > 1 else "train"
+        folder = tmp_path / "data" / split / "XR_HAND" / f"p{number}" / f"study1_{label}"
+        for name in ("IM0001", f"1.2.840.{number}"):
+            write_radiograph(folder / name, np.eye(9) * number + 1)
+        (folder / "README").write_text("no image")
+    done = mura_run("prepare", "--data", tmp_path / "data", "--size", 9, "--verbose")
+    assert "Prepared 24 images" in done.output, done.output
+    assert "README" in done.output

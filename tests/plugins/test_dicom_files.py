@@ -270,7 +270,7 @@ def test_without_the_extra_a_file_is_said_to_be_dicom(tmp_path, monkeypatch):
     opening._pydicom.cache_clear()
     line = "is DICOM; to read it: pip install 'mura-run[dicom]'"
     path = tmp_path / "IM0001"
-    assert image_files([tmp_path], installed_readers()) == [path]
+    assert image_files([tmp_path], installed_readers()).images == [path]
     with pytest.raises(RadiographError) as error:
         read_radiograph(path, readers=installed_readers())
     assert str(error.value) == f"{path}: {line}"
