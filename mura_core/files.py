@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,9 @@ from mura_core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What a spreadsheet takes for a formula, or what `inert` made of it. -0.5 is a number.
+_FORMULA = re.compile(r"'*(?:[=+@\t\r]|-[^\d.])")
 
 
 @contextmanager
@@ -75,7 +80,7 @@ def refuse_unwritable(path: Path) -> None:
         raise UsageError(f"--out {path}: the folder {path.parent} can't be written to")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: pd.DataFrame, *, header: bool = True) -> None:
     """Write a table as CSV, without its index.
 
     Parameters
@@ -83,10 +88,54 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     path : Path
         File to write.
     table : DataFrame
-        The table.
+        The table. Cells that a spreadsheet would run are written so that it shows them.
+    header : bool
+        Whether to write the names of the columns.
     """
     with replacing(path) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+        file.write(as_csv(table, header=header))
+
+
+def as_csv(table: pd.DataFrame, *, header: bool = True) -> str:
+    """Return the text of a table as CSV, without its index.
+
+    Parameters
+    ----------
+    table, header
+        See `write_csv`.
+    """
+    table = table.copy()
+    for name, column in table.items():
+        if column.dtype.kind not in "biuf":
+            table[name] = [inert(cell) if isinstance(cell, str) else cell for cell in column]
+    # csv quotes \r only where it ends lines.
+    has_return = any("\r" in str(cell) for column in table for cell in table[column])
+    quoting = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
+    text = table.to_csv(index=False, header=header, lineterminator="\n", quoting=quoting)  # type: ignore[call-overload]
+    return str(text)
+
+
+def inert(cell: str) -> str:
+    """Return a cell of a CSV file so that a spreadsheet shows it and doesn't run it.
+
+    Spreadsheets run what starts like a formula (OWASP, "CSV injection"), and show what follows an
+    apostrophe. `restored` is the inverse.
+
+    Parameters
+    ----------
+    cell : str
+    """
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def restored(cell: str) -> str:
+    """Return a cell as it was before `inert`.
+
+    Parameters
+    ----------
+    cell : str
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def temporary_sibling(path: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mura_core.errors import DataError
+from mura_core.files import restored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +104,8 @@ def csv_lines(path: Path, separator: str = ",") -> Iterator[tuple[int, list[str]
     number : int
         Line number, from 1.
     fields : list of str
-        The fields of the line. Escaped file names that aren't UTF-8, such as h\udce9.png, are
-        restored to the names that open the files.
+        The fields of the line. An apostrophe before a formula is dropped. Escaped file names that
+        aren't UTF-8, such as h\udce9.png, are restored to the names that open the files.
 
     Raises
     ------
@@ -126,6 +127,7 @@ def csv_lines(path: Path, separator: str = ",") -> Iterator[tuple[int, list[str]
 
 
 def _restored(field: str) -> str:
+    field = restored(field)
     if "\\u" not in field:
         return field
     return _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), field)

@@ -1,5 +1,6 @@
 """Tables keep what was written to them: names that look like numbers, and every bit of a number."""
 
+import csv
 import math
 import re
 from pathlib import Path
@@ -127,3 +128,26 @@ def test_boxes_of_an_image_whose_name_is_a_number(tmp_path):
     manifest = Manifest(tmp_path, pd.DataFrame([row], columns=columns))
     (tmp_path / "boxes.csv").write_text("path,x0,y0,x1,y1\n0012,1,2,3,4\n")
     assert list(read_boxes(manifest, "boxes.csv")) == ["0012"]
+
+
+FORMULAS = st.builds(
+    str.__add__,
+    st.sampled_from(["=", "+", "@", "-", "\t", "\r", "'", "'=", "''-", "-a", "-."]),
+    texts,
+)
+
+
+@given(cells=st.lists(texts | FORMULAS, min_size=1, max_size=4))
+def test_no_cell_is_a_formula_and_all_are_read_back(cells: list[str], tmp_path_factory):
+    path = tmp_path_factory.mktemp("formulas") / "table.csv"
+    write_csv(path, pd.DataFrame({"path": cells, "patient": cells, "label": 1, "logit": -0.5}))
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    for row in rows:
+        for cell in row[:2]:
+            assert not cell.startswith(("=", "+", "@", "\t", "\r")), cell
+            assert not re.match(r"-[^\d.]", cell), cell
+        assert row[3] == "-0.5"
+    read = read_table(path)
+    assert read["path"].tolist() == cells
+    assert read["patient"].tolist() == cells

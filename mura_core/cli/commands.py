@@ -292,7 +292,7 @@ def predict(
     Averages all networks of the run folder RUN and applies its calibration, operating point and
     study score. The images of one folder count as one study.
     """
-    from mura_core.files import refuse_unwritable, write_csv
+    from mura_core.files import as_csv, refuse_unwritable, write_csv
     from mura_core.pipeline import predict_by_models, predict_by_run
 
     if model_files and explain:
@@ -313,6 +313,6 @@ def predict(
     if explain:
         return
     if out is None:
-        click.echo(table.to_csv(index=False), nl=False)
+        click.echo(as_csv(table), nl=False)
     else:
         write_csv(out, table)

@@ -106,7 +106,8 @@ def _fault(error: Exception, arguments: Mapping[str, Any]) -> str:
     folder = next((one for one in folders if isinstance(one, Path) and one.is_dir()), None)
     path = folder / FAULT_FILE if folder else _temporary_file()
     try:
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        text = "".join(traceback.format_exception(error))
+        path.write_text(text.replace(str(Path.home()), "~"), encoding="utf-8")
         where = f"The details are in {path}: please report them"
     except OSError as no_file:
         where = f"The details couldn't be written to {path} ({no_file.strerror})"

@@ -37,7 +37,7 @@ from mura_core.data.readers import installed_readers
 from mura_core.data.reading import Reading
 from mura_core.data.seed import DEFAULT_SEED
 from mura_core.errors import DataError, UsageError, printable
-from mura_core.files import replacing
+from mura_core.files import write_csv
 from mura_core.imaging import SUFFIXES, LeftOut, Readers, files_below
 from mura_plugins import LabelledImages, LayoutOptions
 from mura_plugins.manager import Plugins, call_layout, load_plugins
@@ -265,8 +265,7 @@ def write_csv_by_part(manifest: Manifest, folder: Path) -> list[Path]:
     written = []
     for (split, body_part), rows in manifest.table.groupby(["split", "body_part"]):
         path = folder / f"{split}_{file_name_of(str(body_part))}_image_paths.csv"
-        with replacing(path) as file:
-            rows["path"].to_csv(file, header=False, index=False, lineterminator="\n")
+        write_csv(path, rows[["path"]], header=False)
         written.append(path)
     return written
 

@@ -1,3 +1,4 @@
+from .cpu import instruction_set as instruction_set
 from .extensions import IS_PURE as IS_PURE
 from .extensions import has_avx512 as has_avx512
 from .files_below import ALREADY_READ as ALREADY_READ

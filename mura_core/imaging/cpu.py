@@ -33,3 +33,8 @@ def instructions() -> int:
             " this processor supports"
         )
     return NAMES.index(asked)
+
+
+def instruction_set() -> str:
+    """Return the name of the instructions in use, one of `NAMES`."""
+    return NAMES[instructions()]

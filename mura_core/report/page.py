@@ -35,6 +35,7 @@ from mura_core.report.figures_text import (
     verdicts,
 )
 from mura_core.report.heatmap_text import distraction_in_words, measure_rows, method_in_words
+from mura_core.report.paths import shown_config, shown_path
 from mura_core.report.splits_text import splits_in_words
 from mura_core.runs import TEST, judge_run, read_metrics, read_run_table
 from mura_core.tables import read_table
@@ -81,7 +82,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     return template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
-        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        config=shown_config((folder / "config.yaml").read_text(encoding="utf-8")),
         environment=_json(folder / "environment.json"),
         counts=_table(folder, "counts.csv").to_dict("records"),
         left_out=_table(folder, "left_out.csv").to_dict("records"),
@@ -147,6 +148,7 @@ def template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("mura_core.report", "."), autoescape=True, trim_blocks=True
     )
+    environment.filters["shown_path"] = shown_path
     environment.filters["figure"] = lambda value: "-" if value is None else f"{value:.3f}"
     return environment.get_template(name)
 

@@ -25,6 +25,7 @@ import pandas as pd
 from mura_core.data import COLUMNS
 from mura_core.errors import DataError, UsageError
 from mura_core.files import replacing
+from mura_core.imaging import instruction_set
 from mura_core.runs.metrics import Restart
 from mura_core.runs.settings import RunConfig
 from mura_core.tables import read_table
@@ -249,7 +250,9 @@ def refuse_other_pixels(folder: Path, pixels: str) -> None:
 
 
 def write_environment(path: Path, pixels: str) -> None:
-    """Write the time, the machine and the package versions of a run.
+    """Write the time, the kind of machine and the package versions of a run.
+
+    Nothing in it names the machine or its user.
 
     Parameters
     ----------
@@ -264,8 +267,9 @@ def write_environment(path: Path, pixels: str) -> None:
     environment = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
+        "instructions": instruction_set(),
         "pixels": pixels,
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "packages": {name: version(name) for name in packages},
