@@ -37,6 +37,7 @@ from mura_core.runs import (
     new_run_folder,
     parse_seeds,
     refuse_other_pixels,
+    refuse_other_versions,
     refuse_used_folder,
     write_config,
     write_environment,
@@ -61,6 +62,8 @@ class _Checked:
     manifest : Manifest
     readers : mapping
         Functions for further file suffixes.
+    plugins : dict of str
+        Versions of the distributions that provide the architecture and the readers.
     build : callable
         Returns a new model that standardises with these statistics, or doesn't standardise.
     strategy : tf.distribute.Strategy
@@ -69,6 +72,7 @@ class _Checked:
     config: RunConfig
     manifest: Manifest
     readers: Readers
+    plugins: dict[str, str]
     build: Callable[[PixelStatistics | None], keras.Model]
     strategy: tf.distribute.Strategy
 
@@ -161,17 +165,33 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
     def build_standardised(statistics: PixelStatistics | None) -> keras.Model:
         return build_model(build, options, statistics, config.square)
 
-    return _Checked(config, manifest, readers, build_standardised, strategy)
+    versions = _plugin_versions(plugins, config.model)
+    return _Checked(config, manifest, readers, versions, build_standardised, strategy)
+
+
+def _plugin_versions(plugins: Plugins, model: str) -> dict[str, str]:
+    """Return the versions of other distributions that provide the architecture and the readers."""
+
+    def is_of(name: str) -> bool:  # the name of a family ends in a star
+        return model.startswith(name[:-1]) if name.endswith("*") else name == model
+
+    used = {offer.distribution: offer.version for offer in plugins.readers}
+    for offer in plugins.architectures:
+        if is_of(offer.record.name):
+            used[offer.distribution] = offer.version
+    return {name: used[name] for name in sorted(used) if name != "mura-run"}
 
 
 def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages:
     """Read the images, or find them in the cache, and write what is known of them."""
     if not resume:
         write_config(folder / "config.yaml", checked.config)
+    if resume:
+        refuse_other_versions(folder, checked.plugins)
     prepared = prepare_images(checked.manifest, checked.config, checked.readers)
     if resume:
         refuse_other_pixels(folder, prepared.digest)
-    write_environment(folder / "environment.json", prepared.digest)
+    write_environment(folder, prepared.digest, checked.plugins)
     write_csv(folder / "counts.csv", count(prepared.table))
     write_csv(folder / "left_out.csv", prepared.left_out)
     write_csv(folder / "unusual.csv", prepared.unusual())

@@ -1,6 +1,9 @@
 from .config import config_of as config_of
 from .config import read_config as read_config
 from .config import write_config as write_config
+from .environment import refuse_other_pixels as refuse_other_pixels
+from .environment import refuse_other_versions as refuse_other_versions
+from .environment import write_environment as write_environment
 from .folder import RUN_TABLES as RUN_TABLES
 from .folder import TEST as TEST
 from .folder import TUNING as TUNING
@@ -9,12 +12,10 @@ from .folder import new_run_folder as new_run_folder
 from .folder import read_predictions as read_predictions
 from .folder import read_run_table as read_run_table
 from .folder import refuse_other_data as refuse_other_data
-from .folder import refuse_other_pixels as refuse_other_pixels
 from .folder import refuse_used_folder as refuse_used_folder
 from .folder import restarts_of as restarts_of
 from .folder import seed_folder as seed_folder
 from .folder import training_folder as training_folder
-from .folder import write_environment as write_environment
 from .judgement import judge_run as judge_run
 from .judgement import settings_of as settings_of
 from .metrics import METRICS_VERSION as METRICS_VERSION

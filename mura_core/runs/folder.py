@@ -9,23 +9,16 @@ docs/run-folder.md describes their columns and keys.
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 
 from mura_core.data import COLUMNS
 from mura_core.errors import DataError, UsageError
-from mura_core.files import replacing
-from mura_core.imaging import instruction_set
 from mura_core.runs.metrics import Restart
 from mura_core.runs.settings import RunConfig
 from mura_core.tables import read_table
@@ -225,54 +218,3 @@ def refuse_other_data(folder: Path, table: pd.DataFrame) -> None:
             raise DataError(
                 f"{folder}: was trained on other data ({column} has changed); start a new run"
             )
-
-
-def refuse_other_pixels(folder: Path, pixels: str) -> None:
-    """Raise a DataError if the pixels of a run's images have changed since.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder. Runs that stopped before reading the images, and those of older versions,
-        have no digest and pass.
-    pixels : str
-        Digest of the current prepared images.
-    """
-    try:
-        text = (folder / "environment.json").read_text(encoding="utf-8")
-        before = json.loads(text).get("pixels", pixels)
-    except (OSError, ValueError, AttributeError):
-        return
-    if before != pixels:
-        raise DataError(
-            f"{folder}: the images have changed since this run; restore them or start a new run"
-        )
-
-
-def write_environment(path: Path, pixels: str) -> None:
-    """Write the time, the kind of machine and the package versions of a run.
-
-    Nothing in it names the machine or its user.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    pixels : str
-        Digest of the prepared images.
-    """
-    import tensorflow as tf
-
-    packages = ("mura-run", "tensorflow", "keras", "numpy", "pandas", "pillow", "scikit-learn")
-    environment = {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": sys.version.split()[0],
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "instructions": instruction_set(),
-        "pixels": pixels,
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "packages": {name: version(name) for name in packages},
-    }
-    with replacing(path) as file:
-        json.dump(environment, file, indent=1)

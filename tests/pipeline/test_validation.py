@@ -204,6 +204,16 @@ def test_folds_of_other_images_are_refused(folds: Path, data: Path, tmp_path: Pa
     refused(1, "the images have changed since this run", "train", "--resume", run)
 
 
+def test_folds_of_other_versions_are_refused(folds: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(folds, run)
+    path = run / "environment.json"
+    environment = json.loads(path.read_text())
+    environment["packages"]["keras"] = "3.0.1"
+    path.write_text(json.dumps(environment))
+    refused(1, "was trained with keras 3.0.1, now it is", "train", "--resume", run)
+
+
 def test_folds_go_on_where_the_data_has_moved(folds: Path, data: Path, tmp_path: Path):
     run, other = tmp_path / "run", tmp_path / "data"
     shutil.copytree(folds, run)
