@@ -10,6 +10,7 @@ from PIL import BmpImagePlugin, Image, WebPImagePlugin
 
 from mura_core.errors import ImageFileError
 from mura_core.imaging.levels import Chroma, Samples
+from mura_core.imaging.limits import reason_too_large
 from mura_core.imaging.orientation import declared_orientation, upright
 
 
@@ -98,8 +99,8 @@ def _webp_size(content: bytes) -> tuple[int, int]:
 
 
 def _refuse_large(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageFileError(f"has {width} x {height} pixels; the limit is {max_pixels:,} pixels")
+    if reason := reason_too_large(width, height, max_pixels):
+        raise ImageFileError(reason)
 
 
 def _grey(image: Image.Image, chroma: Chroma | None) -> Samples:

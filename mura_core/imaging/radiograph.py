@@ -26,6 +26,7 @@ from mura_core.imaging.contents import reason_broken_link, reason_no_image
 from mura_core.imaging.jpeg import SIGNATURE as JPEG_SIGNATURE
 from mura_core.imaging.jpeg import read_jpeg
 from mura_core.imaging.levels import Chroma
+from mura_core.imaging.limits import MAX_PIXELS
 from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
 from mura_core.imaging.tiff import read_tiff
@@ -38,9 +39,6 @@ Read: TypeAlias = Callable[[Path], GreyImage]
 Readers: TypeAlias = Mapping[str | tuple[int, bytes], Read]
 
 NO_READERS: Readers = MappingProxyType({})
-
-# The largest detectors have 25 million pixels.
-MAX_PIXELS = 80_000_000
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _FORMATS = "PNG, JPEG, BMP, TIFF, WEBP"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 # The largest detectors have 25 million pixels.
-MAX_PIXELS = 80_000_000
+MAX_PIXELS = 60_000_000
+MAX_SIDE = 30_000
 # PS3.3, C.7.6.3.1.2, with the retired ones.
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("PALETTE COLOR", "RGB", "YBR", "HSV", "ARGB", "CMYK", "XYB")
@@ -73,6 +74,10 @@ def _refuse_other_objects(dataset: Dataset) -> None:
     rows, columns = dataset.Rows, dataset.Columns
     if not rows or not columns:
         raise PluginError(f"has no pixels: it is {columns} x {rows}")
+    if max(rows, columns) > MAX_SIDE:
+        raise PluginError(
+            f"has {columns} x {rows} pixels; the limit is {MAX_SIDE:,} pixels per side"
+        )
     if rows * columns > MAX_PIXELS:
         raise PluginError(f"has {columns} x {rows} pixels; the limit is {MAX_PIXELS:,} pixels")
     stored, allocated = dataset.BitsStored, dataset.BitsAllocated

@@ -187,7 +187,9 @@ def test_large_and_odd_files_are_refused_unread():
     content = bytearray(good("grey"))
     frame = content.index(b"\xff\xc0")
     struct.pack_into(">HH", content, frame + 5, 60_000, 60_000)
-    with pytest.raises(RadiographError, match="has 60000 x 60000 pixels; the limit is 80,000,000"):
+    with pytest.raises(
+        RadiographError, match="60000 x 60000 pixels; the limit is 30,000 pixels per side"
+    ):
         read_radiograph(bytes(content))
     content[frame + 4] = 12
     with pytest.raises(RadiographError, match="has 12-bit JPEG data; save it as 16-bit PNG"):

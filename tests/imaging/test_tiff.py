@@ -238,5 +238,5 @@ def test_tags_of_the_wrong_type_and_absurd_sizes_are_refused():
     for tag in (256, 257):
         entry = content.index(struct.pack("<HH", tag, 4), at)
         struct.pack_into("<HII", large, entry + 2, 4, 1, 60_000)
-    with pytest.raises(RadiographError, match="has 60000 x 60000 pixels; the limit is 80,000,000"):
+    with pytest.raises(RadiographError, match="has 60000 x 60000 pixels; the limit is "):
         read_radiograph(bytes(large))

@@ -116,7 +116,7 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "mura_core.cli", "train", *map(str, arguments)]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # other tests kill trainings and folds
 def test_the_runs_own_results_are_the_same_bits_even_if_killed_on_shuffled_labels(
     mura: Path, tmp_path: Path
 ):

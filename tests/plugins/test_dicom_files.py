@@ -177,7 +177,7 @@ PIXELS = np.arange(12).reshape(3, 4)
         ({"PhotometricInterpretation": None}, "doesn't name its PhotometricInterpretation"),
         ({"Rows": 0}, "has no pixels: it is 4 x 0"),
         ({"Rows": 4}, "is truncated: 24 of 32 bytes of pixels"),
-        ({"Rows": 60000, "Columns": 60000}, "has 60000 x 60000 pixels; the limit is 80,000,000"),
+        ({"Rows": 60000, "Columns": 60000}, "has 60000 x 60000 pixels; the limit is 30,000"),
         ({"BitsStored": 0}, "contradicts itself: BitsStored 0, HighBit -1"),
         ({"BitsStored": 17}, "contradicts itself: BitsStored 17"),
         ({"HighBit": 10}, "contradicts itself: BitsStored 16, HighBit 10 and BitsAllocated 16"),

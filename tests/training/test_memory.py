@@ -202,6 +202,7 @@ def test_a_run_is_made_to_fit_and_says_so(mura: Path, tmp_path: Path):
     assert "accumulate: 1\n" not in config or "rematerialise: true" in config
 
 
+@pytest.mark.exhaustive
 def test_images_are_as_large_as_the_architecture_was_described_for():
     command = ["plan", "--model", "vgg-like", "--batch-size", "1"]
     small, described, large = (
