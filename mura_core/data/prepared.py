@@ -2,10 +2,10 @@
 
 A prepared set holds only pixels: labels, patients, body parts and splits come from the manifest and
 are joined to the pixels by path. It is a folder in the cache, named by a digest of everything that
-the pixels depend on: the data folder, the paths of the images, the size, inode and times of each
-file, and the square. If an image changes, a new set is made. A set is written to a folder
-`<digest>.partial`, with a journal of the images already written, and renamed when complete. If
-preparation is interrupted, it resumes where it stopped.
+the pixels depend on: the data folder, the paths of the images, the `file_identity` of each file,
+and the square. If an image changes, or the data is moved, a new set is made. A set is written to a
+folder `<digest>.partial`, with a journal of the images already written, and renamed when complete.
+If preparation is interrupted, it resumes where it stopped.
 
 - `images.npy`: ndarray of shape (N, size, size), uint8; `numpy.load(..., mmap_mode="r")` opens it;
 - `images.csv`: the `path` of each of the N images, in their order, which is sorted by path;
@@ -53,12 +53,13 @@ from mura_core.imaging import (
     PixelStatistics,
     Readers,
     Square,
+    file_identities,
     stream_statistics,
 )
 from mura_core.progress import Progress
 from mura_core.tables import read_table
 
-_FORMAT = 7  # increment when the same images would give different pixels
+_FORMAT = 8  # increment when the same images would give different pixels
 _ROWS_AT_ONCE = 64  # of a memory map
 _NAMES = "backslashreplace"  # of files; not all are UTF-8
 
@@ -309,21 +310,14 @@ def _with_files(unreadable: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
 
 
 def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
-    """Return the name of a prepared set; sets with the same name have the same pixels.
-
-    Inodes and status change times tell apart files whose sizes and modification times are equal,
-    such as copies that preserve them.
-    """
+    """Return the name of a prepared set; sets with the same name have the same pixels."""
     reading = sorted((str(kind), _function(read)) for kind, read in readers.items())
     folder = str(manifest.folder.resolve())
     digest = hashlib.sha256(f"{_FORMAT} {square} {reading} {folder}".encode(errors=_NAMES))
-    for path in manifest.table["path"]:
-        try:
-            status = os.stat(os.path.join(folder, path))  # noqa: PTH116, PTH118 - a Path costs more
-            made = (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-        except OSError:
-            made = None
-        digest.update(f"\n{path}\0{made}".encode(errors=_NAMES))
+    paths = manifest.table["path"]
+    files = [os.path.join(folder, path) for path in paths]  # noqa: PTH118 - a Path costs more
+    for path, identity in zip(paths, file_identities(files), strict=True):
+        digest.update(f"\n{path}\0{identity}".encode(errors=_NAMES))
     return digest.hexdigest()[:32]
 
 

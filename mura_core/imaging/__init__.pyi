@@ -9,6 +9,8 @@ from .files_below import LeftOut as LeftOut
 from .files_below import files_below as files_below
 from .files_below import image_files as image_files
 from .files_below import is_litter as is_litter
+from .identity import file_identities as file_identities
+from .identity import file_identity as file_identity
 from .pixel_statistics import PixelStatistics as PixelStatistics
 from .pixel_statistics import load_statistics as load_statistics
 from .pixel_statistics import standardise as standardise

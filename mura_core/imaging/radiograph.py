@@ -166,6 +166,8 @@ def _read(
 
 def _read_by_plugin(reader: Read, path: Path) -> GreyImage:
     try:
+        if path.exists():  # otherwise the reader says what is missing
+            _refuse_special(path.stat().st_mode)
         image = reader(path)
     except MuraError as error:
         raise ImageFileError(in_one_line(error)) from error
@@ -202,14 +204,23 @@ def _content(path: str | Path) -> bytes:
 
 def _all_of(file: int) -> bytes:
     status = os.fstat(file)
-    if stat.S_ISFIFO(status.st_mode):
-        raise ImageFileError("is a pipe, not a file")
+    _refuse_special(status.st_mode)
     size = status.st_size
     content = os.read(file, size + 1)
     if len(content) == size:
         return content
-    # The file has grown or isn't a regular file, or the read was interrupted.
+    # The file has grown, or the read was interrupted.
     parts = [content]
     while part := os.read(file, 1 << 20):
         parts.append(part)
     return b"".join(parts)
+
+
+def _refuse_special(mode: int) -> None:
+    """Refuse what a program would wait for, or read for ever."""
+    if stat.S_ISFIFO(mode):
+        raise ImageFileError("is a pipe, not a file")
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise ImageFileError("is a device, not a file")
+    if stat.S_ISSOCK(mode):
+        raise ImageFileError("is a socket, not a file")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mura_core.cores import usable_cores
 from mura_core.errors import DataError, RadiographError, UsageError, in_one_line
 from mura_core.files import replacing
+from mura_core.imaging.identity import file_identity
 from mura_core.imaging.levels import Chroma
 from mura_core.imaging.png.inflate import crc32
 from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
@@ -323,13 +324,9 @@ def _shown(source: Source, name: str) -> str:
 
 
 def _mark(source: Source) -> str:
-    """Return a string that identifies a source, without reading files."""
+    """Return a string that identifies a source, without reading whole files."""
     if isinstance(source, str | Path):
-        try:
-            status = Path(source).stat()
-        except OSError:
-            return f"{source} missing"
-        return f"{source} {status.st_size} {status.st_mtime_ns}"
+        return f"{source} {file_identity(source)}"
     if isinstance(source, bytes):
         return f"{len(source)} bytes {crc32(source)}"
     if isinstance(source, np.ndarray):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from command_line import mura_run, refused
 from data_sets import write_image
 
 from mura_core import Square, extract, prepare, read_manifest
-from mura_core.data import Manifest
+from mura_core.data import Manifest, installed_readers
 from mura_core.errors import DataError, RadiographError
 from mura_core.imaging import read_radiograph
 
@@ -154,6 +155,28 @@ def test_a_pipe_that_a_csv_lists_is_not_waited_for(own_mura: Path, tmp_path: Pat
     assert prepared.unreadable["reason"].tolist() == ["is a pipe, not a file"]
     with pytest.raises(RadiographError, match="is a pipe"):
         read_radiograph(image)
+
+
+def test_a_pipe_named_like_a_csv_is_not_waited_for(own_mura: Path):
+    for name in ("manifest.csv", "labels.csv", "boxes.csv"):
+        os.mkfifo(own_mura / "MURA-v1.1" / name)
+    assert len(read_manifest(own_mura).table) == 108
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.dcm", "a", "1.2.840.10008"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_a_program_would_wait_for_is_not_read(tmp_path: Path, kind: str, name: str):
+    path = tmp_path / name
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            listening.bind(str(path))
+        told = f"is a {kind}, not a file|can't be read"
+        with pytest.raises(RadiographError, match=told):
+            read_radiograph(path, readers=installed_readers())
 
 
 def test_a_folder_without_images_is_refused_with_what_is_there(tmp_path: Path):

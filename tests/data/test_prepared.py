@@ -1,6 +1,7 @@
 """The memory map: right, resumable, never stale, and as large as the disk, not the memory."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from mura_core.data import (
     training_statistics,
 )
 from mura_core.errors import DataError
-from mura_core.imaging import Square, read_radiograph, resize
+from mura_core.imaging import Square, file_identity, read_radiograph, resize
 from mura_core.pipeline import open_data
 
 
@@ -240,6 +241,81 @@ def test_a_file_replaced_with_its_size_and_times_kept_is_read_anew(own_mura: Pat
     assert (
         len(row) == 0 or (again.images[row[0]] == resize(read_radiograph(other), Square(8))).all()
     )
+
+
+@pytest.mark.parametrize("size", [100, 4096, 4097, 8192, 8193, 100_000])
+def test_an_identity_changes_with_the_ends_of_a_file_alone(tmp_path, monkeypatch, size):
+    # Some file systems have neither inodes nor status change times, and disk images can be mounted
+    # in turn, with the same numbers.
+    monkeypatch.setattr("os.stat", without_inodes(os.stat))
+    file = tmp_path / "a.png"
+    seen = set()
+    for changed in (None, 0, min(size, 4096) - 1, max(0, size - 4096), size - 1):
+        content = bytearray(size)
+        if changed is not None:
+            content[changed] = 1
+        file.write_bytes(content)
+        os.utime(file, ns=(1, 1))
+        seen.add((file_identity(file), bytes(content)))
+    assert len({identity for identity, _ in seen}) == len(seen)
+
+
+def without_inodes(stat):
+    def plain(path, **options):
+        found = stat(path, **options)
+        numbers = list(found)
+        numbers[1] = numbers[2] = 0  # inode, device
+        return os.stat_result(
+            numbers, {"st_mtime_ns": found.st_mtime_ns, "st_ctime_ns": found.st_mtime_ns}
+        )
+
+    return plain
+
+
+def test_disk_images_mounted_in_turn_are_two_sets(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.stat", without_inodes(os.stat))
+    table = pd.DataFrame(
+        [("a.png", "HAND", "p", "s", 1, "train")],
+        columns=["path", "body_part", "patient", "study", "label", "split"],
+    )
+    mounted = tmp_path / "mounted"
+    sizes, digests = set(), set()
+    for level in (10, 200):
+        write_image(mounted / "a.png", np.full((5, 5), level, np.uint8))
+        os.utime(mounted / "a.png", ns=(1, 1))
+        sizes.add((mounted / "a.png").stat().st_size)
+        prepared = prepare(Manifest(mounted, table), tmp_path / "cache", square=Square(4))
+        assert (prepared.images == level).all()
+        digests.add(prepared.digest)
+        mounted.rename(tmp_path / str(level))
+    assert len(sizes) == 1
+    assert len(digests) == 2
+
+
+def test_data_that_was_moved_or_copied_has_the_same_digest(own_mura: Path, tmp_path):
+    here = prepare(read_manifest(own_mura), tmp_path / "cache", square=Square(8))
+    shutil.copytree(own_mura, tmp_path / "copy")
+    there = prepare(read_manifest(tmp_path / "copy"), tmp_path / "cache", square=Square(8))
+    own_mura.rename(tmp_path / "moved")
+    moved = prepare(read_manifest(tmp_path / "moved"), tmp_path / "cache", square=Square(8))
+    assert here.digest == there.digest == moved.digest
+
+
+def test_a_pipe_or_device_among_the_images_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    write_image(tmp_path / "a.png", np.full((5, 5), 7, np.uint8))
+    names = ["a.png", "pipe.png", "zero.png"]
+    table = pd.DataFrame(
+        [(name, "HAND", "p", "s", 1, "train") for name in names],
+        columns=["path", "body_part", "patient", "study", "label", "split"],
+    )
+    prepared = prepare(Manifest(tmp_path, table), tmp_path / "cache", square=Square(4))
+    assert prepared.unreadable["path"].tolist() == names[1:]
+    assert prepared.unreadable["reason"].tolist() == [
+        "is a pipe, not a file",
+        "is a device, not a file",
+    ]
 
 
 def test_two_folders_alike_but_for_their_pixels_are_two_sets(tmp_path):

@@ -34,7 +34,9 @@ def csv_files(folder: Path) -> list[Path]:
     folder : Path
         The folder.
     """
-    return [path for path in sorted(folder.glob("*.[cC][sS][vV]")) if not is_litter(path.name)]
+    found = sorted(folder.glob("*.[cC][sS][vV]"))
+    # A pipe would wait for another program.
+    return [path for path in found if path.is_file() and not is_litter(path.name)]
 
 
 def subfolders(folder: Path) -> list[Path]:
