@@ -28,6 +28,10 @@ class DataError(MuraError):
     """Invalid data, or a file that can't be read or written."""
 
 
+class CheckpointError(DataError):
+    """A checkpoint that is damaged, or of other images."""
+
+
 class UsageError(MuraError):
     """A request for something that doesn't exist or can't be done."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 # What a spreadsheet takes for a formula, or what `inert` made of it. -0.5 is a number.
 _FORMULA = re.compile(r"'*(?:[=+@\t\r]|-[^\d.])")
+
+
+# As `temporary_sibling` names them.
+_TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(\.[^.]+)?")
 
 
 @contextmanager
@@ -138,8 +143,76 @@ def restored(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
+def make_folder(folder: Path, variable: str) -> None:
+    """Create a folder and the folders above it, unless it exists.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    variable : str
+        Environment variable by which another folder can be named.
+
+    Raises
+    ------
+    DataError
+        It can't be created, or can't be written to by this user and doesn't exist yet.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: can't be created ({error.strerror}); set {variable} to another folder"
+        ) from None
+
+
+def remove_leftovers(folder: Path, start: str = ".", *, below: bool = False) -> None:
+    """Remove temporary files of processes that were killed.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that only one process writes to at a time, this one.
+    start : str
+        Start of the names of the files to remove.
+    below : bool
+        Whether to search the folders below, too.
+    """
+    for path in folder.rglob(f"{start}*") if below else folder.glob(f"{start}*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and is_gone(int(found["process"])):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def is_gone(process: int) -> bool:
+    """Return whether a temporary file of a process is left over, because it has ended.
+
+    A file with this process's own number is of an earlier one, as in containers, where the first
+    process always has the same number.
+
+    Parameters
+    ----------
+    process : int
+        Its number.
+    """
+    if process == os.getpid():
+        return True
+    if os.name != "posix":
+        return False  # elsewhere, signal 0 isn't harmless
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
 def temporary_sibling(path: Path) -> Path:
     """Return the path of the temporary file for `path`, in the same folder, with its suffix.
+
+    `remove_leftovers` recognises it by its name.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from .dicom_table import DicomTable as DicomTable
 from .dicom_table import dicom_rows as dicom_rows
 from .extraction import extract as extract
 from .left_out import as_table as as_table
+from .left_out import write_list as write_list
 from .levels import ALL as ALL
 from .levels import LEVELS as LEVELS
 from .manifest import Manifest as Manifest
@@ -19,7 +20,6 @@ from .manifest import write_csv_by_part as write_csv_by_part
 from .prepared import PreparedImages as PreparedImages
 from .prepared import prepare as prepare
 from .prepared import statistics_of as statistics_of
-from .prepared import training_statistics as training_statistics
 from .pseudonyms import default_salt_file as default_salt_file
 from .pseudonyms import read_salt as read_salt
 from .readers import installed_readers as installed_readers
@@ -27,6 +27,7 @@ from .reading import Reading as Reading
 from .seed import DEFAULT_SEED as DEFAULT_SEED
 from .splits import Training as Training
 from .splits import trainings as trainings
+from .streamed_statistics import training_statistics as training_statistics
 from .unusual import DARK_16_BITS as DARK_16_BITS
 from .unusual import UsualTraits as UsualTraits
 from .unusual import read_usual as read_usual

@@ -5,16 +5,58 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from mura_core.errors import DataError
+from mura_core.files import write_csv
 from mura_core.imaging import ALREADY_READ, LITTER, Kind, LeftOut, files_below
+
+if TYPE_CHECKING:
+    from mura_core.data.manifest import Manifest
 
 LEFT_OUT = ["path", "reason"]
 _NOT_LISTED = "is not listed in the CSV"
 
 # The tables of a data set are in its folder, or in the folder above.
 _TABLES = (".csv", ".json")
+
+
+def with_files(unreadable: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Return images that can't be read, followed by the other files that are left out.
+
+    Parameters
+    ----------
+    unreadable : DataFrame
+        `path` and `reason` of the images.
+    manifest : Manifest
+        The manifest of the data, with its other files.
+    """
+    others = as_table(manifest.left_out, manifest.folder)
+    return pd.concat([unreadable, others], ignore_index=True)
+
+
+def write_list(path: Path, table: pd.DataFrame) -> str:
+    """Write a list that is only for people to read, and return where it is.
+
+    Parameters
+    ----------
+    path : Path
+        CSV file to write, in the cache, which may be read-only.
+    table : DataFrame
+        The list.
+
+    Returns
+    -------
+    str
+        Such as "in <path>", which follows "is listed".
+    """
+    try:
+        write_csv(path, table)
+    except DataError as error:
+        return f"nowhere: {error}"
+    return f"in {path}"
 
 
 def other_files(

@@ -15,27 +15,34 @@ If preparation is interrupted, it resumes where it stopped.
   people to read;
 - `unusual.csv`: `path` and `reason` of each image that is unlike the training images of the last
   use; only for people to read;
-- `digest.txt`: a digest of pixels and paths, by which a run checks that it has the same images.
+- `digest.txt`: a digest of pixels and paths, by which a run checks that it has the same images;
+- `checksums.json`: checksums of the images and of the files that are read.
+
+A set with a wrong checksum is prepared again. A finished set is never written to, so that a process
+that has mapped its images keeps them whatever happens to the folder.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from mura_core.data.cache_lock import locked
 from mura_core.data.columns import STUDY
-from mura_core.data.left_out import LEFT_OUT, as_table
+from mura_core.data.left_out import LEFT_OUT, with_files, write_list
 from mura_core.data.manifest import Manifest
+from mura_core.data.prepared_checks import damage_of
 from mura_core.data.prepared_files import write_prepared
+from mura_core.data.prepared_name import prepared_name
 from mura_core.data.readers import installed_readers
 from mura_core.data.unusual import (
     NEARLY_BLACK,
@@ -44,24 +51,22 @@ from mura_core.data.unusual import (
     unusual_images,
     usual_traits,
 )
-from mura_core.errors import DataError, RadiographError
-from mura_core.files import write_csv
+from mura_core.errors import DataError
+from mura_core.files import make_folder, remove_leftovers
 from mura_core.imaging import (
     STANDARD_SQUARE,
-    GreyImage,
     ImageStatistics,
     PixelStatistics,
     Readers,
     Square,
-    file_identities,
-    stream_statistics,
 )
 from mura_core.progress import Progress
 from mura_core.tables import read_table
 
-_FORMAT = 8  # increment when the same images would give different pixels
+PARTIAL = ".partial"  # suffix of a set that isn't finished
 _ROWS_AT_ONCE = 64  # of a memory map
-_NAMES = "backslashreplace"  # of files; not all are UTF-8
+
+log = logging.getLogger("mura")
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,15 @@ class PreparedImages:
     left_out : DataFrame
         The same of these images and of the files that aren't in the manifest, relative to its
         folder.
+    listed_in : str
+        Where `left_out` is listed, such as "in <file>".
     """
 
     folder: Path
     table: pd.DataFrame
     unreadable: pd.DataFrame
     left_out: pd.DataFrame
+    listed_in: str
 
     @cached_property
     def images(self) -> NDArray[np.uint8]:
@@ -193,76 +201,22 @@ def prepare(
     """
     manifest = replace(manifest, table=manifest.table.sort_values("path", ignore_index=True))
     readers = installed_readers() if readers is None else readers
-    folder = cache_folder / "prepared" / _digest(manifest, square, readers)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    folder = cache_folder / "prepared" / prepared_name(manifest, square, readers)
+    make_folder(folder.parent, "XDG_CACHE_HOME")
+    if not os.access(folder.parent, os.W_OK) and folder.is_dir() and not damage_of(folder):
+        return _open(folder, manifest)  # a read-only cache can't be locked
+    with locked(folder):
+        _remove_if_damaged(folder)
         if not folder.is_dir():
-            partial = folder.with_suffix(".partial")
+            partial = folder.with_suffix(PARTIAL)
             partial.mkdir(exist_ok=True)
+            remove_leftovers(partial)
             write_prepared(partial, manifest, square, readers, threads, progress)
             partial.rename(folder)
+            if damage := damage_of(folder):
+                raise DataError(f"{folder}: {damage} right after it was written; check the disk")
+        remove_leftovers(folder)
         return _open(folder, manifest)
-
-
-def training_statistics(
-    manifest: Manifest,
-    cache_folder: Path,
-    square: Square = STANDARD_SQUARE,
-    *,
-    readers: Readers | None = None,
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> tuple[Path, PixelStatistics, pd.DataFrame]:
-    """Return the training images' mean and deviation image without storing the images.
-
-    An interrupted pass resumes where it stopped.
-
-    Parameters
-    ----------
-    manifest, cache_folder, square, readers, threads, progress
-        See `prepare`.
-
-    Returns
-    -------
-    path : Path
-        File of the statistics, in the cache. The `.left_out.csv` with the same name has the images
-        that can't be read and the files that aren't in the manifest.
-    statistics : PixelStatistics
-        The mean and deviation image.
-    unreadable : DataFrame
-        `path` and `reason` of each image that can't be read.
-
-    Raises
-    ------
-    DataError
-        Fewer than 2 training images can be read.
-    """
-    folder = cache_folder / "statistics"
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = manifest.of(split="train")
-    readers = installed_readers() if readers is None else readers
-    digest = _digest(manifest, square, readers)
-    paths = manifest.table["path"]
-    sources = [os.path.join(manifest.folder, path) for path in paths]  # noqa: PTH118
-    errors: list[RadiographError] = []
-    sums = stream_statistics(
-        sources,
-        square,
-        readers=readers,
-        threads=threads,
-        on_unreadable=errors.append,
-        checkpoint=folder / f"{digest}.sums.npz",
-        progress=progress,
-    )
-    name_of = dict(zip(sources, paths, strict=True))
-    unreadable = pd.DataFrame(
-        [(name_of[error.path], error.reason) for error in errors], columns=LEFT_OUT
-    )
-    statistics = sums.result()
-    path = folder / f"{digest}.npz"
-    statistics.save(path)
-    write_csv(folder / f"{digest}.left_out.csv", _with_files(unreadable, manifest))
-    return path, statistics, unreadable
 
 
 def statistics_of(images: NDArray[np.uint8], rows: NDArray[np.intp]) -> PixelStatistics:
@@ -295,33 +249,20 @@ def _runs(rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
             yield int(run[0]), int(run[-1]) + 1
 
 
+def _remove_if_damaged(folder: Path) -> None:
+    if folder.is_dir() and (damage := damage_of(folder)):
+        log.warning("%s: %s, so the images are prepared again", folder, damage)
+        shutil.rmtree(folder)
+
+
 def _open(folder: Path, manifest: Manifest) -> PreparedImages:
+    """Return a set with all its files opened or read: they may be deleted during a run."""
     paths = read_table(folder / "images.csv", ["path"])["path"]
     table = manifest.table.set_index("path").loc[paths].reset_index()
     unreadable = read_table(folder / "unreadable.csv", LEFT_OUT)
-    left_out = _with_files(unreadable, manifest)
-    write_csv(folder / "left_out.csv", left_out)
-    return PreparedImages(folder, table, unreadable, left_out)
-
-
-def _with_files(unreadable: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
-    others = as_table(manifest.left_out, manifest.folder)
-    return pd.concat([unreadable, others], ignore_index=True)
-
-
-def _digest(manifest: Manifest, square: Square, readers: Readers) -> str:
-    """Return the name of a prepared set; sets with the same name have the same pixels."""
-    reading = sorted((str(kind), _function(read)) for kind, read in readers.items())
-    folder = str(manifest.folder.resolve())
-    digest = hashlib.sha256(f"{_FORMAT} {square} {reading} {folder}".encode(errors=_NAMES))
-    paths = manifest.table["path"]
-    files = [os.path.join(folder, path) for path in paths]  # noqa: PTH118 - a Path costs more
-    for path, identity in zip(paths, file_identities(files), strict=True):
-        digest.update(f"\n{path}\0{identity}".encode(errors=_NAMES))
-    return digest.hexdigest()[:32]
-
-
-def _function(read: Callable[[Path], GreyImage]) -> tuple[str, str]:
-    """Return a reader's module and its options, which the pixels depend on."""
-    options = getattr(read, "keywords", {})  # of a functools.partial
-    return getattr(getattr(read, "func", read), "__module__", ""), str(sorted(options.items()))
+    left_out = with_files(unreadable, manifest)
+    listed_in = write_list(folder / "left_out.csv", left_out)
+    prepared = PreparedImages(folder, table, unreadable, left_out, listed_in)
+    assert len(prepared.images) == len(prepared.traits) == len(table)
+    assert prepared.digest
+    return prepared

@@ -7,28 +7,60 @@ import io
 import json
 import os
 from collections import deque
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from mura_core.data.manifest import Manifest
+from mura_core.data.prepared_checks import HEADER_BYTES, checksums_of, write_checksums
 from mura_core.errors import DataError, RadiographError, printable
 from mura_core.files import write_csv
-from mura_core.imaging import ImageTraits, Readers, Square, in_batches, stream_images
+from mura_core.imaging import ImageTraits, Readers, Square, crc32, in_batches, stream_images
 from mura_core.progress import Progress
-
-_Outcome: TypeAlias = str | ImageTraits  # the reason why an image can't be read, or its traits
-
-_HEADER_BYTES = 128
-
 
 _AT_ONCE = 8  # images written at a time
 
 
 _JOURNAL_EVERY = 128  # such batches; at most this much work is lost by an interruption
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of an image: a line of the journal.
+
+    Attributes
+    ----------
+    checksum : int
+        CRC-32 of its pixels; 0 if it can't be read.
+    reason : str
+        Why it can't be read, or nothing.
+    traits : ImageTraits or None
+        Its traits, if it can be read.
+    """
+
+    checksum: int = 0
+    reason: str = ""
+    traits: ImageTraits | None = None
+
+    def as_line(self) -> str:
+        told = self.reason if self.traits is None else astuple(self.traits)
+        values = json.dumps([self.checksum, told])
+        return f"{crc32(values.encode()):08x} {values}\n"
+
+    @classmethod
+    def of_line(cls, line: bytes) -> _Outcome | None:
+        """Return the outcome that a line tells, or None if the line is damaged."""
+        checksum, _, values = line.rstrip(b"\n").partition(b" ")
+        if not line.endswith(b"\n") or checksum != b"%08x" % crc32(values):
+            return None
+        pixels, told = json.loads(values)
+        if isinstance(told, str):
+            return cls(reason=told)
+        return cls(pixels, traits=ImageTraits(*told))
 
 
 def write_prepared(
@@ -41,8 +73,8 @@ def write_prepared(
 ) -> None:
     """Decode the images of a manifest into the files of a prepared set.
 
-    The journal has a line for each image, in JSON: the reason why it can't be read, or the
-    values of its traits.
+    The journal has a line for each image: a checksum of the line, the checksum of the image's
+    pixels, and the reason why it can't be read or the values of its traits.
 
     Parameters
     ----------
@@ -60,7 +92,7 @@ def write_prepared(
     total = len(manifest.table)
     with (
         (folder / "images.npy").open("a+b") as images,
-        (folder / "journal.jsonl").open("a+", encoding="utf-8") as journal,
+        (folder / "journal.jsonl").open("a+b") as journal,
     ):
         outcomes = _resume(images, journal, square.size)
         paths = manifest.table["path"].iloc[len(outcomes) :]
@@ -71,18 +103,19 @@ def write_prepared(
         )
         journalled = len(outcomes)
         for step, batch in enumerate(in_batches(results, _AT_ONCE), start=1):
-            readable = [image for image in batch if not isinstance(image, RadiographError)]
             for result in batch:
                 own = traits.popleft()
-                outcome = result.reason if isinstance(result, RadiographError) else own
-                assert outcome is not None, "what can be read is measured"
-                outcomes.append(outcome)
-            if readable:
-                images.write(np.stack(readable).data)  # all uint8, as squares are
+                if isinstance(result, RadiographError):
+                    outcomes.append(_Outcome(reason=result.reason))
+                    continue
+                pixels = np.ascontiguousarray(result).data.cast("B")  # uint8, as squares are
+                outcomes.append(_Outcome(crc32(pixels), traits=own))
+                images.write(pixels)
             if step % _JOURNAL_EVERY == 0 or len(outcomes) == total:
                 # The journal must only list images that are already on disk.
                 _to_disk(images)
-                journal.writelines(_as_line(outcome) for outcome in outcomes[journalled:])
+                lines = (outcome.as_line() for outcome in outcomes[journalled:])
+                journal.writelines(line.encode() for line in lines)
                 _to_disk(journal)
                 journalled = len(outcomes)
             if progress:
@@ -90,25 +123,25 @@ def write_prepared(
     _finish(folder, manifest, outcomes, square.size)
 
 
-def _as_line(outcome: _Outcome) -> str:
-    values = outcome if isinstance(outcome, str) else astuple(outcome)
-    return json.dumps(values) + "\n"
+def _resume(images: BufferedRandom, journal: BinaryIO, size: int) -> list[_Outcome]:
+    """Return the outcomes of the images that were written, up to the first damaged one.
 
-
-def _of_line(line: str) -> _Outcome:
-    values = json.loads(line)
-    return values if isinstance(values, str) else ImageTraits(*values)
-
-
-def _resume(images: IO[bytes], journal: IO[str], size: int) -> list[_Outcome]:
-    """Return the outcomes in the journal, and truncate `images` to the images listed in it."""
+    Both files are truncated to these images.
+    """
     journal.seek(0)
-    lines = journal.read().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    journal.truncate(sum(len(line.encode()) for line in whole))
-    outcomes = [_of_line(line) for line in whole]
-    readable = sum(isinstance(outcome, ImageTraits) for outcome in outcomes)
-    images.truncate(0 if not outcomes else _HEADER_BYTES + readable * size * size)
+    images.seek(HEADER_BYTES)
+    written = checksums_of(images, size * size)
+    outcomes: list[_Outcome] = []
+    length = 0
+    for line in journal:
+        outcome = _Outcome.of_line(line)
+        if outcome is None or (outcome.traits and next(written, None) != outcome.checksum):
+            break
+        outcomes.append(outcome)
+        length += len(line)
+    journal.truncate(length)
+    readable = sum(outcome.traits is not None for outcome in outcomes)
+    images.truncate(HEADER_BYTES + readable * size * size if outcomes else 0)
     if not outcomes:
         images.write(_npy_header(0, size))
     return outcomes
@@ -120,11 +153,10 @@ def _finish(
     outcomes: list[_Outcome],
     size: int,
 ) -> None:
-    traits = [outcome for outcome in outcomes if isinstance(outcome, ImageTraits)]
-    reasons = [outcome if isinstance(outcome, str) else None for outcome in outcomes]
-    reason = pd.Series(reasons, index=manifest.table.index, dtype="object")
-    unreadable = manifest.table[["path"]].assign(reason=reason)[reason.notna()]
-    table = manifest.table[reason.isna()]
+    readable = np.array([outcome.traits is not None for outcome in outcomes], bool)
+    reasons = np.array([outcome.reason for outcome in outcomes], object)
+    unreadable = manifest.table[["path"]].assign(reason=reasons)[~readable]
+    table = manifest.table[readable]
     if table.empty:
         first = unreadable.iloc[0]
         raise DataError(
@@ -132,6 +164,7 @@ def _finish(
             f" {printable(first['path'])} {printable(first['reason'])}"
         )
     write_csv(folder / "images.csv", table[["path"]])
+    traits = [outcome.traits for outcome in outcomes if outcome.traits]
     write_csv(folder / "traits.csv", pd.DataFrame(traits))
     write_csv(folder / "unreadable.csv", unreadable)
     with (folder / "images.npy").open("r+b") as images:
@@ -142,6 +175,7 @@ def _finish(
     listed = (folder / "images.csv").read_bytes()
     digest = hashlib.sha256(pixels.encode() + listed).hexdigest()
     (folder / "digest.txt").write_text(f"{digest}\n", encoding="ascii")
+    write_checksums(folder, [outcome.checksum for outcome in outcomes if outcome.traits])
     (folder / "journal.jsonl").unlink()
 
 
@@ -151,10 +185,10 @@ def _npy_header(count: int, size: int) -> bytes:
         header, {"descr": "|u1", "fortran_order": False, "shape": (count, size, size)}
     )
     # NumPy pads the header so that the count can grow: its length is the same for any count.
-    assert len(header.getvalue()) == _HEADER_BYTES
+    assert len(header.getvalue()) == HEADER_BYTES
     return header.getvalue()
 
 
-def _to_disk(file: IO[bytes] | IO[str]) -> None:
+def _to_disk(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())

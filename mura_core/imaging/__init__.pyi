@@ -14,6 +14,7 @@ from .identity import file_identity as file_identity
 from .pixel_statistics import PixelStatistics as PixelStatistics
 from .pixel_statistics import load_statistics as load_statistics
 from .pixel_statistics import standardise as standardise
+from .png.inflate import crc32 as crc32
 from .radiograph import SUFFIXES as SUFFIXES
 from .radiograph import GreyImage as GreyImage
 from .radiograph import Readers as Readers

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.cores import usable_cores
-from mura_core.errors import DataError, RadiographError, UsageError, in_one_line
+from mura_core.errors import CheckpointError, RadiographError, UsageError, in_one_line
 from mura_core.files import replacing
 from mura_core.imaging.identity import file_identity
 from mura_core.imaging.levels import Chroma
@@ -148,8 +148,10 @@ def stream_statistics(
     ------
     RadiographError
         An image can't be read, and `on_unreadable` isn't given.
+    CheckpointError
+        The checkpoint is invalid or of different images.
     DataError
-        The checkpoint is invalid or of different images, or a pixel is NaN or infinite.
+        A pixel is NaN or infinite.
     ValueError
         `square` is None, and the images have different shapes or kinds of dtype.
     """
@@ -231,7 +233,7 @@ class _Pass:
             digest = _chained(digest, _mark(source))
             skipped += 1
         if skipped != self.seen or digest != self._saved_digest:
-            raise DataError(
+            raise CheckpointError(
                 f"{self._file}: is a checkpoint of different images or of another size or method;"
                 " delete it to start again"
             )
@@ -255,6 +257,9 @@ class _Pass:
 
     def _load(self, file: Path) -> None:
         try:
+            with zipfile.ZipFile(file) as archive:
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
             with np.load(file, allow_pickle=False) as arrays:
                 about = json.loads(str(arrays["about"]))
                 self.sums = ImageStatistics.from_state(arrays)
@@ -262,7 +267,9 @@ class _Pass:
                 self._saved_digest = str(about["digest"])
                 self.left_out = [RadiographError(*pair) for pair in about["left_out"]]
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise DataError(f"{file}: is not a valid checkpoint ({error}); delete it") from None
+            raise CheckpointError(
+                f"{file}: is not a valid checkpoint ({error}); delete it"
+            ) from None
 
 
 def _leave_out(

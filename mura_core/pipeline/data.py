@@ -21,9 +21,9 @@ from mura_core.data import (
     prepare,
     read_manifest,
     training_statistics,
+    write_list,
 )
 from mura_core.errors import UsageError, printable
-from mura_core.files import write_csv
 from mura_core.imaging import IS_PURE, Readers
 from mura_core.phantoms import phantom_folder
 from mura_core.pipeline.left_out import (
@@ -161,9 +161,7 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
             manifest, cache_folder(), config.square, readers=readers, progress=so_far
         )
     log.info("Prepared %d images: %s", len(prepared.table), prepared.folder)
-    _say_left_out(
-        prepared.unreadable, len(manifest.table), manifest, config, prepared.folder / "left_out.csv"
-    )
+    _say_left_out(prepared.unreadable, len(manifest.table), manifest, config, prepared.listed_in)
     if studies := prepared.studies_without_images(manifest):
         log.warning(
             "Left out: %d %s without a readable image: %s. --verbose lists all.",
@@ -174,8 +172,8 @@ def prepare_images(manifest: Manifest, config: RunConfig, readers: Readers) -> P
             log.debug("Left out: study %s, which has no readable image.", printable(study))
     if config.bit_depth == 16:
         _say_if_nearly_black(prepared.largest_16_bit_level)
-    write_csv(prepared.folder / "unusual.csv", unusual := prepared.unusual())
-    say_unusual(unusual, f"in {prepared.folder / 'unusual.csv'}")
+    unusual = prepared.unusual()
+    say_unusual(unusual, write_list(prepared.folder / "unusual.csv", unusual))
     return prepared
 
 
@@ -202,7 +200,8 @@ def prepare_statistics(manifest: Manifest, config: RunConfig, readers: Readers) 
             manifest, cache_folder(), config.square, readers=readers, progress=so_far
         )
     total = statistics.count + len(unreadable)
-    _say_left_out(unreadable, total, manifest, config, path.with_suffix(".left_out.csv"))
+    listed_in = f"in {path.with_suffix('.left_out.csv')}"
+    _say_left_out(unreadable, total, manifest, config, listed_in)
     log.info(
         "Mean and deviation of %d training images: %s\nMean level %.2f, deviation %.2f"
         " (levels 0 to 255)",
@@ -245,8 +244,8 @@ def _refuse_lost(manifest: Manifest, config: RunConfig) -> None:
 
 
 def _say_left_out(
-    unreadable: pd.DataFrame, total: int, manifest: Manifest, config: RunConfig, listed_in: Path
+    unreadable: pd.DataFrame, total: int, manifest: Manifest, config: RunConfig, listed_in: str
 ) -> None:
     if config.strict:
         refuse_left_out(unreadable, total)
-    say_left_out(unreadable, total, manifest.left_out, manifest.folder, listed_in=f"in {listed_in}")
+    say_left_out(unreadable, total, manifest.left_out, manifest.folder, listed_in=listed_in)
