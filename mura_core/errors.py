@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 # Plugin errors share this base class, and `mura_plugins` must not import the core.
-from mura_plugins import MuraError as MuraError
+from mura_plugins.errors import MuraError as MuraError
+from mura_plugins.errors import Stopped as Stopped
 
 
 def printable(text: str) -> str:

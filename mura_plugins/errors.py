@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 
 class MuraError(Exception):
     """Base class of errors that are shown to the user as one line.
@@ -41,3 +43,25 @@ class NotApplicable(MuraError):
         super().__init__(f"{reason}. {remedy}")
         self.reason = reason
         self.remedy = remedy
+
+
+class Stopped(BaseException):
+    """Raised where the program is when it receives a signal, such as by Ctrl-C.
+
+    Click and libraries handle KeyboardInterrupt in their own ways; this goes past them, and past
+    the guards around plugin code.
+
+    Parameters
+    ----------
+    number : int
+        Number of the signal.
+
+    Attributes
+    ----------
+    status : int
+        Exit status of the program.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number

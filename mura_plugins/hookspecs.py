@@ -1,8 +1,11 @@
-"""The hooks that a plugin can implement. Version 1: arguments can be added, but not removed."""
+"""The hooks that a plugin can implement. Arguments can be added, but not removed."""
 
 import pluggy
 
 from mura_plugins.records import Architecture, Explainer, Layout, Reader, RunSummary
+
+# A plugin that needs a later version says so in its module: requires = 2.
+CONTRACT_VERSION = 1
 
 hookspec = pluggy.HookspecMarker("mura")
 

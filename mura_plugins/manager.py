@@ -1,26 +1,33 @@
 """Find the installed plugins, and collect what they offer.
 
-Each plugin is loaded and asked on its own, so a broken one is a warning that names it and
-nothing else. The variable `MURA_PLUGINS`, where it is set, holds the distributions whose plugins
-are loaded beside the built-in ones, separated by commas; empty, it means none.
+Each plugin is loaded and asked on its own, so a broken one is a warning that names it, and
+nothing else; those of other packages are imported in a child process first. The variable
+`MURA_PLUGINS`, where it is set, holds the distributions whose plugins are loaded beside the
+built-in ones, separated by commas; empty, it means none.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import os
+import textwrap
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import pluggy
 
-from mura_plugins import hookspecs
 from mura_plugins.errors import MuraError, PluginError
+from mura_plugins.first_import import refuse_harmful
+from mura_plugins.guard import in_words, is_from_user
+from mura_plugins.loading import load_plugin
+from mura_plugins.offers import Failure, Offer, unusable
+from mura_plugins.record_checks import Record
 from mura_plugins.records import (
     Architecture,
     Explainer,
@@ -30,29 +37,13 @@ from mura_plugins.records import (
     RunSummary,
 )
 
+log = logging.getLogger("mura.plugins")
+
 _BUILT_IN = "mura-run"
+_LONGEST_SHOWN = 200  # characters of what a plugin prints
 
 # Of a file: the ending of its name, or an offset and the bytes there.
 Kind: TypeAlias = str | tuple[int, bytes]
-Record = TypeVar("Record", Architecture, Explainer, Reader, Layout)
-
-
-@dataclass(frozen=True)
-class Offer(Generic[Record]):
-    """A record, and the distribution that offers it."""
-
-    record: Record
-    distribution: str
-    version: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A plugin that could not be loaded, and why."""
-
-    plugin: str
-    distribution: str
-    reason: str
 
 
 @dataclass
@@ -91,6 +82,9 @@ class Plugins:
     ) -> dict[Kind, Callable[[Path], Any]]:
         """Return the readers' functions, by the file name endings and signatures that they read.
 
+        A reader that can't be imported, or that takes an ending which the core reads, is left out
+        with a warning.
+
         Parameters
         ----------
         built_in : collection of str
@@ -101,11 +95,21 @@ class Plugins:
         Raises
         ------
         PluginError
-            An ending or a signature has two readers, or a reader can't be imported.
+            An ending or a signature has two readers.
         """
-        providers: dict[Kind, str] = dict.fromkeys(built_in, _BUILT_IN)
+        providers: dict[Kind, str] = {}
         functions: dict[Kind, Callable[[Path], Any]] = {}
         for offer in self.readers:
+            taken = ", ".join(
+                suffix for suffix in offer.record.suffixes if suffix.lower() in built_in
+            )
+            try:
+                if taken:
+                    raise PluginError(f"mura-run itself reads {taken}")
+                read = _reading(offer.record, window)
+            except PluginError as error:
+                log.warning("%s", unusable("reader", offer, error))
+                continue
             suffixes = [suffix.lower() for suffix in offer.record.suffixes]
             kinds: list[Kind] = [*suffixes, *offer.record.signatures]
             for kind in kinds:
@@ -116,7 +120,7 @@ class Plugins:
                         f" them; uninstall {offer.distribution}"
                     )
                 providers[kind] = offer.distribution
-                functions[kind] = _reading(offer.record, window)
+                functions[kind] = read
         return functions
 
     def layout_of(self, data: Path, options: LayoutOptions) -> Layout:
@@ -158,8 +162,11 @@ class Plugins:
         for entry_point, manager in self._managers:
             try:
                 manager.hook.mura_run_finished(run=run)
-            except Exception as error:
-                failures.append(_failure(entry_point, error))
+            except BaseException as error:
+                if is_from_user(error):
+                    raise
+                origin = _distribution(entry_point)[0]
+                failures.append(Failure(entry_point.name, origin, in_words(error)))
         return failures
 
     def _only(self, option: str, name: str, offers: list[Offer[Record]]) -> Record:
@@ -169,35 +176,41 @@ class Plugins:
             raise PluginError(f"{option} {name}: {providers} both offer it; uninstall one")
         if not found:
             known = ", ".join(sorted({offer.record.name for offer in offers}))
-            failed = "".join(
-                f" The plugin {failure.plugin!r} of {failure.distribution} failed to load:"
-                f" {failure.reason}."
-                for failure in self.failures
-            )
+            failed = "".join(f" {failure}" for failure in self.failures)
             raise PluginError(f"{option} {name!r} is not one of {known}.{failed}")
         return found[0].record
 
 
-def load_plugins() -> Plugins:
-    """Return what the built-in and the installed plugins offer."""
+def load_plugins(*, try_again: bool = False) -> Plugins:
+    """Return what the built-in and the installed plugins offer.
+
+    Logs a warning for each plugin that can't be used, or that prints while it is loaded.
+
+    Parameters
+    ----------
+    try_again : bool
+        Whether to import plugins again that ended or blocked the program earlier.
+    """
     plugins = Plugins()
     for entry_point in _wanted(entry_points(group="mura")):
-        try:
-            manager = _register(entry_point)
-            # Collected at once: a hook written as a generator runs only here, inside the guard.
-            architectures = list(_records(manager.hook.mura_architectures, Architecture))
-            explainers = list(_records(manager.hook.mura_explainers, Explainer))
-            readers = list(_records(manager.hook.mura_readers, Reader))
-            layouts = list(_records(manager.hook.mura_layouts, Layout))
-        except Exception as error:
-            plugins.failures.append(_failure(entry_point, error))
-            continue
         origin = _distribution(entry_point)
-        plugins.architectures += [Offer(record, *origin) for record in architectures]
-        plugins.explainers += [Offer(record, *origin) for record in explainers]
-        plugins.readers += [Offer(record, *origin) for record in readers]
-        plugins.layouts += [Offer(record, *origin) for record in layouts]
-        plugins._managers.append((entry_point, manager))
+        try:
+            if origin[0] != _BUILT_IN:
+                refuse_harmful(entry_point, again=try_again)
+            loaded = load_plugin(entry_point)
+        except PluginError as error:
+            plugins.failures.append(Failure(entry_point.name, origin[0], str(error)))
+            log.warning("%s", plugins.failures[-1])
+            continue
+        if loaded.printed.strip():
+            said = textwrap.shorten(loaded.printed, _LONGEST_SHOWN, placeholder=" ...")
+            log.warning("The plugin %r of %s prints while it is loaded: %s",
+                        entry_point.name, origin[0], said)  # fmt: skip
+        plugins.architectures += [Offer(record, *origin) for record in loaded.architectures]
+        plugins.explainers += [Offer(record, *origin) for record in loaded.explainers]
+        plugins.readers += [Offer(record, *origin) for record in loaded.readers]
+        plugins.layouts += [Offer(record, *origin) for record in loaded.layouts]
+        plugins._managers.append((entry_point, loaded.manager))
     return plugins
 
 
@@ -212,8 +225,10 @@ def resolve(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
-    except Exception as error:
-        raise PluginError(f"{name} can't be imported ({type(error).__name__}: {error})") from error
+    except BaseException as error:
+        if is_from_user(error):
+            raise
+        raise PluginError(f"{name} can't be imported ({in_words(error)})") from error
 
 
 def call_layout(layout: Layout, function: str, data: Path, options: LayoutOptions) -> Any:
@@ -241,10 +256,10 @@ def call_layout(layout: Layout, function: str, data: Path, options: LayoutOption
         return called(*(data, options)[:taken])
     except (MuraError, OSError):
         raise
-    except Exception as error:
-        raise PluginError(
-            f"{data}: the layout {layout.name} failed ({type(error).__name__}: {error})"
-        ) from error
+    except BaseException as error:
+        if is_from_user(error):
+            raise
+        raise PluginError(f"{data}: the layout {layout.name} failed ({in_words(error)})") from error
 
 
 def parse_options(build: Callable[..., Any], settings: tuple[str, ...]) -> dict[str, Any]:
@@ -308,27 +323,6 @@ def _wanted(found: Iterator[EntryPoint] | Any) -> list[EntryPoint]:
         return entries
     names = {_BUILT_IN, *(name.strip() for name in allowed.split(","))}
     return [entry for entry in entries if _distribution(entry)[0] in names]
-
-
-def _register(entry_point: EntryPoint) -> pluggy.PluginManager:
-    manager = pluggy.PluginManager("mura")
-    manager.add_hookspecs(hookspecs)
-    manager.register(entry_point.load(), name=entry_point.name)
-    manager.check_pending()  # a misspelt hook shows only here
-    return manager
-
-
-def _records(hook: pluggy.HookCaller, kind: type[Record]) -> Iterator[Record]:
-    for records in hook():
-        for record in records:
-            if not isinstance(record, kind):
-                raise TypeError(f"{hook.name} returned {record!r}, not a {kind.__name__}")
-            yield record
-
-
-def _failure(entry_point: EntryPoint, error: Exception) -> Failure:
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Failure(entry_point.name, _distribution(entry_point)[0], reason)
 
 
 def _distribution(entry_point: EntryPoint) -> tuple[str, str]:

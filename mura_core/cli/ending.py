@@ -15,26 +15,10 @@ from typing import Any, NoReturn
 
 import click
 
-from mura_core.errors import MuraError, printable
+from mura_core.errors import MuraError, Stopped, printable
 
 FAULT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 FAULT_FILE = "fault.txt"
-
-
-class Stopped(BaseException):
-    """Raised where the program is when it receives a signal.
-
-    Click and libraries handle KeyboardInterrupt in their own ways; this goes past them.
-
-    Parameters
-    ----------
-    number : int
-        Number of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
 
 
 @contextmanager

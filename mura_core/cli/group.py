@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from mura_core.cli.ending import Stopped, end, ending_in_a_line, stopped_by_signals
+from mura_core.cli.ending import end, ending_in_a_line, stopped_by_signals
 from mura_core.cli.options import verbosity_options
-from mura_core.errors import printable
+from mura_core.errors import Stopped, printable
 
 _NOT_A_DEVICE = (
     "For research and teaching: not a medical device and no substitute for a radiologist."
@@ -100,6 +100,21 @@ class _Console(logging.StreamHandler):  # type: ignore[type-arg]
             super().handleError(record)
 
 
+class _Once(logging.Filter):
+    """Lets each warning about plugins pass once: a command may load them several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a message is new."""
+        line = record.getMessage()
+        is_new = record.name != "mura.plugins" or line not in self._said
+        self._said.add(line)
+        return is_new
+
+
 def _set_up_logging(quiet: bool, verbose: bool) -> None:
     log = logging.getLogger("mura")
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
@@ -110,4 +125,5 @@ def _set_up_logging(quiet: bool, verbose: bool) -> None:
     results, warned = _Console(sys.stdout), _Console(sys.stderr)
     results.addFilter(lambda record: record.levelno < logging.WARNING)
     warned.setLevel(logging.WARNING)
+    warned.addFilter(_Once())
     log.handlers = [results, warned]

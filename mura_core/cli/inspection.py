@@ -48,11 +48,6 @@ def plugins(as_json: bool) -> None:
         click.echo(f"{row['kind']:<13} {row['name']:<20} {row['summary']}  ({provider})")
         if row.get("weights"):
             click.echo(f"{'':<34} --weights {row['weights']}")
-    for failure in found.failures:
-        click.echo(
-            f"failed        {failure.plugin:<20} {failure.reason}  ({failure.distribution})",
-            err=True,
-        )
 
 
 @command(

@@ -34,7 +34,9 @@ from mura_core.pipeline.left_out import (
 from mura_core.pipeline.unusual import say_unusual
 from mura_core.progress import progress
 from mura_core.runs import PHANTOMS, RunConfig
+from mura_plugins.guard import is_from_user
 from mura_plugins.manager import Plugins
+from mura_plugins.offers import unusable
 
 log = logging.getLogger("mura")
 
@@ -214,17 +216,10 @@ def register_layers(plugins: Plugins) -> None:
     for offer in plugins.architectures:
         try:
             import_module(offer.record.build.partition(":")[0])
-        except Exception as error:
-            log.warning("The architecture %s can't be used: %s", offer.record.name, error)
-
-
-def warn_of_failures(plugins: Plugins) -> None:
-    """Log a warning for each plugin that failed to load."""
-    for failure in plugins.failures:
-        log.warning(
-            "The plugin %r of %s failed to load and is not used: %s",
-            failure.plugin, failure.distribution, failure.reason,
-        )  # fmt: skip
+        except BaseException as error:
+            if is_from_user(error):
+                raise
+            log.warning("%s", unusable("architecture", offer, error))
 
 
 def _say_if_nearly_black(largest: int) -> None:

@@ -26,7 +26,6 @@ from mura_core.pipeline.data import (
     open_data,
     prepare_images,
     register_layers,
-    warn_of_failures,
 )
 from mura_core.pipeline.evaluate import intervals_of, level_points, say_figures
 from mura_core.pipeline.finished_run import FinishedRun, load_run
@@ -128,7 +127,6 @@ def _prepare(folder: Path, splits: pd.DataFrame) -> PreparedImages:
     config = config_of(folder)
     start_tensorflow(config.seed)
     plugins = load_plugins()
-    warn_of_failures(plugins)
     register_layers(plugins)
     readers = installed_readers(plugins, window=config.window)
     manifest = open_data(

@@ -20,9 +20,8 @@ from mura_core.data import (
 )
 from mura_core.errors import DataError, UsageError, printable
 from mura_core.files import refuse_unwritable, write_csv
-from mura_core.pipeline.data import say_contradictions, warn_of_failures
+from mura_core.pipeline.data import say_contradictions
 from mura_core.pipeline.left_out import say_left_out
-from mura_plugins.manager import load_plugins
 
 log = logging.getLogger("mura")
 
@@ -61,7 +60,6 @@ def understand(
         refuse_unwritable(out)
     if coco is not None and not coco.is_file():
         raise DataError(f"--coco {coco}: no such file")
-    warn_of_failures(load_plugins())
     manifest = read_manifest(data, split=False, reading=reading)
     boxes = _boxes(manifest, coco)
     _say(data, manifest, boxes)

@@ -28,7 +28,7 @@ from mura_core.evaluation import (
 )
 from mura_core.files import write_csv
 from mura_core.imaging import Readers, image_files
-from mura_core.pipeline.data import register_layers, warn_of_failures
+from mura_core.pipeline.data import register_layers
 from mura_core.pipeline.explained import explainers_named, network_to_explain
 from mura_core.pipeline.finished_run import FinishedRun, judgement_of, load_run
 from mura_core.pipeline.left_out import say_left_out
@@ -189,7 +189,6 @@ def _start(seed: int) -> Plugins:
 
     start_tensorflow(seed)
     plugins = load_plugins()
-    warn_of_failures(plugins)
     register_layers(plugins)
     return plugins
 

@@ -28,7 +28,6 @@ from mura_core.pipeline.data import (
     open_data,
     prepare_images,
     say_counts,
-    warn_of_failures,
 )
 from mura_core.pipeline.explained import network_to_explain, refuse_unknown_images
 from mura_core.runs import (
@@ -107,7 +106,6 @@ def train_run(
         If the data can't be trained on, or isn't that of the resumed run.
     """
     plugins = plugins or load_plugins()
-    warn_of_failures(plugins)
     if not resume:
         refuse_used_folder(folder)
     checked = _check(config, plugins)
