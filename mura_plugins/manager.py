@@ -39,7 +39,7 @@ from mura_plugins.records import (
 
 log = logging.getLogger("mura.plugins")
 
-_BUILT_IN = "mura-run"
+BUILT_IN = "mura-run"
 _LONGEST_SHOWN = 200  # characters of what a plugin prints
 
 # Of a file: the ending of its name, or an offset and the bytes there.
@@ -68,13 +68,17 @@ class Plugins:
         names = {offer.record.name for offer in self.architectures}
         families = [of for of in names if of.endswith("*") and name.startswith(of[:-1])]
         if name in names or not families:
-            return self._only("--model", name, self.architectures)
-        family = self._only("--model", max(families, key=len), self.architectures)
+            return self._only("--model", name, self.architectures).record
+        family = self._only("--model", max(families, key=len), self.architectures).record
         member = name.removeprefix(family.name[:-1])
         return replace(family, name=name, build=family.build.replace("*", member))
 
     def explainer(self, name: str) -> Explainer:
         """Return the explainer of this name; raise as `architecture` does."""
+        return self.explainer_offer(name).record
+
+    def explainer_offer(self, name: str) -> Offer[Explainer]:
+        """Return the explainer of this name and its distribution; raise as `architecture` does."""
         return self._only("--explain", name, self.explainers)
 
     def reader_functions(
@@ -140,8 +144,8 @@ class Plugins:
         PluginError
             Layouts of several packages recognise it, none does, or one fails.
         """
-        built_in = [offer for offer in self.layouts if offer.distribution == _BUILT_IN]
-        others = [offer for offer in self.layouts if offer.distribution != _BUILT_IN]
+        built_in = [offer for offer in self.layouts if offer.distribution == BUILT_IN]
+        others = [offer for offer in self.layouts if offer.distribution != BUILT_IN]
         found = [o for o in others if call_layout(o.record, o.record.recognise, data, options)]
         if len(found) > 1:
             names = " and ".join(f"{o.record.name} of {o.distribution}" for o in found)
@@ -169,7 +173,7 @@ class Plugins:
                 failures.append(Failure(entry_point.name, origin, in_words(error)))
         return failures
 
-    def _only(self, option: str, name: str, offers: list[Offer[Record]]) -> Record:
+    def _only(self, option: str, name: str, offers: list[Offer[Record]]) -> Offer[Record]:
         found = [offer for offer in offers if offer.record.name == name]
         if len(found) > 1:
             providers = " and ".join(offer.distribution for offer in found)
@@ -178,7 +182,7 @@ class Plugins:
             known = ", ".join(sorted({offer.record.name for offer in offers}))
             failed = "".join(f" {failure}" for failure in self.failures)
             raise PluginError(f"{option} {name!r} is not one of {known}.{failed}")
-        return found[0].record
+        return found[0]
 
 
 def load_plugins(*, try_again: bool = False) -> Plugins:
@@ -195,7 +199,7 @@ def load_plugins(*, try_again: bool = False) -> Plugins:
     for entry_point in _wanted(entry_points(group="mura")):
         origin = _distribution(entry_point)
         try:
-            if origin[0] != _BUILT_IN:
+            if origin[0] != BUILT_IN:
                 refuse_harmful(entry_point, again=try_again)
             loaded = load_plugin(entry_point)
         except PluginError as error:
@@ -318,10 +322,10 @@ def _reading(record: Reader, window: tuple[float, float] | None) -> Callable[[Pa
 
 def _wanted(found: Iterator[EntryPoint] | Any) -> list[EntryPoint]:
     allowed = os.environ.get("MURA_PLUGINS")
-    entries = sorted(found, key=lambda entry: (_distribution(entry)[0] != _BUILT_IN, entry.name))
+    entries = sorted(found, key=lambda entry: (_distribution(entry)[0] != BUILT_IN, entry.name))
     if allowed is None:
         return entries
-    names = {_BUILT_IN, *(name.strip() for name in allowed.split(","))}
+    names = {BUILT_IN, *(name.strip() for name in allowed.split(","))}
     return [entry for entry in entries if _distribution(entry)[0] in names]
 
 

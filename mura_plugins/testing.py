@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mura_plugins.contract import ContractError as ContractError
+from mura_plugins.explainer_checks import check_explainer as check_explainer
 from mura_plugins.manager import resolve
-from mura_plugins.network import Network, leaves
 from mura_plugins.reader_checks import check_reader as check_reader
-from mura_plugins.records import Architecture, Explainer
+from mura_plugins.records import Architecture
 
 if TYPE_CHECKING:
     import keras
@@ -83,96 +83,6 @@ def check_architecture(
     difference = np.abs(again.predict(images, verbose=0) - logits).max()
     assert difference <= 1e-6, f"after saving and loading, the logits differ by {difference}"
     _check_two_devices(record, size, options)
-
-
-def check_explainer(record: Explainer, model: keras.Model | None = None) -> None:
-    """Check that an explainer meets the requirements of the core.
-
-    Maps are finite, float32 and of shape (N, h, w), and negative only if the record is signed.
-    The result for an image doesn't depend on the other images of the batch, nor on the dtype uint8
-    or float32. It depends on the seed if and only if the record is stochastic. The network, the
-    images and NumPy's global random state are not changed. On the default network, the map peaks
-    at the evidence; if the record is signed, it is negative there for 'normal'. It explains the
-    logit: it doesn't change if the probability saturates at 1.
-
-    Parameters
-    ----------
-    record : Explainer
-    model : keras.Model, optional
-        From images (N, H, W, 1) to logits (N, 1). By default a small convolutional network with
-        known evidence: only bright spots raise the logit.
-
-    Raises
-    ------
-    AssertionError
-        A requirement is violated.
-    """
-    known = model is None
-    model = model or _bright_spot_network(bias=-1.0)
-    _, height, width, _ = model.input_shape
-    images = np.random.default_rng(0).integers(0, 60, (4, height, width)).astype(np.float32)
-    images[:, 4:12, 20:28] = 255
-    given = images.copy()
-    network = Network(model)
-
-    def explain(
-        images: NDArray[Any] = images, *, toward: int = 1, seed: int = 0, network: Network = network
-    ) -> NDArray[np.float32]:
-        return resolve(record.explain)(network, images, toward=toward, seed=seed)
-
-    np.random.random()  # noqa: NPY002 - a state that differs from that after any seeding
-    before, chance = _state(network, given), _chance()
-    maps = explain()
-    assert maps.ndim == 3, f"maps have shape {maps.shape}; expected (N, h, w)"
-    assert len(maps) == 4, f"maps have shape {maps.shape}; expected (N, h, w)"
-    assert maps.dtype == np.float32, f"maps are {maps.dtype}, not float32"
-    assert np.isfinite(maps).all(), "maps contain NaN or infinity"
-    assert record.signed or maps.min() >= 0, "an unsigned map has negative values"
-    assert np.array_equal(images, given), "explaining changed the images"
-    for one, other in zip(before, _state(network, given), strict=True):
-        assert np.array_equal(one, other), "explaining changed the network"
-    assert _chance() == chance, "explaining changed NumPy's global random state"
-
-    tolerance = 1e-4 * max(float(np.abs(maps).max()), 1e-6)
-
-    def differs(others: NDArray[np.float32]) -> bool:
-        return maps.shape != others.shape or float(np.abs(maps - others).max()) > tolerance
-
-    singles = np.concatenate([explain(image[None]) for image in images])
-    assert not differs(singles), "the maps of a batch differ from those of single images"
-    assert not differs(explain(images.astype(np.uint8))), "uint8 and float32 give different maps"
-    assert not differs(explain()), "the same seed gives different maps"
-    if record.stochastic:
-        assert differs(explain(seed=1)), "stochastic=True, but maps don't depend on the seed"
-    else:
-        assert not differs(explain(seed=1)), "stochastic=False, but maps depend on the seed"
-    if known:
-        row, column = np.unravel_index(maps[0].argmax(), maps[0].shape)
-        place = row * height / maps.shape[1], column * width / maps.shape[2]
-        assert 2 <= place[0] <= 13, "the map's peak isn't where the network's evidence is"
-        assert 18 <= place[1] <= 29, "the map's peak isn't where the network's evidence is"
-        if record.signed:
-            against = explain(toward=-1)[0, row, column]
-            assert against < 0, "evidence for 'abnormal' isn't negative in the map for 'normal'"
-        sure = explain(network=Network(_bright_spot_network(bias=40.0)))
-        assert maps.shape == sure.shape, "the shape of maps depends on the logit"
-        difference = np.abs(maps - sure).max()
-        assert difference <= 1e-2 * np.abs(maps).max(), (
-            "the map changes when the probability saturates: it must explain the logit instead"
-        )
-
-
-def _state(network: Network, images: NDArray[np.float32]) -> list[NDArray[Any]]:
-    """Return the trainable flags, the outputs and the weights of a network."""
-    layers = [layer.trainable for layer in leaves(network.model)]
-    answers = np.asarray(network.model(images[..., None], training=False))
-    return [np.array(layers), answers, *(weight.copy() for weight in network.model.get_weights())]
-
-
-def _chance() -> bytes:
-    """Return NumPy's global random state."""
-    state = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
-    return b"%d " % state["pos"] + state["key"].tobytes()
 
 
 def _check_deterministic(build: Any, size: int) -> None:
@@ -265,22 +175,3 @@ def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
     assert min(losses[-10:]) < 0.5 * losses[0], (
         f"it can't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}"
     )
-
-
-def _bright_spot_network(bias: float) -> keras.Model:
-    import keras
-
-    inputs = keras.Input((32, 48, 1))
-    # One channel is active above level 200; the other, active in dark regions, has weight 0.
-    features = keras.layers.Conv2D(2, 1, activation="relu", name="threshold")(inputs)
-    pooled = keras.layers.GlobalAveragePooling2D()(features)
-    model = keras.Model(inputs, keras.layers.Dense(1)(pooled))
-    model.set_weights(
-        [
-            np.array([[[[1.0, -1.0]]]], np.float32),
-            np.array([-200.0, 100.0], np.float32),
-            np.array([[1.0], [0.0]], np.float32),
-            np.array([bias], np.float32),
-        ]
-    )
-    return model

@@ -104,6 +104,10 @@ class Bench:
         # methods.
         self._baseline_scores: dict[tuple[str, tuple[int, ...]], Tables] = {}
 
+    def forget_networks(self) -> None:
+        """Use the items of `networks` from now on, after they were replaced."""
+        self.__dict__.pop("_occluded", None)
+
     def explain(self, explain: Explain, so_far: Progress) -> tuple[Maps, str | None]:
         """Return a method's maps and the layer that they explain.
 

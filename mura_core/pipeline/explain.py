@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ from mura_core.pipeline.explained import (
     network_to_explain,
     refuse_unknown_images,
 )
+from mura_core.pipeline.explainer import CheckedExplainer, ExplainerFault, explain_each
 from mura_core.progress import progress
 from mura_core.report import distraction_in_words, method_in_words
 from mura_core.runs import (
@@ -55,8 +57,7 @@ from mura_core.runs import (
     training_folder,
     write_metrics,
 )
-from mura_plugins import Explainer, NotApplicable
-from mura_plugins.manager import Plugins, load_plugins, resolve
+from mura_plugins.manager import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from mura_plugins.network import Network
@@ -96,7 +97,7 @@ def explain_run(
 
     Raises
     ------
-    UsageError
+    NothingDrawn
         If none of the methods can explain the network.
     DataError
         If the run wasn't evaluated, or the data has changed since.
@@ -122,11 +123,12 @@ def explain_run(
     run = _open(folder, config, judgement, plugins)
     letters, known = _letters(run)
     bench = _bench(run, sample, letters)
-    tables, methods = _explain(wanted, bench, run)
-    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat(tables))
+    explained = explain_each(wanted, lambda method: _explain_by(method, bench, run))
+    write_csv(folder / "heatmaps" / "heatmaps.csv", pd.concat([table for table, _ in explained]))
+    methods = tuple(scores for _, scores in explained)
     painted = _paint_letters_over(run, letters)
     distraction = judge_letters(folder, painted, judgement, config.seed, known=known)
-    scores = HeatmapScores(config.network_seeds[0], tuple(methods), distraction)
+    scores = HeatmapScores(config.network_seeds[0], methods, distraction)
     write_metrics(folder, replace(metrics, heatmaps=scores))
     log.info("\nHeatmap scores:")
     for method in methods:
@@ -159,8 +161,8 @@ class _Run:
     judgement: Judgement
     manifest: Manifest
     prepared: PreparedImages
-    networks: Mapping[int, Network]
-    shuffled: Mapping[int, Network]
+    networks: dict[int, Network]
+    shuffled: dict[int, Network]
     readers: Readers
 
     def images_of(self, paths: pd.Series) -> NDArray[np.intp]:
@@ -272,33 +274,21 @@ def _without_constant(
     return shuffled
 
 
-def _explain(
-    wanted: Sequence[Explainer], bench: Bench, run: _Run
-) -> tuple[list[pd.DataFrame], list[MethodScores]]:
-    """Draw and score the maps of every method that can explain the network."""
-    tables, methods = [], []
-    for method in wanted:
-        try:
-            table, scores = _explain_by(method, bench, run)
-        except NotApplicable as error:
-            log.warning("%s can't explain this network: %s", method.name, error)
-            continue
-        tables.append(table)
-        methods.append(scores)
-    if not tables:
-        names = ", ".join(method.name for method in wanted)
-        raise UsageError(f"none of {names} can explain this network")
-    return tables, methods
-
-
-def _explain_by(method: Explainer, bench: Bench, run: _Run) -> tuple[pd.DataFrame, MethodScores]:
+def _explain_by(
+    method: CheckedExplainer, bench: Bench, run: _Run
+) -> tuple[pd.DataFrame, MethodScores]:
     """Draw the maps of one method; return its rows of `heatmaps.csv`, and its scores."""
-    function = resolve(method.explain)
-    with progress(f"Explaining by {method.name}", "images") as so_far:
-        maps, looked_at = bench.explain(function, so_far)
+
+    def leaving_unchanged() -> AbstractContextManager[None]:
+        return method.leaving_unchanged(
+            run.networks.values(), bench.images[:2], lambda: _reload(run, bench)
+        )
+
+    with progress(f"Explaining by {method.name}", "images") as so_far, leaving_unchanged():
+        maps, looked_at = bench.explain(method, so_far)
     table = write_heatmaps(
         run.folder,
-        method,
+        method.record,
         looked_at,
         run.manifest.folder,
         bench.sample,
@@ -310,12 +300,28 @@ def _explain_by(method: Explainer, bench: Bench, run: _Run) -> tuple[pd.DataFram
     )
     where = f"the layer {looked_at}" if looked_at else "pixels"
     log.info("Drew %d heatmaps by %s, from %s", len(maps), method.name, where)
-    with progress(f"Explaining changed images by {method.name}", "images") as so_far:
-        further = bench.explain_further(function, maps, so_far)
+    try:
+        with (
+            progress(f"Explaining changed images by {method.name}", "images") as so_far,
+            leaving_unchanged(),
+        ):
+            further = bench.explain_further(method, maps, so_far)
+    except ExplainerFault as error:
+        log.warning("The heatmaps by %s aren't scored. %s", method.name, error)
+        unscored = {one.group.name: None for one in bench.measures}
+        return table, MethodScores(method.name, looked_at, len(maps), unscored)
     with progress(f"Scoring {method.name}", "images") as so_far:
         found, groups = bench.score(maps, further, so_far)
     scores = MethodScores(method.name, looked_at, len(maps), groups)
     return pd.concat([table, found], axis=1), scores
+
+
+def _reload(run: _Run, bench: Bench) -> None:
+    """Replace the networks by those of the run's files, after an explainer has changed them."""
+    networks, shuffled = _networks(run.folder, run.config, run.networks)
+    run.networks.update(networks)
+    run.shuffled.update(shuffled)
+    bench.forget_networks()
 
 
 def _paint_letters_over(run: _Run, letters: Region) -> pd.DataFrame:

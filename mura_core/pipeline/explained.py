@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mura_core.errors import DataError, UsageError
-from mura_plugins import Explainer, NotApplicable
-from mura_plugins.manager import Plugins, resolve
+from mura_core.pipeline.explainer import CheckedExplainer
+from mura_plugins import NotApplicable, PluginError
+from mura_plugins.manager import Plugins
+from mura_plugins.offers import unusable
 
 if TYPE_CHECKING:
     import keras
 
     from mura_plugins.network import Network
 
+log = logging.getLogger("mura.plugins")
 
-def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
+
+def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[CheckedExplainer]:
     """Return the explainers with these names, without duplicates.
 
     Parameters
@@ -24,19 +29,25 @@ def explainers_named(plugins: Plugins, names: Sequence[str]) -> list[Explainer]:
     plugins : Plugins
         The loaded plugins.
     names : sequence of str
-        Names of explainers; `all` stands for every one.
+        Names of explainers; `all` stands for every one that can be imported.
 
     Raises
     ------
     PluginError
         If a name is unknown or provided twice, or the explainer's function can't be imported.
     """
-    every = [offer.record.name for offer in plugins.explainers]
-    wanted = [one for name in names for one in (every if name == "all" else [name])]
-    explainers = [plugins.explainer(name) for name in dict.fromkeys(wanted)]
-    for explainer in explainers:
-        resolve(explainer.explain)
-    return explainers
+    found: dict[str, CheckedExplainer] = {}
+    every = dict.fromkeys(offer.record.name for offer in plugins.explainers)
+    for name in names:
+        for one in every if name == "all" else [name]:
+            offer = plugins.explainer_offer(one)
+            try:
+                found.setdefault(one, CheckedExplainer(offer))
+            except PluginError as error:
+                if name != "all":
+                    raise
+                log.warning("%s", unusable("explainer", offer, error))
+    return list(found.values())
 
 
 def images_to_explain(which: str) -> int | list[str] | None:

@@ -179,7 +179,12 @@ def predict_by_run(
             write_csv(out / "predictions.csv", table)
             write_csv(out / LEFT_OUT, left_out)
             write_csv(out / UNUSUAL, unusual)
-            drawn = explain_new_images(run, networks, squares, table, wanted, out, readers)
+
+            def reload() -> None:
+                fresh = load_run(folder, judgement).networks
+                networks[:] = [network_to_explain(model, config.layer) for model in fresh]
+
+            drawn = explain_new_images(run, networks, squares, table, wanted, out, readers, reload)
             write_page(run, left_out, unusual, table, drawn, out)
     return table
 

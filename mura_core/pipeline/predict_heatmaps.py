@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.errors import UsageError
 from mura_core.files import replacing, write_csv
 from mura_core.heatmaps import evidence, write_heatmaps
 from mura_core.imaging import Readers
+from mura_core.pipeline.explainer import CheckedExplainer, explain_each
 from mura_core.pipeline.finished_run import FinishedRun
 from mura_core.progress import progress
 from mura_core.report import Using, predictions_page
 from mura_core.runs import read_run_table
-from mura_plugins import Explainer, NotApplicable
-from mura_plugins.manager import resolve
 
 if TYPE_CHECKING:
     from mura_core.inference import Squares
@@ -34,12 +32,13 @@ PAGE = "predictions.html"
 
 def explain_new_images(
     run: FinishedRun,
-    networks: Sequence[Network],
+    networks: list[Network],
     squares: Squares,
     table: pd.DataFrame,
-    wanted: Sequence[Explainer],
+    wanted: Sequence[CheckedExplainer],
     out: Path,
     readers: Readers,
+    reload: Callable[[], None],
 ) -> pd.DataFrame:
     """Draw heatmaps of new images, averaged over the networks of a run.
 
@@ -47,18 +46,20 @@ def explain_new_images(
     ----------
     run : FinishedRun
         The run.
-    networks : sequence of Network
+    networks : list of Network
         Its networks.
     squares : Squares
         The prepared images.
     table : DataFrame
         Their predictions, as returned by `predict_by_run`.
-    wanted : sequence of Explainer
+    wanted : sequence of CheckedExplainer
         The methods.
     out : Path
         Folder to write `heatmaps/` to.
     readers : mapping
         Image readers by file suffix, in addition to the built-in ones.
+    reload : callable
+        Replaces the items of `networks`, after a method has changed them.
 
     Returns
     -------
@@ -67,20 +68,17 @@ def explain_new_images(
 
     Raises
     ------
-    UsageError
+    NothingDrawn
         If no method can explain the network.
     """
-    drawn = []
-    for method in wanted:
-        try:
+
+    def explain_by(method: CheckedExplainer) -> pd.DataFrame:
+        with method.leaving_unchanged(networks, squares.images[:2], reload):
             maps, layer = _mean_maps(method, networks, squares.images, run.config.seed)
-        except NotApplicable as error:
-            log.warning("%s can't explain this network: %s", method.name, error)
-            continue
         scale = _scale_of(run, method.name, layer)
         rows = write_heatmaps(
             out,
-            method,
+            method.record,
             layer,
             Path(),
             table,
@@ -91,21 +89,18 @@ def explain_new_images(
             bit_depth=run.config.bit_depth,
             scale=scale,
         )
-        drawn.append(rows.assign(scale_of="run" if scale is not None else "images"))
         log.info("Drew %d heatmaps by %s", len(rows), method.name)
-    if not drawn:
-        names = ", ".join(method.name for method in wanted)
-        raise UsageError(f"none of {names} can explain this network")
-    heatmaps = pd.concat(drawn)
+        return rows.assign(scale_of="run" if scale is not None else "images")
+
+    heatmaps = pd.concat(explain_each(wanted, explain_by))
     write_csv(out / "heatmaps" / "heatmaps.csv", heatmaps)
     return heatmaps
 
 
 def _mean_maps(
-    method: Explainer, networks: Sequence[Network], images: NDArray[np.uint8], seed: int
+    method: CheckedExplainer, networks: Sequence[Network], images: NDArray[np.uint8], seed: int
 ) -> tuple[NDArray[np.float32], str | None]:
     """Return the mean of the networks' maps, (N, h, w), and the layer that was used."""
-    function = resolve(method.explain)
     total: NDArray[np.float32] | None = None
     with progress(f"Explaining by {method.name}", "images") as so_far:
         for number, network in enumerate(networks):
@@ -114,7 +109,7 @@ def _mean_maps(
             def of_all(done: int, count: int, number: int = number) -> None:
                 so_far(number * count + done, len(networks) * count)
 
-            maps = evidence(function, {0: network}, images, toward=1, seed=seed, progress=of_all)
+            maps = evidence(method, {0: network}, images, toward=1, seed=seed, progress=of_all)
             if total is None:
                 total = maps
             else:

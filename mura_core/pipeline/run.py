@@ -12,6 +12,7 @@ from pathlib import Path
 from mura_core.pipeline.evaluate import evaluate_run
 from mura_core.pipeline.explain import explain_run
 from mura_core.pipeline.explained import explainers_named
+from mura_core.pipeline.explainer import NothingDrawn
 from mura_core.pipeline.report import write_report
 from mura_core.pipeline.train import train_run
 from mura_core.runs import RunConfig, as_json, read_metrics
@@ -32,13 +33,22 @@ def run_pipeline(config: RunConfig, folder: Path, *, resume: bool = False) -> No
         The run folder.
     resume : bool
         Whether to continue a stopped run from its last checkpoint.
+
+    Raises
+    ------
+    NothingDrawn
+        After the report is written, if none of the methods can explain the network.
     """
     plugins = load_plugins()
     explainers_named(plugins, config.explain)  # refuse unknown names before the training
     train_run(config, folder, plugins, resume=resume)
     evaluate_run(folder)
+    nothing_drawn = None
     if config.explain:
-        explain_run(folder, plugins)
+        try:
+            explain_run(folder, plugins)
+        except NothingDrawn as error:
+            nothing_drawn = error  # raised at the end: what was trained is reported all the same
     write_report(folder)
     metrics = as_json(read_metrics(folder))
     for failure in plugins.tell_finished(RunSummary(folder, config.model, metrics)):
@@ -47,6 +57,8 @@ def run_pipeline(config: RunConfig, folder: Path, *, resume: bool = False) -> No
             failure.plugin, failure.distribution, failure.reason,
         )  # fmt: skip
     log.info("Report: %s", folder / "report.html")
+    if nothing_drawn is not None:
+        raise nothing_drawn
 
 
 def what_is_safe(folder: Path | None) -> str:

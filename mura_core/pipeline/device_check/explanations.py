@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from mura_core.heatmaps import evidence
 from mura_core.pipeline.device_check.records import Job, Outcome, Setting, Status
 from mura_core.pipeline.explained import explainers_named
-from mura_plugins import Explainer, NotApplicable
-from mura_plugins.manager import load_plugins, resolve
+from mura_core.pipeline.explainer import CheckedExplainer
+from mura_plugins import NotApplicable
+from mura_plugins.manager import load_plugins
 from mura_plugins.network import Network
 
 _SEED = 2019
@@ -58,7 +59,7 @@ def explain(job: Job, setting: Setting, attempt: Callable[..., Outcome]) -> list
 
 
 def _explained_by(
-    method: Explainer,
+    method: CheckedExplainer,
     network: Network,
     images: NDArray[np.uint8],
     subject: str,
@@ -67,7 +68,7 @@ def _explained_by(
 ) -> Outcome:
     started = time.perf_counter()
     try:
-        maps = evidence(resolve(method.explain), {0: network}, images, toward=1, seed=_SEED)
+        maps = evidence(method, {0: network}, images, toward=1, seed=_SEED)
     except NotApplicable as error:
         return Outcome("heatmaps", subject, "not applicable", reason=error.reason)
     seconds = (time.perf_counter() - started) / len(images)
