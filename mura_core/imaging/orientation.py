@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.errors import ImageFileError
 from mura_core.imaging.levels import Samples
-from mura_core.imaging.tiff_directory import read_directory
+from mura_core.imaging.tiff_directory import BYTES_OF, read_entries
 
 ORIENTATION = 274  # EXIF and TIFF tag
 _IN_XMP = re.compile(rb"tiff:Orientation(?:=\"|>)([1-8])\b")
@@ -40,15 +41,24 @@ def declared_orientation(exif: bytes = b"", xmp: bytes = b"") -> int:
     xmp : bytes
         The XMP document.
     """
-    try:
-        directory = read_directory(exif.removeprefix(b"Exif\0\0"), {ORIENTATION})
-    except ImageFileError:
-        directory = None
-    held = directory.numbers.get(ORIENTATION, ()) if directory else ()
-    if len(held) == 1 and 1 <= held[0] <= 8:
-        return held[0]
+    held = _in_exif(exif.removeprefix(b"Exif\0\0"))
+    if 1 <= held <= 8:
+        return held
     found = _IN_XMP.search(xmp)
     return int(found[1]) if found else 1
+
+
+def _in_exif(exif: bytes) -> int:
+    try:
+        entries = read_entries(exif)
+    except ImageFileError:
+        return 0
+    order: Literal["little", "big"] = "little" if exif.startswith(b"I") else "big"
+    for tag, kind, count, value in entries:
+        size = BYTES_OF.get(kind, 0)
+        if tag == ORIENTATION and count == 1 and size <= len(value):
+            return int.from_bytes(value[:size], order)
+    return 0
 
 
 def upright(pixels: Samples, orientation: int) -> Samples:

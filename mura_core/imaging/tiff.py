@@ -1,34 +1,48 @@
 """Strict TIFF reader for greyscale, colour and palette images of 1 to 16 bits (TIFF 6.0, BigTIFF).
 
-libtiff isn't used: it writes errors to the console from C, for the whole process, and what is
-missing from a damaged file comes out black. Every strip and tile must be within the file and whole.
+tifffile reads tags, strips and tiles. What it would leave out, fill in or guess is refused here,
+and JPEG data are decoded by the strict reader of JPEG. libtiff isn't used: it writes errors to the
+console from C, for the whole process, and what is missing from a damaged file comes out black.
 """
 
 from __future__ import annotations
 
+import io
+import logging
+from functools import cache
+from itertools import pairwise, product
+from math import prod
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mura_core.errors import ImageFileError
+from mura_core.imaging.jpeg import decoded
 from mura_core.imaging.levels import Chroma, Samples, luma, luma_of_inks, spanning
 from mura_core.imaging.orientation import ORIENTATION, declared_orientation, upright
-from mura_core.imaging.tiff_blocks import COMPRESSIONS, JPEG, Layout, samples_of
-from mura_core.imaging.tiff_directory import Directory, count_directories, read_directory
+from mura_core.imaging.tiff_directory import count_directories, only_tags
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
-_STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _MAX_SAMPLE = 273, 277, 278, 279, 281
-_PLANAR, _PREDICTOR, _COLOUR_MAP = 284, 317, 320
-_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES = 322, 323, 324, 325
-_SAMPLE_FORMAT, _JPEG_TABLES, _SUBSAMPLING, _XMP = 339, 347, 530, 700
-_TAGS = frozenset([
-    _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _STRIP_OFFSETS, ORIENTATION,
-    _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _MAX_SAMPLE, _PLANAR, _PREDICTOR,
-    _COLOUR_MAP, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _SAMPLE_FORMAT,
-    _JPEG_TABLES, _SUBSAMPLING, _XMP,
-])  # fmt: skip
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _COLOUR_MAP = 256, 257, 258, 262, 281, 320
+_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _JPEG_TABLES, _XMP = 273, 279, 324, 325, 347, 700
+# Further tags that tifffile uses: compression, bit order, samples, rows per strip, planes,
+# predictor, size of tiles; sample formats and subsampling.
+_SINGLE = {_WIDTH, _HEIGHT, 259, _PHOTOMETRIC, 266, ORIENTATION, 277, 278, 284, 317, 322, 323}
+_SEVERAL = {_BITS, _MAX_SAMPLE, _COLOUR_MAP, _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, 339, 530}
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 _MOST_SAMPLES = 8  # per pixel
+_NONE, _JPEG, _PACKBITS, _LZMA, _END_OF_LZMA = 1, 7, 32773, 34925, b"YZ"
+_PREDICTABLE = {5, 8, 32946, _LZMA, 50000}  # LZW, Deflate and its older number, LZMA, Zstandard
+# Predictor 2, bits and compression. Without compression, some programs ignore predictors.
+_PREDICTED = set(product((2,), (8, 16), _PREDICTABLE))
+# A small file can't claim much memory. LZW with 12-bit codes has the largest usual ratio, but
+# Zstandard compresses black strips even more.
+_MOST_RATIO, _ALWAYS_ALLOWED = 4000, 2**26
 
 
 def read_tiff(
@@ -56,97 +70,169 @@ def read_tiff(
     ImageFileError
         The file is damaged, truncated, too large, of an unsupported kind, or holds several images.
     """
-    directory = read_directory(content, _TAGS)
     images = count_directories(content)
     if images > 1:
         raise ImageFileError(f"contains {images} images; save each in a separate file")
-    layout = _layout(directory, max_pixels)
-    tags = (_TILE_OFFSETS, _TILE_BYTES) if layout.is_tiled else (_STRIP_OFFSETS, _STRIP_BYTES)
-    offsets, sizes = (directory.numbers.get(tag, ()) for tag in tags)
-    samples = samples_of(content, offsets, sizes, layout)
-    declared = _declared_depth(directory, layout, samples)
-    grey = _grey(samples, layout, directory, declared or bit_depth, chroma)
-    held = directory.numbers.get(ORIENTATION, ())
-    xmp = directory.texts.get(_XMP, b"")
-    orientation = held[0] if held else declared_orientation(xmp=xmp)
-    return upright(grey, orientation)
+    page = _page(content)
+    _check_kind(page, max_pixels)
+    samples = _samples(content, page)
+    grey = _grey(samples, page, _declared_depth(page, samples) or bit_depth, chroma)
+    xmp = page.tags.valueof(_XMP, b"")
+    in_xmp = declared_orientation(xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode())
+    return upright(grey, page.tags.valueof(ORIENTATION, in_xmp))
 
 
-def _layout(directory: Directory, max_pixels: int) -> Layout:
-    height, width = _one(directory, _HEIGHT), _one(directory, _WIDTH)
+def _page(content: bytes) -> TiffPage:
+    """Return the first directory with the tags that are needed."""
+    directory = only_tags(content, _SINGLE, _SEVERAL, {_JPEG_TABLES, _XMP})
+    try:
+        page = _tifffile().TiffFile(io.BytesIO(directory)).pages.first
+    except MemoryError:
+        raise
+    except Exception:  # tifffile raises anything for damaged tags
+        raise ImageFileError("is damaged: its TIFF tags contradict each other") from None
+    for tag in (_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC):
+        if tag not in page.tags:
+            raise ImageFileError(f"is damaged: it has no TIFF tag {tag}")
+    return page
+
+
+@cache
+def _tifffile() -> ModuleType:
+    """Return the module tifffile, without its log of what it repairs."""
+    import tifffile
+
+    logger = logging.getLogger("tifffile")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return tifffile
+
+
+def _check_kind(page: TiffPage, max_pixels: int) -> None:
+    """Refuse images of kinds that aren't supported, before memory is allocated."""
+    height, width = page.tags.valueof(_HEIGHT), page.tags.valueof(_WIDTH)
     if height * width > max_pixels:
         raise ImageFileError(f"has {width} x {height} pixels; the limit is {max_pixels:,} pixels")
     if height < 1 or width < 1:
         raise ImageFileError(f"is damaged: its size is {width} x {height} pixels")
-    samples = _one(directory, _SAMPLES, 1)
-    photometric = _one(directory, _PHOTOMETRIC)
-    bits = _common(directory, _BITS, 1, "bits")
-    sample_format = _common(directory, _SAMPLE_FORMAT, 1, "formats")
-    if bits > 16 or sample_format not in (1, 4):
-        kind = {1: "", 2: "signed ", 3: "floating-point "}.get(sample_format, "")
+    bits, photometric, samples = page.bitspersample, page.photometric, page.samplesperpixel
+    if not isinstance(bits, int):
+        raise ImageFileError("has samples of different bits; save it as greyscale")
+    if bits > 16 or page.sampleformat not in (1, 4):
+        kind = {2: "signed ", 3: "floating-point "}.get(page.sampleformat, "")
         raise ImageFileError(f"has {bits}-bit {kind}pixels; save it with 16-bit unsigned pixels")
     if bits < 1 or photometric not in _CHANNELS:
         raise ImageFileError(
-            f"has {bits}-bit pixels of photometric interpretation {photometric}, which isn't"
+            f"has {bits}-bit pixels of photometric interpretation {int(photometric)}, which isn't"
             " supported; save it as greyscale"
         )
-    if not _CHANNELS[photometric] <= samples <= _MOST_SAMPLES:
-        raise ImageFileError(f"is damaged: it has {samples} samples per pixel")
-    compression = _one(directory, _COMPRESSION, 1)
-    if compression not in COMPRESSIONS:
+    if not _CHANNELS[photometric] <= samples <= _MOST_SAMPLES or page.planarconfig not in (1, 2):
+        raise ImageFileError(
+            f"is damaged: it has {samples} samples per pixel and planes of kind {page.planarconfig}"
+        )
+    compression, predictor = int(page.compression), int(page.predictor)
+    if compression not in _PREDICTABLE | {_NONE, _JPEG, _PACKBITS}:
         raise ImageFileError(
             f"has TIFF compression {compression}, which isn't supported; save it with Deflate"
         )
-    planes = samples if _one(directory, _PLANAR, 1) == 2 else 1
-    if compression == JPEG and (bits != 8 or planes > 1 or samples != _CHANNELS[photometric]):
-        raise ImageFileError("has JPEG compression of an unsupported kind; save it with Deflate")
-    subsampling = directory.numbers.get(_SUBSAMPLING, (2, 2))
-    if photometric == YCBCR and compression != JPEG and subsampling != (1, 1):
+    if compression == _JPEG:
+        has_planes = page.planarconfig == 2 and samples > 1
+        if bits != 8 or has_planes or samples != _CHANNELS[photometric]:
+            raise ImageFileError(
+                "has JPEG compression of an unsupported kind; save it with Deflate"
+            )
+    elif photometric == YCBCR and page.is_subsampled:
         raise ImageFileError("has subsampled colours without JPEG compression; save it as RGB")
-    is_tiled = _TILE_OFFSETS in directory.numbers
-    block = (min(_one(directory, _ROWS_PER_STRIP, height), height), width)
-    if is_tiled:
-        block = (_one(directory, _TILE_HEIGHT), _one(directory, _TILE_WIDTH))
-    if min(block) < 1 or block[0] * block[1] > 4 * max_pixels:
-        raise ImageFileError(f"is damaged: its strips or tiles have {block[0]} x {block[1]} pixels")
-    return Layout(
-        height=height,
-        width=width,
-        bits=bits,
-        samples=samples,
-        planes=planes,
-        compression=compression,
-        predictor=_one(directory, _PREDICTOR, 1),
-        reverses_bits=_one(directory, _FILL_ORDER, 1) == 2,
-        block=block,
-        is_tiled=is_tiled,
-        byte_order=directory.byte_order,
-        jpeg_tables=directory.texts.get(_JPEG_TABLES, b""),
-        is_ycbcr=photometric == YCBCR,
-    )
+    elif predictor != 1 and (predictor, bits, compression) not in _PREDICTED:
+        raise ImageFileError(f"has TIFF predictor {predictor}, which isn't supported")
+    if min(page.chunks[:2]) < 1:
+        raise ImageFileError("is damaged: its strips or tiles have no size")
 
 
-def _declared_depth(directory: Directory, layout: Layout, samples: Samples) -> int:
+def _samples(content: bytes, page: TiffPage) -> Samples:
+    """Return the samples (H, W, samples) of the image; of JPEG data, their luma."""
+    places = _places(content, page)
+    is_jpeg = page.compression == _JPEG
+    planes, _, height, width, contiguous = page.shaped
+    samples = 1 if is_jpeg else planes * contiguous
+    image = np.empty((height, width, samples), np.uint8 if page.bitspersample <= 8 else np.uint16)
+    for number, (offset, size) in enumerate(places):
+        data = content[offset : offset + size]
+        try:
+            block, (plane, _, top, left, _), shape = page.decode(None if is_jpeg else data, number)
+            if is_jpeg:
+                block = _luma_of_jpeg(data, page)[None, : shape[1], : shape[2], None]
+                shape = (*shape[:3], 1)
+        except (ImageFileError, MemoryError):
+            raise
+        except Exception:  # decoders raise anything for damaged data
+            block = None
+        # tifffile reads tiles of some other sizes, and LZMA data without their checksum.
+        is_cut = page.compression == _LZMA and not data.rstrip(b"\0").endswith(_END_OF_LZMA)
+        if block is None or block.shape != shape or is_cut:
+            kind = "tile" if page.is_tiled else "strip"
+            raise ImageFileError(f"is damaged or truncated: {kind} {number} isn't whole")
+        there = image[top : top + shape[1], left : left + shape[2], plane : plane + shape[3]]
+        there[:] = block[0, : there.shape[0], : there.shape[1]]
+    return image
+
+
+def _places(content: bytes, page: TiffPage) -> list[tuple[int, int]]:
+    """Return the byte offset and the size of each strip or tile, all of which are in the file."""
+    kind = "tiles" if page.is_tiled else "strips"
+    offsets, sizes = (page.tags.valueof(tag, ()) for tag in (_STRIPS, _STRIP_BYTES))
+    if page.is_tiled:  # some software gives tiles the tags of strips
+        offsets = page.tags.valueof(_TILES, offsets)
+        sizes = page.tags.valueof(_TILE_BYTES, sizes)
+    count = prod(page.chunked)
+    if len(offsets) == count == 1 and not sizes:  # as before TIFF 5.0
+        sizes = (len(content) - offsets[0],)
+    if len(offsets) != count or len(sizes) != count:
+        raise ImageFileError(f"is damaged: it lists {len(offsets)} of its {count} {kind}")
+    places = list(zip(offsets, sizes, strict=True))
+    for number, (offset, size) in enumerate(places):
+        if offset < 1 or size < 1 or offset + size > len(content):
+            raise ImageFileError(
+                f"is damaged or truncated: {kind[:-1]} {number} of {count} isn't in the file"
+            )
+    if any(start + size > after for (start, size), (after, _) in pairwise(sorted(places))):
+        raise ImageFileError(f"is damaged: its {kind} overlap")
+    claimed = count * prod(page.chunks) * (1 if page.bitspersample <= 8 else 2)
+    if claimed > _MOST_RATIO * sum(sizes) + _ALWAYS_ALLOWED:
+        raise ImageFileError(
+            f"is damaged: its {kind} claim to hold {claimed:,} bytes in {sum(sizes):,}"
+        )
+    return places
+
+
+def _luma_of_jpeg(data: bytes, page: TiffPage) -> Samples:
+    # Tables are shared by all parts. Without Adobe's marker, RGB would be taken for YCbCr.
+    transform = bytes([1 if page.photometric == YCBCR else 0])
+    samples = page.samplesperpixel
+    adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + transform if samples == 3 else b""
+    stream = data[:2] + adobe + (page.jpegtables or b"")[2:-2] + data[2:]
+    return decoded(stream, samples, inverted_inks=False)
+
+
+def _declared_depth(page: TiffPage, samples: Samples) -> int:
     """Return the bit depth that the file declares, or 0.
 
     MaxSampleValue declares a depth if it is the highest level of one, such as 4095; other values
     describe the image, and samples above it make it void.
     """
-    if layout.bits != 16:
-        return layout.bits
-    highest = max(directory.numbers.get(_MAX_SAMPLE, (0,)))
+    if page.bitspersample != 16:
+        return page.bitspersample
+    highest = int(np.max(page.tags.valueof(_MAX_SAMPLE, 0)))
     depth = highest.bit_length()
     is_depth = 8 <= depth < 16 and highest == 2**depth - 1
     return depth if is_depth and samples.max() <= highest else 0
 
 
-def _grey(
-    samples: Samples, layout: Layout, directory: Directory, depth: int, chroma: Chroma | None
-) -> Samples:
-    photometric = _one(directory, _PHOTOMETRIC)
+def _grey(samples: Samples, page: TiffPage, depth: int, chroma: Chroma | None) -> Samples:
+    photometric = page.photometric
     if photometric == PALETTE:
-        return _colours(directory, layout.bits)[samples[..., 0]]
-    if layout.compression == JPEG:
+        return _colours(page)[samples[..., 0]]
+    if page.compression == _JPEG:
         grey = samples[..., 0]  # luma already
     elif photometric in (RGB, CMYK):
         channels = spanning(samples[..., : _CHANNELS[photometric]], depth)
@@ -156,27 +242,12 @@ def _grey(
     return np.iinfo(grey.dtype).max - grey if photometric == WHITE_IS_ZERO else grey
 
 
-def _colours(directory: Directory, bits: int) -> Samples:
+def _colours(page: TiffPage) -> Samples:
     """Return the luma of each colour of the palette, uint8."""
-    held = np.array(directory.numbers.get(_COLOUR_MAP, ()))
+    held = np.array(page.tags.valueof(_COLOUR_MAP, ())).ravel()
+    bits = page.bitspersample
     if len(held) != 3 * 2**bits or bits > 8:
         raise ImageFileError(f"is damaged: its palette has {len(held)} values for {bits} bits")
     # Levels have 16 bits; some software writes 8.
     levels = held >> 8 if held.max() > 255 else held
     return luma(levels.astype(np.uint8).reshape(1, 3, -1).transpose(0, 2, 1))[0]
-
-
-def _one(directory: Directory, tag: int, default: int | None = None) -> int:
-    held = directory.numbers.get(tag, ())
-    if held:
-        return held[0]
-    if default is None:
-        raise ImageFileError(f"is damaged: it has no TIFF tag {tag}")
-    return default
-
-
-def _common(directory: Directory, tag: int, default: int, what: str) -> int:
-    held = set(directory.numbers.get(tag, (default,)))
-    if len(held) != 1:
-        raise ImageFileError(f"has samples of different {what}; save it as greyscale")
-    return held.pop()

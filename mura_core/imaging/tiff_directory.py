@@ -1,4 +1,9 @@
-"""Read the tags of a TIFF directory, of which EXIF metadata are one, too."""
+"""List the directories of TIFF files, of which EXIF metadata are one, too.
+
+tifffile doesn't read directories strictly: it leaves out broken tags, loads the same bytes for
+thousands of tags, follows a long circle of directories for ever, and gives tags of microscopes a
+meaning of their own. So they are listed here, and tifffile gets the tags that are needed.
+"""
 
 from __future__ import annotations
 
@@ -8,94 +13,65 @@ from dataclasses import dataclass
 
 from mura_core.errors import ImageFileError
 
-# By the first bytes of the file: byte order, and whether offsets have 64 bits (BigTIFF).
-SIGNATURES = {
-    b"II*\0": ("<", False),
-    b"MM\0*": (">", False),
-    b"II+\0": ("<", True),
-    b"MM\0+": (">", True),
-}
-# Types of integers and of bytes; rationals and floats are of no use here.
-_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
-_BYTES = (2, 7)
-_BYTE, _FEW = 1, 64  # more than a few numbers of this type are a text, such as XMP
-_MANY = 1_000_000
-
 
 @dataclass(frozen=True)
-class Directory:
-    """Tags of a TIFF directory.
+class Layout:
+    """How numbers are stored, in terms of the module struct.
 
     Parameters
     ----------
-    byte_order : {"<", ">"}
-    numbers : mapping
-        Values of the tags that hold integers.
-    texts : mapping
-        Values of the tags that hold bytes or text.
-    following : int
-        Byte offset of the next directory; 0 if there is none.
+    count : str
+        Number of tags.
+    offset : str
+        Byte offset.
+    entry : str
+        Tag, type, number of values, and the values or their byte offset.
+    at : int
+        Byte offset of the offset of the first directory; an offset has as many bytes.
     """
 
-    byte_order: str
-    numbers: dict[int, tuple[int, ...]]
-    texts: dict[int, bytes]
-    following: int
+    count: str
+    offset: str
+    entry: str
+    at: int
 
 
-def read_directory(content: bytes, tags: Collection[int], at: int | None = None) -> Directory:
-    """Return some tags of a directory of a TIFF file.
+# By the first bytes of the file. The last two are BigTIFF.
+SIGNATURES = {
+    b"II*\0": Layout("<H", "<I", "<HHI4s", 4),
+    b"MM\0*": Layout(">H", ">I", ">HHI4s", 4),
+    b"II+\0": Layout("<Q", "<Q", "<HHQ8s", 8),
+    b"MM\0+": Layout(">Q", ">Q", ">HHQ8s", 8),
+}
+# Bytes of a value, by type: those of text and integers.
+BYTES_OF = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
+_TEXTS = (1, 2, 7)
+_MOST_NUMBERS = 1_000_000  # of a tag
+
+Entry = tuple[int, int, int, bytes]
+
+
+def read_entries(content: bytes) -> list[Entry]:
+    """Return the entries of the first directory of a TIFF file.
 
     Parameters
     ----------
     content : bytes
         The whole file.
-    tags : collection of int
-        The tags to read. Others aren't looked at.
-    at : int, optional
-        Byte offset of the directory; the first one by default.
 
     Returns
     -------
-    Directory
+    list of tuple
+        Tag, type, number of values, and the values or their byte offset.
 
     Raises
     ------
     ImageFileError
-        The directory or one of these tags isn't within the file, or isn't of integers or bytes.
+        The directory isn't within the file.
     """
-    order, is_big = SIGNATURES.get(content[:4], ("", False))
-    if not order:
-        raise ImageFileError("is damaged: it has no TIFF header")
-    count_type, offset_type, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)
-    if at is None:
-        (at,) = _unpacked(content, f"{order}{offset_type}", 8 if is_big else 4, "header")
-    (count,) = _unpacked(content, f"{order}{count_type}", at, "directory")
-    at += struct.calcsize(count_type)
-    if count * entry_bytes > len(content) - at:
-        raise ImageFileError(f"is damaged or truncated: its directory of {count} tags is cut off")
-    numbers: dict[int, tuple[int, ...]] = {}
-    texts: dict[int, bytes] = {}
-    for entry in range(at, at + count * entry_bytes, entry_bytes):
-        tag, kind, length = struct.unpack_from(f"{order}HH{offset_type}", content, entry)
-        if tag not in tags or tag in numbers or tag in texts:
-            continue
-        letter = "B" if kind in _BYTES else _INTEGERS.get(kind)
-        if letter is None:
-            raise ImageFileError(f"is damaged: its TIFF tag {tag} holds no integers")
-        where = entry + 4 + struct.calcsize(offset_type)
-        if length * struct.calcsize(letter) > struct.calcsize(offset_type):
-            (where,) = struct.unpack_from(f"{order}{offset_type}", content, where)
-        if length * struct.calcsize(letter) > len(content) - where:
-            raise ImageFileError(f"is damaged or truncated: its TIFF tag {tag} is cut off")
-        if kind in _BYTES or (kind == _BYTE and length > _FEW):
-            texts[tag] = content[where : where + length]
-        elif length > _MANY:
-            raise ImageFileError(f"is damaged: its TIFF tag {tag} holds {length:,} numbers")
-        else:
-            numbers[tag] = struct.unpack_from(f"{order}{length}{letter}", content, where)
-    (following,) = _unpacked(content, f"{order}{offset_type}", at + count * entry_bytes, "end")
-    return Directory(order, numbers, texts, following)
+    layout = _layout(content)
+    start, end, _ = _directory(content, _number(content, layout.offset, layout.at, "header"))
+    return list(struct.iter_unpack(layout.entry, content[start:end]))
 
 
 def count_directories(content: bytes) -> int:
@@ -111,18 +87,80 @@ def count_directories(content: bytes) -> int:
     ImageFileError
         A directory isn't within the file, or occurs again.
     """
+    layout = _layout(content)
     seen: set[int] = set()
-    following = read_directory(content, ()).following
-    while following:
+    following = _number(content, layout.offset, layout.at, "header")
+    while following or not seen:
         if following in seen:
             raise ImageFileError("is damaged: its TIFF directories form a circle")
         seen.add(following)
-        following = read_directory(content, (), following).following
-    return 1 + len(seen)
+        _, _, following = _directory(content, following)
+    return len(seen)
 
 
-def _unpacked(content: bytes, layout: str, at: int, part: str) -> tuple[int, ...]:
+def only_tags(
+    content: bytes, single: Collection[int], several: Collection[int], texts: Collection[int]
+) -> bytes:
+    """Return a TIFF file of a few tags of the first directory, without strips or tiles.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+    single, several, texts : collection of int
+        Tags that hold one integer, several integers, and bytes.
+
+    Raises
+    ------
+    ImageFileError
+        One of these tags isn't within the file, or holds something else.
+    """
+    layout = _layout(content)
+    found = {entry[0]: entry for entry in reversed(read_entries(content))}
+    kept = [found[tag] for tag in sorted(found.keys() & {*single, *several, *texts})]
+    entries_at = 2 * layout.at + struct.calcsize(layout.count)
+    values_at = entries_at + len(kept) * struct.calcsize(layout.entry) + layout.at
+    entries, values = b"", b""
+    for tag, kind, count, value in kept:
+        size = count * BYTES_OF.get(kind, 0)
+        if not size or (kind in _TEXTS) != (tag in texts):
+            what = "text" if tag in texts else "integers"
+            raise ImageFileError(f"is damaged: its TIFF tag {tag} holds no {what}")
+        if tag not in texts and count > (1 if tag in single else _MOST_NUMBERS):
+            raise ImageFileError(f"is damaged: its TIFF tag {tag} holds {count:,} numbers")
+        if size > layout.at:
+            (at,) = struct.unpack(layout.offset, value)
+            if at + size > len(content):
+                raise ImageFileError(f"is damaged or truncated: its TIFF tag {tag} is cut off")
+            value = struct.pack(layout.offset, values_at + len(values))
+            values += content[at : at + size]
+        entries += struct.pack(layout.entry, tag, kind, count, value)
+    first, following = (struct.pack(layout.offset, at) for at in (2 * layout.at, 0))
+    length = struct.pack(layout.count, len(kept))
+    return content[: layout.at] + first + length + entries + following + values
+
+
+def _directory(content: bytes, at: int) -> tuple[int, int, int]:
+    """Return the byte offsets of the entries, of their end, and of the next directory or 0."""
+    layout = _layout(content)
+    count = _number(content, layout.count, at, "directory")
+    start = at + struct.calcsize(layout.count)
+    end = start + count * struct.calcsize(layout.entry)
+    if end > len(content):
+        raise ImageFileError(f"is damaged or truncated: its directory of {count} tags is cut off")
+    return start, end, _number(content, layout.offset, end, "end")
+
+
+def _layout(content: bytes) -> Layout:
     try:
-        return struct.unpack_from(layout, content, at)
-    except struct.error:
+        return SIGNATURES[content[:4]]
+    except KeyError:
+        raise ImageFileError("is damaged: it has no TIFF header") from None
+
+
+def _number(content: bytes, layout: str, at: int, part: str) -> int:
+    try:
+        (number,) = struct.unpack_from(layout, content, at)
+    except (struct.error, OverflowError):
         raise ImageFileError(f"is damaged or truncated: its TIFF {part} is cut off") from None
+    return int(number)
