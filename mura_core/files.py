@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import re
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -21,7 +25,8 @@ _FORMULA = re.compile(r"'*(?:[=+@\t\r]|-[^\d.])")
 
 
 # As `temporary_sibling` names them.
-_TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(\.[^.]+)?")
+_TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(-(?P<machine>[0-9a-f]{6}))?(\.[^.]+)?")
+_DAY = 24 * 60 * 60  # seconds
 
 
 @contextmanager
@@ -83,6 +88,7 @@ def refuse_unwritable(path: Path) -> None:
         raise UsageError(f"--out {path}: there is no folder {path.parent}; create it first")
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--out {path}: the folder {path.parent} can't be written to")
+    remove_leftovers(path.parent, f".{path.stem}.")
 
 
 def write_csv(path: Path, table: pd.DataFrame, *, header: bool = True) -> None:
@@ -166,57 +172,92 @@ def make_folder(folder: Path, variable: str) -> None:
         ) from None
 
 
-def remove_leftovers(folder: Path, start: str = ".", *, below: bool = False) -> None:
-    """Remove temporary files of processes that were killed.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder that only one process writes to at a time, this one.
-    start : str
-        Start of the names of the files to remove.
-    below : bool
-        Whether to search the folders below, too.
-    """
-    for path in folder.rglob(f"{start}*") if below else folder.glob(f"{start}*"):
-        found = _TEMPORARY.fullmatch(path.name)
-        if found and is_gone(int(found["process"])):
-            with suppress(OSError):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def is_gone(process: int) -> bool:
-    """Return whether a temporary file of a process is left over, because it has ended.
-
-    A file with this process's own number is of an earlier one, as in containers, where the first
-    process always has the same number.
-
-    Parameters
-    ----------
-    process : int
-        Its number.
-    """
-    if process == os.getpid():
-        return True
-    if os.name != "posix":
-        return False  # elsewhere, signal 0 isn't harmless
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def temporary_sibling(path: Path) -> Path:
     """Return the path of the temporary file for `path`, in the same folder, with its suffix.
 
-    `remove_leftovers` recognises it by its name.
+    Its name has the number of this process and a digest of the machine's name, by which
+    `is_left_over` recognises it.
 
     Parameters
     ----------
     path : Path
         File to write.
     """
-    return path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    return path.with_name(f".{path.stem}.{os.getpid()}-{_machine()}{path.suffix}")
+
+
+def remove_leftovers(folder: Path, start: str = ".", *, below: bool = False) -> None:
+    """Remove temporary files of processes that were killed.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder. If it is missing, nothing is done.
+    start : str
+        Start of the names of the files to remove.
+    below : bool
+        Whether to search the folders below, too. Links aren't followed.
+    """
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(where, name)
+            if name.startswith(start) and is_left_over(path):
+                with suppress(OSError):
+                    path.unlink() if name in files or path.is_symlink() else shutil.rmtree(path)
+        if not below:
+            return
+
+
+def is_left_over(path: Path) -> bool:
+    """Return whether a file is temporary and its process has ended.
+
+    A file of another machine is taken for left over after a day without a change. A file with the
+    number of this process is of an earlier one, as in containers, where the first process always
+    has the same number: this process must not have written to the folder yet.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    found = _TEMPORARY.fullmatch(path.name)
+    if not found:
+        return False
+    if found["machine"] not in (None, _machine()):
+        try:
+            return time.time() - path.stat().st_mtime > _DAY
+        except OSError:
+            return False
+    process = int(found["process"])
+    return process == os.getpid() or not _is_running(process)
+
+
+def process_of(path: Path) -> int | None:
+    """Return the number of the process of this machine that a temporary file belongs to, or None.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    found = _TEMPORARY.fullmatch(path.name)
+    if not found or found["machine"] not in (None, _machine()):
+        return None
+    return int(found["process"])
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere, signal 0 isn't harmless
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
+import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from mura_core.cores import usable_cores
+from mura_core.files import remove_leftovers, temporary_sibling
 from mura_core.phantoms.drawing import draw_image
 from mura_core.phantoms.findings import Box
 from mura_core.phantoms.plan import PATIENT_PAIRS, ROOT, PlannedImage, plan_images
@@ -49,8 +50,10 @@ def phantom_folder(
     finished = cache_folder / f"phantoms-{VERSION}"
     if not finished.is_dir():
         cache_folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="drawing-", dir=cache_folder) as scratch:
-            unfinished = Path(scratch) / finished.name
+        scratch = temporary_sibling(cache_folder / "drawing")
+        remove_leftovers(cache_folder)
+        try:
+            unfinished = scratch / finished.name
             _draw_all(unfinished, progress)
             try:
                 unfinished.rename(finished)
@@ -58,6 +61,8 @@ def phantom_folder(
                 # Another process may have drawn the same images in the meantime.
                 if not finished.is_dir():
                     raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     return finished / ROOT
 
 

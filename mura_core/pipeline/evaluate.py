@@ -28,7 +28,7 @@ from mura_core.evaluation import (
     of_level,
     spread_over,
 )
-from mura_core.files import write_csv
+from mura_core.files import remove_leftovers, write_csv
 from mura_core.heatmaps import Distraction, HeatmapScores, distraction, with_verdicts
 from mura_core.pipeline.data import open_data
 from mura_core.report import (
@@ -73,6 +73,7 @@ def evaluate_run(folder: Path, **changed: str | None) -> None:
         `operating_point`, `calibrate` or `study_score`. Those not given, or None, are as in the
         last evaluation of the run, or as in its `config.yaml`.
     """
+    remove_leftovers(folder, below=True)
     config = config_of(folder)
     settings = settings_of(folder) | {name: value for name, value in changed.items() if value}
     last = last_metrics(folder)

@@ -21,7 +21,7 @@ from mura_core.evaluation import (
     constant_output,
     errors_of,
 )
-from mura_core.files import write_csv
+from mura_core.files import remove_leftovers, write_csv
 from mura_core.pipeline.data import (
     open_data,
     prepare_images,
@@ -68,6 +68,7 @@ def evaluate_test(folder: Path, **changed: str | None) -> None:
     DataError
         The run isn't finished, gives every image the same answer, or its data has changed.
     """
+    remove_leftovers(folder, below=True)
     config = config_of(folder)
     settings = settings_of(folder) | {name: value for name, value in changed.items() if value}
     splits = read_run_table(folder, "splits.csv")

@@ -22,7 +22,7 @@ from mura_core.evaluation import (
     constant_output,
     is_constant,
 )
-from mura_core.files import write_csv
+from mura_core.files import remove_leftovers, write_csv
 from mura_core.heatmaps import (
     Bench,
     HeatmapScores,
@@ -103,6 +103,7 @@ def explain_run(
         If the run wasn't evaluated, or the data has changed since.
     """
     plugins = plugins or load_plugins()
+    remove_leftovers(folder, below=True)
     config = config_of(folder)
     config = replace(
         config,

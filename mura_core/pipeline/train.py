@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from mura_core.pipeline.explained import network_to_explain, refuse_unknown_imag
 from mura_core.runs import (
     USUAL,
     RunConfig,
+    in_use,
     new_run_folder,
     parse_seeds,
     refuse_other_pixels,
@@ -109,7 +109,7 @@ def train_run(
     if not resume:
         refuse_used_folder(folder)
     checked = _check(config, plugins)
-    with nullcontext() if resume else new_run_folder(folder):
+    with in_use(folder) if resume else new_run_folder(folder):
         prepared = _prepare(checked, folder, resume=resume)
         names_split = checked.manifest.names_split
         divided = _divide(prepared, checked.config, names_split=names_split)

@@ -16,6 +16,7 @@ from .folder import refuse_used_folder as refuse_used_folder
 from .folder import restarts_of as restarts_of
 from .folder import seed_folder as seed_folder
 from .folder import training_folder as training_folder
+from .in_use import in_use as in_use
 from .judgement import judge_run as judge_run
 from .judgement import settings_of as settings_of
 from .metrics import METRICS_VERSION as METRICS_VERSION

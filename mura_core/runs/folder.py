@@ -10,7 +10,6 @@ docs/run-folder.md describes their columns and keys.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 
 from mura_core.data import COLUMNS
 from mura_core.errors import DataError, UsageError
+from mura_core.runs.in_use import clear, has_killed_start, in_use, refuse_in_use
 from mura_core.runs.metrics import Restart
 from mura_core.runs.settings import RunConfig
 from mura_core.tables import read_table
@@ -55,6 +55,8 @@ RUN_TABLES: Mapping[str, Sequence[str]] = {
 def refuse_used_folder(folder: Path) -> None:
     """Raise an error unless a folder is empty or can be created.
 
+    What a start left that was killed in its first epoch doesn't count.
+
     Parameters
     ----------
     folder : Path
@@ -63,14 +65,15 @@ def refuse_used_folder(folder: Path) -> None:
     Raises
     ------
     UsageError
-        If the folder contains files, or can't be created or written to.
+        If the folder contains files, is used by another process, or can't be created or written to.
     """
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir():
         raise UsageError(f"--out {folder}: {existing} is not a folder; name another")
     if not os.access(existing, os.W_OK):
         raise UsageError(f"--out {folder}: the folder {existing} can't be written to")
-    if existing == folder and any(folder.iterdir()):
+    refuse_in_use(folder)
+    if existing == folder and any(folder.iterdir()) and not has_killed_start(folder):
         resume = f", or resume that run: mura-run --resume {folder}"
         is_run = (folder / "config.yaml").is_file()
         raise UsageError(f"--out {folder} is not empty; name a new folder{resume * is_run}")
@@ -80,8 +83,8 @@ def refuse_used_folder(folder: Path) -> None:
 def new_run_folder(folder: Path) -> Iterator[None]:
     """Create a new folder for results, and remove it if the block fails without results.
 
-    A trained epoch counts as a result, so that the run can be resumed. The folder of an interrupted
-    run also stays.
+    A trained epoch counts as a result, so that the run can be resumed. What a start left that was
+    killed in its first epoch is removed first.
 
     Parameters
     ----------
@@ -91,19 +94,23 @@ def new_run_folder(folder: Path) -> Iterator[None]:
     Raises
     ------
     UsageError
-        If the folder contains files, or can't be created or written to.
+        If the folder contains files, is used by another process, or can't be created or written to.
     """
     refuse_used_folder(folder)
     was_there = folder.is_dir()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield
-    except Exception:
-        if not any(folder.rglob("history.csv")):
-            shutil.rmtree(folder)
-            if was_there:
-                folder.mkdir()
-        raise
+        with in_use(folder):
+            clear(folder)
+            try:
+                yield
+            except BaseException:  # also if a signal stops the program
+                if not any(folder.rglob("history.csv")):
+                    clear(folder)
+                raise
+    finally:
+        if not was_there and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def seed_folder(folder: Path, config: RunConfig, seed: int) -> Path:
