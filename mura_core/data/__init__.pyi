@@ -4,6 +4,8 @@ from .annotations import Box as Box
 from .annotations import box_mask as box_mask
 from .annotations import in_square as in_square
 from .annotations import read_boxes as read_boxes
+from .cache_entries import CacheEntry as CacheEntry
+from .cache_entries import cache_entries as cache_entries
 from .columns import COLUMNS as COLUMNS
 from .dicom_table import DicomTable as DicomTable
 from .dicom_table import dicom_rows as dicom_rows

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def phantom_folder(
                     raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    with suppress(OSError):
+        os.utime(finished)  # `mura-run cache` shows when they were used last
     return finished / ROOT
 
 

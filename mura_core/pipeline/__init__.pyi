@@ -1,3 +1,6 @@
+from .cache import listed as listed
+from .cache import pruned as pruned
+from .cache import verified as verified
 from .compare import compare_runs as compare_runs
 from .data import cache_folder as cache_folder
 from .data import open_data as open_data
