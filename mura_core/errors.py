@@ -94,12 +94,12 @@ def in_one_line(error: BaseException) -> str:
 _SAYS_WHERE = ("Exception encountered", "Graph execution error", "Detected at node", "File ", "<")
 
 
-def first_reason(error: Exception) -> str:
+def first_reason(error: BaseException) -> str:
     """Return the first line of another library's error message that states the cause.
 
     Parameters
     ----------
-    error : Exception
+    error : BaseException
         An exception raised by Keras or TensorFlow, for example.
 
     Returns

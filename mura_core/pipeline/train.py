@@ -140,6 +140,7 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
         counter,
         parse_kinds,
         refuse_untrainable,
+        refuse_useless,
         uses_xla,
         warn_if_too_large,
     )
@@ -154,6 +155,7 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
         network_to_explain(network, config.layer)
     # What `auto` means here is kept in config.yaml, so that the run can be repeated elsewhere.
     config = replace(config, jit="on" if uses_xla(config.jit, strategy, network) else "off")
+    refuse_useless(network)
     del network  # its weights would stay in the GPU's memory
     memory = gpu_memory(strategy)
     if memory is not None:

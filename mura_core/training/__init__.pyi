@@ -16,6 +16,7 @@ from .history import read_history as read_history
 from .memory import count_memory as count_memory
 from .model import build_model as build_model
 from .model import compiled as compiled
+from .model import refuse_useless as refuse_useless
 from .model import uses_xla as uses_xla
 from .plan import counter as counter
 from .plan import fitted as fitted

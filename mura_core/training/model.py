@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mura_core.errors import DataError, UsageError, first_reason
+from mura_core.errors import DataError, MuraError, UsageError, first_reason
 from mura_core.imaging import PixelStatistics, Square, has_avx512
 from mura_core.inference import has_gpu, input_name
 from mura_core.training.accumulation import AccumulatingModel
@@ -19,6 +20,10 @@ from mura_core.training.cells import CELLS, CellLoss, has_cells
 from mura_core.training.optimizer import CentralisedAdam, head_variables, kernels
 from mura_core.training.rematerialisation import Rematerialised
 from mura_core.training.settings import Recipe
+from mura_plugins.guard import in_words, is_from_user
+from mura_plugins.network_checks import untrainable_model, unusable_network
+
+_LIBRARIES = ("keras", "tensorflow")
 
 
 def build_model(
@@ -55,7 +60,7 @@ def build_model(
     UsageError
         The architecture can't be built for images of this size, or with these options.
     DataError
-        The network doesn't return one logit per image.
+        The network doesn't take one image, or doesn't return one logit per image.
     """
     size = square.size
     inputs = keras.Input((size, size, 1), name=input_name(square))
@@ -75,18 +80,35 @@ def build_model(
         standardisation.adapt_mean.assign(np.zeros((size, size, 1)))
         standardisation.adapt_variance.assign(np.ones((size, size, 1)))
     standardisation.finalize_state()
+    network = _built(build, options, size)
+    return keras.Model(inputs, network(standardised), name="mura")
+
+
+def _built(build: Callable[..., keras.Model], options: Mapping[str, Any], size: int) -> Any:
+    """Return an architecture's network, or refuse it in one line."""
     try:
         network = build((size, size, 1), **options)
-    except ValueError as error:
-        raise UsageError(
-            f"the network can't be built for {size} x {size} pixels: {first_reason(error)}"
-        ) from None
-    if network.output_shape != (None, 1):
-        raise DataError(
-            f"{network.name}: the output has shape {network.output_shape}; expected one logit per"
-            " image, (None, 1)"
+        fault = unusable_network(network, size)
+    except MuraError:
+        raise
+    except BaseException as error:
+        if is_from_user(error):
+            raise
+        reason = first_reason(error) if _is_from_keras(error) else in_words(error)
+        reason = reason.removeprefix("ValueError: ")
+        raise UsageError(f"the network can't be built for {size} x {size} pixels: {reason}") from (
+            error
         )
-    return keras.Model(inputs, network(standardised), name="mura")
+    if fault:
+        where = f"{build.__module__}:{getattr(build, '__qualname__', build)}"
+        raise DataError(f"{where} can't be trained: {fault}")
+    return network
+
+
+def _is_from_keras(error: BaseException) -> bool:
+    """Return whether Keras or TensorFlow raised an exception, whose messages have many lines."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(f"/{name}/" in frames[-1].filename for name in _LIBRARIES)
 
 
 def compiled(
@@ -230,6 +252,24 @@ def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(usual)
+
+
+def refuse_useless(model: keras.Model) -> None:
+    """Raise an error if a model would turn out to be useless after it is trained.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As returned by `build_model`. Its weights are changed.
+
+    Raises
+    ------
+    UsageError
+        Its outputs are probabilities, or it can't be saved and loaded: a layer isn't registered
+        with Keras, is a Lambda, or has a constant that isn't saved.
+    """
+    if fault := untrainable_model(model):
+        raise UsageError(f"the architecture can't be used: {fault}")
 
 
 def uses_xla(jit: str, strategy: tf.distribute.Strategy, model: keras.Model) -> bool:
