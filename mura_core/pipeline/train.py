@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from mura_core.data import (
     Manifest,
@@ -112,7 +113,7 @@ def train_run(
     with in_use(folder) if resume else new_run_folder(folder):
         prepared = _prepare(checked, folder, resume=resume)
         names_split = checked.manifest.names_split
-        divided = _divide(prepared, checked.config, names_split=names_split)
+        divided = _divide(prepared.table, checked.config, names_split=names_split)
         _draw_augmented(divided[0], prepared, checked.config, folder)
         _train(divided, prepared, checked, folder)
 
@@ -146,6 +147,7 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
     )
 
     refuse_untrainable(manifest.table)
+    _divide(manifest.table, config, names_split=manifest.names_split)  # as if all can be read
     parse_kinds(config.augment)
     build = resolve(architecture.build)
     options = parse_options(build, config.options)
@@ -203,14 +205,14 @@ def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages
     return prepared
 
 
-def _divide(prepared: PreparedImages, config: RunConfig, *, names_split: bool) -> list[Training]:
+def _divide(table: pd.DataFrame, config: RunConfig, *, names_split: bool) -> list[Training]:
     """Return the trainings of the run: one, or one per fold."""
-    from mura_core.training import refuse_untrainable, refuse_unwatchable
+    from mura_core.training import refuse_too_few, refuse_untrainable, refuse_unwatchable
 
     # With folds, the other folds' predictions are there to choose an operating point by.
     chooses = parse_rule(config.operating_point).is_chosen or config.calibrate != "none"
     divided = trainings(
-        prepared.table,
+        table,
         config.validate,
         proportion=config.proportion,
         folds=config.folds,
@@ -220,6 +222,7 @@ def _divide(prepared: PreparedImages, config: RunConfig, *, names_split: bool) -
     )
     for training in divided:
         refuse_untrainable(training.table)
+        refuse_too_few(training.table, config.recipe)
         refuse_unwatchable(training.table, config.recipe)
     return divided
 

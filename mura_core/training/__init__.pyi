@@ -8,6 +8,7 @@ from .data import Job as Job
 from .data import TrainingData as TrainingData
 from .fit import feed_speed as feed_speed
 from .fit import fit_model as fit_model
+from .fit import refuse_too_few as refuse_too_few
 from .fit import refuse_untrainable as refuse_untrainable
 from .fit import refuse_unwatchable as refuse_unwatchable
 from .fit import report_class_weights as report_class_weights

@@ -46,6 +46,30 @@ def refuse_untrainable(table: pd.DataFrame) -> None:
         )
 
 
+def refuse_too_few(table: pd.DataFrame, recipe: Recipe) -> None:
+    """Raise an error if the training images make fewer batches than are accumulated.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Manifest with the column `split`.
+    recipe : Recipe
+
+    Raises
+    ------
+    UsageError
+        An epoch would have no update of the weights.
+    """
+    images = int((table["split"] == "train").sum())
+    batches = max(1, images // recipe.batch_size)
+    if recipe.accumulate > batches:
+        raise UsageError(
+            f"--accumulate {recipe.accumulate} is more than the {batches}"
+            f" {'batch' if batches == 1 else 'batches'} of {recipe.batch_size} that the {images}"
+            f" training images make; use at most {batches}, or a smaller --batch-size"
+        )
+
+
 def refuse_unwatchable(table: pd.DataFrame, recipe: Recipe) -> None:
     """Raise a DataError if the held-out images can't give the figure that epochs are compared by.
 

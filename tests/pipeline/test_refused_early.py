@@ -39,6 +39,14 @@ def no_image_is_read(monkeypatch):
             ["--explain", "gradcam", "--explain-images", "LIST"],
         ),
         (2, "--augment 'melt' is not one of", ["--augment", "melt"]),
+        (
+            2,
+            "--accumulate 11 is more than the 10 batches of 8 that the 80 training",
+            ["--accumulate", 11],
+        ),
+        (2, "use at most 1, or a smaller", ["--accumulate", 2, "--batch-size", 41]),
+        (2, "--accumulate 9 is more than the 8 b", ["--accumulate", 9, "--validate", "kfold"]),
+        (2, "--accumulate 1000000 is more than", ["--accumulate", 1000000, "--batch-size", 1]),
     ],
 )
 def test_it_is_refused_before_images_are_read(
