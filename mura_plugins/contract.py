@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec
 
-from mura_plugins.errors import NotApplicable
+from mura_plugins.errors import MuraError, NotApplicable
 from mura_plugins.guard import in_words, is_from_user
 
 Arguments = ParamSpec("Arguments")
 
 
-class ContractError(AssertionError):
+class ContractError(MuraError, AssertionError):
     """A plugin breaks its contract. The message says what is wanted, and what was seen."""
 
 
@@ -49,6 +49,8 @@ def raising_contract_errors(check: Callable[Arguments, None]) -> Callable[Argume
         except BaseException as error:
             if is_from_user(error):
                 raise
-            raise ContractError(f"it raises {in_words(error)}") from error
+            said = in_words(error)
+            is_ours = isinstance(error, MuraError)
+            raise ContractError(said if is_ours else f"it raises {said}") from error
 
     return checked

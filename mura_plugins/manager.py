@@ -146,6 +146,7 @@ class Plugins:
         """
         built_in = [offer for offer in self.layouts if offer.distribution == BUILT_IN]
         others = [offer for offer in self.layouts if offer.distribution != BUILT_IN]
+        others = [offer for offer in others if _is_there(offer)]
         found = [o for o in others if call_layout(o.record, o.record.recognise, data, options)]
         if len(found) > 1:
             names = " and ".join(f"{o.record.name} of {o.distribution}" for o in found)
@@ -307,6 +308,16 @@ def _parse(text: str, annotation: Any) -> Any:
             raise ValueError(text)
         return text.lower() == "true"
     return annotation(text)
+
+
+def _is_there(offer: Offer[Layout]) -> bool:
+    """Return whether a layout's function can be imported; warn if it can't."""
+    try:
+        resolve(offer.record.recognise)
+    except PluginError as error:
+        log.warning("%s", unusable("layout", offer, error))
+        return False
+    return True
 
 
 def _as_text(value: Any) -> str:

@@ -5,7 +5,8 @@
     def test_their_net():
         check_architecture(ARCHITECTURE)
 
-A check raises an AssertionError that names the violated requirement.
+A check raises a ContractError, which is an AssertionError. Its message says what is wanted and what
+was seen. `mura-run check-plugin NAME` runs the checks of everything that a plugin provides.
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mura_plugins.contract import ContractError as ContractError
+from mura_plugins.contract import raising_contract_errors, require
 from mura_plugins.explainer_checks import check_explainer as check_explainer
+from mura_plugins.layout_checks import check_layout as check_layout
 from mura_plugins.manager import resolve
+from mura_plugins.network_checks import untrainable_model, unusable_network
 from mura_plugins.reader_checks import check_reader as check_reader
+from mura_plugins.record_checks import refuse_invalid
 from mura_plugins.records import Architecture
 
 if TYPE_CHECKING:
     import keras
 
 
+@raising_contract_errors
 def check_architecture(
     record: Architecture,
     *,
@@ -54,18 +58,20 @@ def check_architecture(
 
     Raises
     ------
-    AssertionError
-        A requirement is violated.
+    ContractError
+        A requirement is violated, or the builder raises an exception.
     """
     import keras
 
+    refuse_invalid(record)
     options = dict(options or {})
     build = partial(resolve(record.build), **options)
     for size in sizes:
         model = build((size, size, 1))
-        assert isinstance(model, keras.Model), f"{record.build} doesn't return a keras.Model"
-        assert model.output_shape == (None, 1), f"output {model.output_shape} is not (None, 1)"
-        assert _dtype(model) == "float32", f"the logit is {_dtype(model)}, not float32"
+        fault = unusable_network(model, size)
+        require(not fault, fault)
+        dtype = keras.backend.standardize_dtype(model(keras.Input((size, size, 1))).dtype)
+        require(dtype == "float32", f"the logit is {dtype}, not float32")
 
     size = sizes[0]
     _check_deterministic(build, size)
@@ -74,14 +80,12 @@ def check_architecture(
     labels = (np.arange(8) % 2).astype(np.float32)[:, None]
     images = np.random.default_rng(0).normal(size=(8, size, size, 1)).astype(np.float32)
     images[labels[:, 0] == 1, : size // 2, : size // 2] += 3
+    model(images[:1])  # creates the weights of a subclassed model
     _check_gradients_reach_all_weights(model, images, labels)
     _check_overfits(model, images, labels)
-    logits = model.predict(images, verbose=0)
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / "model.keras")
-        again = keras.saving.load_model(Path(folder) / "model.keras", safe_mode=True)
-    difference = np.abs(again.predict(images, verbose=0) - logits).max()
-    assert difference <= 1e-6, f"after saving and loading, the logits differ by {difference}"
+    inputs = keras.Input((size, size, 1))
+    fault = untrainable_model(keras.Model(inputs, build((size, size, 1))(inputs)))
+    require(not fault, fault)
     _check_two_devices(record, size, options)
 
 
@@ -97,17 +101,18 @@ def _check_deterministic(build: Any, size: int) -> None:
         model = build((size, size, 1))
         weights.append(model.get_weights())
         losses.append(float(loss(labels, model(images, training=True))))
-    assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True)), (
-        "the same seed gives different weights"
-    )
-    assert abs(losses[0] - losses[1]) <= 1e-6, f"the same seed gives the losses {losses}"
+    same = all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
+    require(same, "the same seed gives different weights")
+    require(abs(losses[0] - losses[1]) <= 1e-6, f"the same seed gives the losses {losses}")
 
 
 _ON_TWO_DEVICES = """
 import ast
 import sys
 import keras, numpy as np, tensorflow as tf
+from mura_plugins.layout_checks import check_layout as check_layout
 from mura_plugins.manager import resolve
+from mura_plugins.network_checks import unusable_network, untrainable_model
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 size = int(sys.argv[2])
@@ -134,13 +139,7 @@ def _check_two_devices(record: Architecture, size: int, options: dict[str, Any])
         command, env=environment, capture_output=True, text=True, check=False
     )
     reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-    assert done.returncode == 0, f"training on two devices fails: {reason[0]}"
-
-
-def _dtype(model: keras.Model) -> str:
-    import keras
-
-    return keras.backend.standardize_dtype(model.outputs[0].dtype)
+    require(done.returncode == 0, f"training on two devices fails: {reason[0]}")
 
 
 def _check_gradients_reach_all_weights(model: keras.Model, images: Any, labels: Any) -> None:
@@ -156,7 +155,7 @@ def _check_gradients_reach_all_weights(model: keras.Model, images: Any, labels: 
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
         if gradient is None
     ]
-    assert not unreached, f"no gradient reaches {', '.join(unreached)}"
+    require(not unreached, f"no gradient reaches {', '.join(unreached)}")
 
 
 def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
@@ -169,9 +168,11 @@ def _check_overfits(model: keras.Model, images: Any, labels: Any) -> None:
         losses.append(float(model.train_on_batch(images, labels)))
     # In training mode: the moving statistics of batch normalisation take longer to converge.
     outputs = np.asarray(model(images, training=True))
-    assert outputs.min() < 0 or outputs.max() > 1, (
-        "after training, outputs are between 0 and 1: probabilities instead of logits"
+    require(
+        outputs.min() < 0 or outputs.max() > 1,
+        "after training, outputs are between 0 and 1: probabilities instead of logits",
     )
-    assert min(losses[-10:]) < 0.5 * losses[0], (
-        f"it can't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}"
+    require(
+        min(losses[-10:]) < 0.5 * losses[0],
+        f"it can't overfit eight images: the loss went from {losses[0]:.3f} to {losses[-1]:.3f}",
     )

@@ -11,6 +11,7 @@ import click
 
 from mura_core.cli.group import command
 from mura_core.cli.options import PathType, setting_options
+from mura_core.errors import DataError, printable
 
 
 @command(click.option("--json", "as_json", is_flag=True, help="Print JSON."))
@@ -48,6 +49,45 @@ def plugins(as_json: bool) -> None:
         click.echo(f"{row['kind']:<13} {row['name']:<20} {row['summary']}  ({provider})")
         if row.get("weights"):
             click.echo(f"{'':<34} --weights {row['weights']}")
+
+
+@command(
+    click.argument("name"),
+    click.option(
+        "--example",
+        "examples",
+        multiple=True,
+        metavar="PATH",
+        type=PathType(exists=True, path_type=Path),
+        help="A file for a reader, with black and white pixels, or a data set for a layout; repeat"
+        " for several.",
+    ),
+    example="mura-run check-plugin mura-their-net",
+)
+def check_plugin(name: str, examples: tuple[Path, ...]) -> None:
+    """Check that a plugin keeps its contract.
+
+    NAME is a distribution, such as mura-their-net, or the name of one architecture, explainer,
+    reader or layout. Networks are trained on a few random images. The exit status is 1 if
+    something is broken.
+    """
+    from mura_core.imaging import SUFFIXES
+    from mura_core.inference import start_tensorflow
+    from mura_plugins import LayoutOptions
+    from mura_plugins.check_plugin import check_plugin
+    from mura_plugins.manager import load_plugins
+
+    plugins = load_plugins(try_again=True)
+    start_tensorflow(0)
+    suffixes = {*SUFFIXES, *(one for offer in plugins.readers for one in offer.record.suffixes)}
+    options = LayoutOptions(suffixes=frozenset(suffixes))
+    broken = 0
+    for found in check_plugin(plugins, name, examples, options):
+        broken += found.status == "broken"
+        reason = f": {printable(found.reason)}" if found.reason else ""
+        click.echo(f"{found.status:<9} {found.kind} {found.name}{reason}")
+    if broken:
+        raise DataError(f"{name} breaks {broken} of its promises; docs/plugins.md explains them")
 
 
 @command(

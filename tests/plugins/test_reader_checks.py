@@ -87,7 +87,7 @@ def test_a_violated_requirement_is_named(tmp_path, function, fault):
         ({"suffixes": ("raw16",)}, "doesn't start with a dot"),
         ({"suffixes": (".RAW16",)}, "isn't in lower case"),
         ({"signatures": ((0, b""),)}, "a signature has no bytes"),
-        ({"signatures": ((0, "RAW16"),)}, "isn't bytes"),
+        ({"signatures": ((0, "RAW16"),)}, r"expected a tuple of \(int, bytes\)"),
         ({"signatures": ((-1, MAGIC),)}, "is negative"),
         ({"suffixes": (".other",), "signatures": ()}, "neither a suffix nor a signature"),
     ],
