@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import logging
+import lzma
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise, product
 from math import prod
@@ -29,21 +31,26 @@ if TYPE_CHECKING:
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _COLOUR_MAP = 256, 257, 258, 262, 281, 320
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _JPEG_TABLES, _XMP = 273, 279, 324, 325, 347, 700
-# Further tags that tifffile uses: compression, bit order, samples, rows per strip, planes,
-# predictor, size of tiles; sample formats and subsampling.
-_SINGLE = {_WIDTH, _HEIGHT, 259, _PHOTOMETRIC, 266, ORIENTATION, 277, 278, 284, 317, 322, 323}
-_SEVERAL = {_BITS, _MAX_SAMPLE, _COLOUR_MAP, _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, 339, 530}
+# The most numbers of each tag that is read; further ones are compression, bit order, samples, rows
+# per strip, planes, predictor, and size of tiles; then sample formats and subsampling.
+_NUMBERS = (
+    dict.fromkeys((_WIDTH, _HEIGHT, 259, _PHOTOMETRIC, 266, ORIENTATION), 1)
+    | dict.fromkeys((277, 278, 284, 317, 322, 323), 1)
+    | dict.fromkeys((_BITS, _MAX_SAMPLE, 339, 530), 64)
+    | dict.fromkeys((_COLOUR_MAP, _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES), 1_000_000)
+)
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 _CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 _MOST_SAMPLES = 8  # per pixel
-_NONE, _JPEG, _PACKBITS, _LZMA, _END_OF_LZMA = 1, 7, 32773, 34925, b"YZ"
+_NONE, _JPEG, _PACKBITS, _LZMA = 1, 7, 32773, 34925
 _PREDICTABLE = {5, 8, 32946, _LZMA, 50000}  # LZW, Deflate and its older number, LZMA, Zstandard
 # Predictor 2, bits and compression. Without compression, some programs ignore predictors.
 _PREDICTED = set(product((2,), (8, 16), _PREDICTABLE))
 # A small file can't claim much memory. LZW with 12-bit codes has the largest usual ratio, but
 # Zstandard compresses black strips even more.
 _MOST_RATIO, _ALWAYS_ALLOWED = 4000, 2**26
+_MOST_PADDING = 3  # bytes after the last row
 
 
 def read_tiff(
@@ -85,7 +92,7 @@ def read_tiff(
 
 def _page(content: bytes) -> TiffPage:
     """Return the first directory with the tags that are needed."""
-    directory = only_tags(content, _SINGLE, _SEVERAL, {_JPEG_TABLES, _XMP})
+    directory = only_tags(content, _NUMBERS, {_JPEG_TABLES, _XMP})
     try:
         page = _tifffile().TiffFile(io.BytesIO(directory)).pages.first
     except MemoryError:
@@ -153,29 +160,65 @@ def _check_kind(page: TiffPage, max_pixels: int) -> None:
 def _samples(content: bytes, page: TiffPage) -> Samples:
     """Return the samples (H, W, samples) of the image; of JPEG data, their luma."""
     places = _places(content, page)
-    is_jpeg = page.compression == _JPEG
     planes, _, height, width, contiguous = page.shaped
-    samples = 1 if is_jpeg else planes * contiguous
+    samples = 1 if page.compression == _JPEG else planes * contiguous
     image = np.empty((height, width, samples), np.uint8 if page.bitspersample <= 8 else np.uint16)
+    unpack = _unpacker(page)
     for number, (offset, size) in enumerate(places):
-        data = content[offset : offset + size]
+        _, (plane, _, top, left, _), (_, down, across, samples) = page.decode(None, number)
         try:
-            block, (plane, _, top, left, _), shape = page.decode(None if is_jpeg else data, number)
-            if is_jpeg:
-                block = _luma_of_jpeg(data, page)[None, : shape[1], : shape[2], None]
-                shape = (*shape[:3], 1)
+            block = unpack(content[offset : offset + size], number, down)
         except (ImageFileError, MemoryError):
             raise
         except Exception:  # decoders raise anything for damaged data
             block = None
-        # tifffile reads tiles of some other sizes, and LZMA data without their checksum.
-        is_cut = page.compression == _LZMA and not data.rstrip(b"\0").endswith(_END_OF_LZMA)
-        if block is None or block.shape != shape or is_cut:
+        # The last strip may be as long as the others.
+        if block is None or block.shape[:2] not in ((down, across), (page.chunks[0], across)):
             kind = "tile" if page.is_tiled else "strip"
-            raise ImageFileError(f"is damaged or truncated: {kind} {number} isn't whole")
-        there = image[top : top + shape[1], left : left + shape[2], plane : plane + shape[3]]
-        there[:] = block[0, : there.shape[0], : there.shape[1]]
+            raise ImageFileError(
+                f"is damaged or truncated: {kind} {number} can't be decoded to exactly its pixels"
+            )
+        there = image[top : top + down, left : left + across, plane : plane + samples]
+        there[:] = block[: there.shape[0], : there.shape[1]]
     return image
+
+
+def _unpacker(page: TiffPage) -> Callable[[bytes, int, int], Samples | None]:
+    """Return the function from the data, number and rows of a strip or tile to its samples."""
+    if page.compression == _JPEG:
+        return lambda data, number, down: _luma_of_jpeg(data, page)[..., None]
+    import imagecodecs
+
+    decompress: Callable[..., bytes] | None = None
+    if page.compression != _NONE:
+        decompress = _tifffile().TIFF.DECOMPRESSORS[page.compression]
+    if page.compression == _LZMA:
+        decompress = _checked_lzma
+    is_reversed = page.fillorder == 2
+    # tifffile gets decompressed data, as it would pass over what is too much.
+    page.compression = page.fillorder = 1
+    row_bytes = -(-page.chunks[1] * page.shaped[-1] * page.bitspersample // 8)
+    whole = page.chunks[0] * row_bytes
+
+    def unpack(data: bytes, number: int, down: int) -> Samples | None:
+        if is_reversed:
+            data = bytes(imagecodecs.bitorder_decode(data))
+        raw = decompress(data, out=whole + 1) if decompress else data
+        # Some software pads what isn't compressed.
+        padding = 0 if decompress else _MOST_PADDING
+        if not any(0 <= len(raw) - size <= padding for size in (down * row_bytes, whole)):
+            return None
+        block = page.decode(raw[: down * row_bytes], number)[0]
+        return None if block is None else block[0]
+
+    return unpack
+
+
+def _checked_lzma(data: bytes, out: int) -> bytes:
+    """Return at most `out` bytes or, without the end and its checksum, none."""
+    decoder = lzma.LZMADecompressor()
+    raw = decoder.decompress(data, out)
+    return raw if decoder.eof else b""
 
 
 def _places(content: bytes, page: TiffPage) -> list[tuple[int, int]]:
@@ -186,10 +229,12 @@ def _places(content: bytes, page: TiffPage) -> list[tuple[int, int]]:
         offsets = page.tags.valueof(_TILES, offsets)
         sizes = page.tags.valueof(_TILE_BYTES, sizes)
     count = prod(page.chunked)
-    if len(offsets) == count == 1 and not sizes:  # as before TIFF 5.0
-        sizes = (len(content) - offsets[0],)
+    if not sizes and page.compression == _NONE:  # as before TIFF 5.0
+        sizes = page.databytecounts
     if len(offsets) != count or len(sizes) != count:
-        raise ImageFileError(f"is damaged: it lists {len(offsets)} of its {count} {kind}")
+        raise ImageFileError(
+            f"is damaged: it has {len(offsets)} offsets and {len(sizes)} sizes of {count} {kind}"
+        )
     places = list(zip(offsets, sizes, strict=True))
     for number, (offset, size) in enumerate(places):
         if offset < 1 or size < 1 or offset + size > len(content):

@@ -8,7 +8,7 @@ meaning of their own. So they are listed here, and tifffile gets the tags that a
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from mura_core.errors import ImageFileError
@@ -46,7 +46,6 @@ SIGNATURES = {
 # Bytes of a value, by type: those of text and integers.
 BYTES_OF = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
 _TEXTS = (1, 2, 7)
-_MOST_NUMBERS = 1_000_000  # of a tag
 
 Entry = tuple[int, int, int, bytes]
 
@@ -98,17 +97,17 @@ def count_directories(content: bytes) -> int:
     return len(seen)
 
 
-def only_tags(
-    content: bytes, single: Collection[int], several: Collection[int], texts: Collection[int]
-) -> bytes:
+def only_tags(content: bytes, numbers: Mapping[int, int], texts: Collection[int]) -> bytes:
     """Return a TIFF file of a few tags of the first directory, without strips or tiles.
 
     Parameters
     ----------
     content : bytes
         The whole file.
-    single, several, texts : collection of int
-        Tags that hold one integer, several integers, and bytes.
+    numbers : mapping of int to int
+        Tags that hold integers, with the most that each may hold.
+    texts : collection of int
+        Tags that hold bytes.
 
     Raises
     ------
@@ -117,7 +116,7 @@ def only_tags(
     """
     layout = _layout(content)
     found = {entry[0]: entry for entry in reversed(read_entries(content))}
-    kept = [found[tag] for tag in sorted(found.keys() & {*single, *several, *texts})]
+    kept = [found[tag] for tag in sorted(found.keys() & {*numbers, *texts})]
     entries_at = 2 * layout.at + struct.calcsize(layout.count)
     values_at = entries_at + len(kept) * struct.calcsize(layout.entry) + layout.at
     entries, values = b"", b""
@@ -126,7 +125,7 @@ def only_tags(
         if not size or (kind in _TEXTS) != (tag in texts):
             what = "text" if tag in texts else "integers"
             raise ImageFileError(f"is damaged: its TIFF tag {tag} holds no {what}")
-        if tag not in texts and count > (1 if tag in single else _MOST_NUMBERS):
+        if tag in numbers and count > numbers[tag]:
             raise ImageFileError(f"is damaged: its TIFF tag {tag} holds {count:,} numbers")
         if size > layout.at:
             (at,) = struct.unpack(layout.offset, value)

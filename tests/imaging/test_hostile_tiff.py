@@ -119,7 +119,7 @@ def test_data_that_unpack_to_more_than_the_image_are_refused():
         256: (LONG, [8]), 257: (LONG, [8]), 258: (SHORT, [8]), 259: (SHORT, [DEFLATE]),
         262: (SHORT, [1]), 273: (LONG, [0]), 279: (LONG, [len(bomb)]),
     }  # fmt: skip
-    refuse(tiff_file(tags, bomb), "strip 0 isn't whole")
+    refuse(tiff_file(tags, bomb), "strip 0 can't be decoded to exactly its pixels")
 
 
 def test_a_black_image_that_compresses_to_almost_nothing_is_read():

@@ -215,21 +215,25 @@ def test_a_damaged_byte_is_found_by_the_checksum(compression):
     for at in range(8, len(content) - 200, 97):
         damaged = bytearray(content)
         damaged[at] ^= 8
-        with pytest.raises(RadiographError, match="strip 0 isn't whole"):
+        with pytest.raises(RadiographError, match="strip 0 can't be decoded to exactly its pixels"):
             read_radiograph(bytes(damaged))
 
 
 @pytest.mark.parametrize(
     ("tags", "reason"),
     [
-        ({273: (LONG, [0, 100]), 279: (LONG, [1961, 5])}, "lists 2 of its 1 strips"),
-        ({278: (LONG, [20])}, "lists 1 of its 2 strips"),
+        ({273: (LONG, [0, 100]), 279: (LONG, [1961, 5])}, "has 2 offsets and 2 sizes of 1 strips"),
+        ({278: (LONG, [20])}, "has 1 offsets and 1 sizes of 2 strips"),
         ({278: (LONG, [20]), 273: (LONG, [0, 8]), 279: (LONG, [1060, 901])}, "its strips overlap"),
-        ({322: (LONG, [16]), 323: (LONG, [16])}, "lists 1 of its 12 tiles"),
-        ({322: (LONG, [64]), 323: (LONG, [48])}, "tile 0 isn't whole"),
+        ({322: (LONG, [16]), 323: (LONG, [16])}, "has 1 offsets and 1 sizes of 12 tiles"),
+        ({322: (LONG, [64]), 323: (LONG, [48])}, "tile 0 can't be decoded to exactly its pixels"),
         ({278: (LONG, [0])}, "its strips or tiles have no size"),
         ({258: None}, "it has no TIFF tag 258"),
-        ({258: (SHORT, [16])}, "strip 0 isn't whole"),
+        *(
+            ({258: (SHORT, [bits])}, "strip 0 can't be decoded to exactly its pixels")
+            for bits in (1, 4, 7, 9, 16)
+        ),
+        ({258: (SHORT, [8] * 2000)}, "its TIFF tag 258 holds 2,000 numbers"),
         ({284: (SHORT, [3])}, "it has 1 samples per pixel and planes of kind 3"),
         ({256: (SHORT, [53, 53])}, "its TIFF tag 256 holds 2 numbers"),
         ({258: (SHORT, [])}, "its TIFF tag 258 holds no integers"),
@@ -240,6 +244,32 @@ def test_a_damaged_byte_is_found_by_the_checksum(compression):
 def test_tags_that_do_not_fit_the_strips_are_refused(tags, reason):
     with pytest.raises(RadiographError, match=reason):
         read_radiograph(tiff(GREY, tags=tags))
+
+
+@pytest.mark.parametrize("compression", [NONE, PACKBITS, *PREDICTABLE])
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_a_wrong_bit_depth_is_noticed(bits, compression):
+    samples = RANDOM.integers(0, 2**bits, (9, 40)).astype(np.uint16)
+    for wrong in set(range(1, 17)) - {bits}:
+        content = tiff(samples, bits=bits, compression=compression, tags={258: (SHORT, [wrong])})
+        with pytest.raises(RadiographError, match="strip 0 can't be decoded to exactly its pixels"):
+            read_radiograph(content)
+
+
+@pytest.mark.parametrize("compression", [NONE, PACKBITS, JPEG, *PREDICTABLE])
+def test_a_wrong_width_or_height_is_noticed(compression):
+    for tag, wrong in ((256, 52), (256, 54), (256, 1), (257, 36), (257, 38)):
+        tags = {tag: (LONG, [wrong]), 278: (LONG, [99])}
+        with pytest.raises(RadiographError, match="strip 0 can't be decoded to exactly its pixels"):
+            read_radiograph(tiff(GREY, compression=compression, tags=tags))
+
+
+@pytest.mark.parametrize("compression", [NONE, PACKBITS, JPEG, *PREDICTABLE])
+def test_a_last_strip_of_all_rows_is_read(compression):
+    padded = np.pad(GREY, ((0, 3), (0, 0)))
+    content = tiff(padded, compression=compression, rows=8, tags={257: (LONG, [37])})
+    expected = read_radiograph(tiff(padded, compression=compression, rows=8))[:37]
+    np.testing.assert_array_equal(read_radiograph(content), expected)
 
 
 def test_tiles_with_the_tags_of_strips_are_read():
