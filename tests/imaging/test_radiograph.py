@@ -12,7 +12,6 @@ from PIL import Image
 
 from mura_core.errors import RadiographError
 from mura_core.imaging import Square, read_radiograph, resize
-from mura_core.imaging.radiograph import MAX_PIXELS
 from mura_plugins import PluginError
 
 
@@ -90,7 +89,7 @@ def bomb(width: int, height: int) -> bytes:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("width", "height"), [(9_000, 9_000), (10_000, 10_000), (60_000, 60_000)])
 def test_decompression_bombs_are_refused_unread(width, height):
-    with pytest.raises(RadiographError, match=f"{MAX_PIXELS:,}"):
+    with pytest.raises(RadiographError, match=f"has {width} x {height} pixels; the limit is"):
         read_radiograph(bomb(width, height), "bomb.png")
 
 
