@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -71,6 +72,7 @@ def command(
         @functools.wraps(function)
         def guarded(*, quiet: bool, verbose: bool, **arguments: Any) -> None:
             _set_up_logging(quiet, verbose)
+            _keep_libraries_in_the_cache()
             # A file that declares an absurd number of pixels is an error, not only a warning.
             warnings.filterwarnings("error", message=".*decompression bomb.*")
             ending_in_a_line(function, arguments)
@@ -83,6 +85,16 @@ def command(
         return decorated(guarded)
 
     return decorate
+
+
+def _keep_libraries_in_the_cache() -> None:
+    """Let Matplotlib and Keras write below the cache of mura-run, not into the home folder."""
+    import platformdirs
+
+    cache = platformdirs.user_cache_path("mura-run")
+    os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
+    if not (Path.home() / ".keras").exists():  # which may hold the user's weights
+        os.environ.setdefault("KERAS_HOME", str(cache / "keras"))
 
 
 class _Console(logging.StreamHandler):  # type: ignore[type-arg]

@@ -1,14 +1,17 @@
 """The command line, as a user types it: what works, and every error a user can cause."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import SMALL, mura_run, refused
+from command_line import SMALL, mura_run, own_process, refused
 
 from mura_core.data import read_manifest
 
@@ -172,6 +175,27 @@ def test_left_out_images_are_counted_named_and_listed(own_mura: Path, tmp_path: 
         1, "1 of 108 images can't be read", "train", "--data", own_mura, "--strict",
         "--out", tmp_path / "strict", *SMALL,
     )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME is for Linux")
+def test_a_run_writes_to_its_folder_and_the_cache_only(mura: Path, tmp_path: Path):
+    home, cache, temporary = (tmp_path / name for name in ("home", "cache", "temporary"))
+    for folder in (home, cache, temporary):
+        folder.mkdir()
+    out = tmp_path / "out" / "run"
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("XDG", "MPL"))
+    } | {"HOME": str(home), "XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
+    done = subprocess.run(
+        own_process("--data", mura, "--explain", "gradcam", "--out", out, *SMALL),
+        env=environment, capture_output=True, text=True, check=False, cwd=home,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []
+    assert sorted(path.name for path in cache.iterdir()) == ["mura-run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "home", "out", "temporary"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run"]
 
 
 # What a user can do wrong ---------------------------------------------------------------------
