@@ -20,6 +20,7 @@ from mura_core.data.prepared import PARTIAL
 from mura_core.data.prepared_checks import damage_of
 from mura_core.errors import DataError
 from mura_core.files import is_left_over
+from mura_core.phantoms import damage_of_phantoms
 from mura_core.tables import csv_lines
 
 _SET = re.compile(r"[0-9a-f]{32}(\..+)?")  # as `prepared_name` names them, with any suffix
@@ -79,9 +80,11 @@ class CacheEntry:
         return f"{count} images of {size} pixels, the first {first}"
 
     def damage(self) -> str | None:
-        """Return what is damaged in it, or None; phantoms have no checksums."""
-        if self.kind == "images" and not self.is_half_made:
+        """Return what is damaged in it, if it is finished, or None."""
+        if self.kind == "images":
             return damage_of(self.path)
+        if self.kind == "phantoms":
+            return damage_of_phantoms(self.path)
         for path in self.paths:
             if path.suffix == ".npz":
                 try:

@@ -211,8 +211,14 @@ def prepare(
             partial = folder.with_suffix(PARTIAL)
             partial.mkdir(exist_ok=True)
             remove_leftovers(partial)
-            write_prepared(partial, manifest, square, readers, threads, progress)
-            partial.rename(folder)
+            try:
+                write_prepared(partial, manifest, square, readers, threads, progress)
+                partial.rename(folder)
+            except OSError as error:
+                raise DataError(
+                    f"{partial}: can't be written ({error.strerror or error}); what is prepared so"
+                    " far is kept"
+                ) from error
             if damage := damage_of(folder):
                 raise DataError(f"{folder}: {damage} right after it was written; check the disk")
         remove_leftovers(folder)

@@ -14,6 +14,6 @@ Abnormal images differ from normal ones only in the finding:
 Invariant: an image depends only on its position in the plan, not on files, fonts or time.
 """
 
-from mura_core.phantoms.folder import phantom_folder, write_phantoms
+from mura_core.phantoms.folder import damage_of_phantoms, phantom_folder, write_phantoms
 
-__all__ = ["phantom_folder", "write_phantoms"]
+__all__ = ["damage_of_phantoms", "phantom_folder", "write_phantoms"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -28,6 +31,9 @@ They show no patient and support no diagnosis.
 """
 
 _IMAGES_A_TASK = 16
+_CHECKSUMS = "checksums.json"  # of all files, next to the folder of the data
+
+log = logging.getLogger("mura")
 
 
 def phantom_folder(
@@ -49,6 +55,9 @@ def phantom_folder(
         findings, its `letters.csv` those of the burnt-in text, in pixels of the original images.
     """
     finished = cache_folder / f"phantoms-{VERSION}"
+    if finished.is_dir() and (damage := damage_of_phantoms(finished)):
+        log.warning("%s: %s, so the phantoms are drawn again", finished, damage)
+        shutil.rmtree(finished)
     if not finished.is_dir():
         cache_folder.mkdir(parents=True, exist_ok=True)
         scratch = temporary_sibling(cache_folder / "drawing")
@@ -67,6 +76,30 @@ def phantom_folder(
     with suppress(OSError):
         os.utime(finished)  # `mura-run cache` shows when they were used last
     return finished / ROOT
+
+
+def damage_of_phantoms(folder: Path) -> str | None:
+    """Return what is damaged in drawn phantoms, such as "PHANTOMS/boxes.csv is missing", or None.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that holds the folder `PHANTOMS`, with the checksums of all its files.
+    """
+    try:
+        known = json.loads((folder / _CHECKSUMS).read_text(encoding="utf-8"))
+        if f"{ROOT}/README.txt" not in known:  # written last
+            return f"{_CHECKSUMS} is damaged"
+        for name, checksum in known.items():
+            if zlib.crc32((folder / name).read_bytes()) != checksum:
+                return f"{name} is damaged"
+    except FileNotFoundError as error:
+        return f"{os.path.relpath(error.filename, folder)} is missing"
+    except OSError as error:
+        return f"{error.filename} can't be read: {error.strerror}"
+    except (ValueError, TypeError, AttributeError):
+        return f"{_CHECKSUMS} is damaged"
+    return None
 
 
 def write_phantoms(folder: Path, count: int, *, valid: int) -> Path:
@@ -141,6 +174,12 @@ def _draw_all(folder: Path, progress: Callable[[int, int], None] | None) -> None
     _write_csv(data / "boxes.csv", [("path", *Box._fields), *findings])
     _write_csv(data / "letters.csv", [("path", *Box._fields, "text"), *letters])
     (data / "README.txt").write_text(README, encoding="utf-8", newline="\n")
+    checksums = {
+        path.relative_to(folder).as_posix(): zlib.crc32(path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    (folder / _CHECKSUMS).write_text(json.dumps(checksums), encoding="utf-8")
 
 
 def _draw_and_save(folder: Path, planned: PlannedImage) -> tuple[Box | None, list[tuple[Box, str]]]:

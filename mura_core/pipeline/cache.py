@@ -47,14 +47,14 @@ def pruned(days: int) -> Iterator[str]:
 
 
 def verified() -> Iterator[str]:
-    """Check the checksums of all entries; yield a line for each.
+    """Check the checksums of all finished entries; yield a line for each.
 
     Raises
     ------
     DataError
         An entry is damaged.
     """
-    entries = [entry for entry in cache_entries(cache_folder()) if entry.kind != "phantoms"]
+    entries = [entry for entry in cache_entries(cache_folder()) if not entry.is_half_made]
     damaged = 0
     for entry in entries:
         if damage := entry.damage():

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -243,11 +244,21 @@ def test_a_lock_of_an_unknown_process_is_waited_for(manifest, whole, tmp_path, c
             waiting.communicate("")
 
 
-def as_nobody(function) -> None:
-    """Call a function in a process that can write to nothing."""
+def test_a_full_disk_is_told_and_what_is_prepared_is_kept(manifest, whole, tmp_path):
+    def use() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+        with pytest.raises(DataError, match=r"partial: can't be written \(File too large\)"):
+            prepare(manifest, tmp_path, SQUARE)
+
+    in_a_process(use, user=os.getuid())
+    same(prepare(manifest, tmp_path, SQUARE), whole)
+
+
+def in_a_process(function, user: int = 65534) -> None:
+    """Call a function in a process of another user, who can write to nothing."""
     process = os.fork()
     if not process:
-        os.setuid(65534)
+        os.setuid(user)
         try:
             function()
         except BaseException as error:
@@ -274,4 +285,4 @@ def test_a_read_only_cache_is_used_and_an_empty_one_is_refused(manifest, whole, 
         with pytest.raises(DataError, match=r"can't be created \(.*set XDG_CACHE_HOME"):
             prepare(manifest, tmp_path / "new", SQUARE)
 
-    as_nobody(use)
+    in_a_process(use)

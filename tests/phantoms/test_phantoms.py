@@ -101,6 +101,24 @@ def test_a_killed_drawing_leaves_nothing_and_the_next_one_succeeds(tmp_path, mon
     assert calls == [(done, total) for done in range(1, total + 1)]
 
 
+def test_damaged_phantoms_are_drawn_again_and_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(plan, "PATIENT_PAIRS", {"train": 1, "valid": 1})
+    data = phantom_folder(tmp_path)
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    image = next(data.rglob("*.png"))
+    for damaged in (data / "boxes.csv", image, data.parent / "checksums.json"):
+        caplog.clear()
+        if damaged == image:
+            image.unlink()
+        else:
+            content = bytearray(damaged.read_bytes())
+            content[len(content) // 2] ^= 1
+            damaged.write_bytes(content)
+        assert phantom_folder(tmp_path) == data
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == whole
+        assert len([message for message in caplog.messages if "are drawn again" in message]) == 1
+
+
 # Layout.
 
 
