@@ -84,8 +84,15 @@ def _try(entry_point: EntryPoint) -> str:
         return ""
     if status == _INTERRUPTED:
         return "importing it raises KeyboardInterrupt"
-    how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+    how = f"exit status {status}" if status >= 0 else _signal_name(-status)
     return f"importing it ends the program ({how})"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _files(module: str) -> list[Path]:

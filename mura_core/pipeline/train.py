@@ -157,7 +157,7 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
         network_to_explain(network, config.layer)
     # What `auto` means here is kept in config.yaml, so that the run can be repeated elsewhere.
     config = replace(config, jit="on" if uses_xla(config.jit, strategy, network) else "off")
-    refuse_useless(network)
+    refuse_useless(network, config.model)
     del network  # its weights would stay in the GPU's memory
     memory = gpu_memory(strategy)
     if memory is not None:

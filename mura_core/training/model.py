@@ -85,7 +85,8 @@ def build_model(
 
 
 def _built(build: Callable[..., keras.Model], options: Mapping[str, Any], size: int) -> Any:
-    """Return an architecture's network, or refuse it in one line."""
+    """Return an architecture's network, or refuse it in one line that names the builder."""
+    where = f"{getattr(build, '__module__', '')}:{getattr(build, '__qualname__', build)}"
     try:
         network = build((size, size, 1), **options)
         fault = unusable_network(network, size)
@@ -96,12 +97,11 @@ def _built(build: Callable[..., keras.Model], options: Mapping[str, Any], size: 
             raise
         reason = first_reason(error) if _is_from_keras(error) else in_words(error)
         reason = reason.removeprefix("ValueError: ")
-        raise UsageError(f"the network can't be built for {size} x {size} pixels: {reason}") from (
-            error
-        )
+        raise UsageError(
+            f"{where}: the network can't be built for {size} x {size} pixels: {reason}"
+        ) from error
     if fault:
-        where = f"{build.__module__}:{getattr(build, '__qualname__', build)}"
-        raise DataError(f"{where} can't be trained: {fault}")
+        raise DataError(f"{where}: {fault}")
     return network
 
 
@@ -254,13 +254,15 @@ def _precision(mixed: bool, gpu: bool) -> Iterator[None]:
         keras.config.set_dtype_policy(usual)
 
 
-def refuse_useless(model: keras.Model) -> None:
+def refuse_useless(model: keras.Model, name: str) -> None:
     """Raise an error if a model would turn out to be useless after it is trained.
 
     Parameters
     ----------
     model : keras.Model
         As returned by `build_model`. Its weights are changed.
+    name : str
+        Name of the architecture, for the message.
 
     Raises
     ------
@@ -269,7 +271,7 @@ def refuse_useless(model: keras.Model) -> None:
         with Keras, is a Lambda, or has a constant that isn't saved.
     """
     if fault := untrainable_model(model):
-        raise UsageError(f"the architecture can't be used: {fault}")
+        raise UsageError(f"--model {name} can't be used: {fault}")
 
 
 def uses_xla(jit: str, strategy: tf.distribute.Strategy, model: keras.Model) -> bool:

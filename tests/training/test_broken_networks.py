@@ -159,7 +159,7 @@ def zero_head(shape):
 def test_a_network_that_would_be_useless_after_training_is_refused(build, message):
     model = build_model(build, {}, None, Square(SIDE))
     with pytest.raises(MuraError) as refused:
-        refuse_useless(model)
+        refuse_useless(model, "theirs")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -170,7 +170,7 @@ def test_a_network_that_would_be_useless_after_training_is_refused(build, messag
 )
 def test_built_in_networks_pass(name):
     build = resolve(load_plugins().architecture(name).build)
-    refuse_useless(build_model(build, {}, None, Square(SIDE)))
+    refuse_useless(build_model(build, {}, None, Square(SIDE)), name)
 
 
 SUBCLASSED = """
@@ -219,6 +219,6 @@ def test_a_useless_network_is_refused_before_images_are_read(install, mura, tmp_
     done = mura_run("train", "--data", mura, "--model", "subclassed", "--size", SIDE, "--out", run)
     assert done.exit_code == 2
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("Error: the architecture can't be used: the saved network can't be")
+    assert last.startswith("Error: --model subclassed can't be used: the saved network can't be")
     assert "Subclassed isn't registered" in last
     assert not run.exists()
