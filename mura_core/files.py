@@ -88,7 +88,7 @@ def refuse_unwritable(path: Path) -> None:
         raise UsageError(f"--out {path}: there is no folder {path.parent}; create it first")
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"--out {path}: the folder {path.parent} can't be written to")
-    remove_leftovers(path.parent, f".{path.stem}.")
+    remove_leftovers_of(path)
 
 
 def write_csv(path: Path, table: pd.DataFrame, *, header: bool = True) -> None:
@@ -206,6 +206,21 @@ def remove_leftovers(folder: Path, start: str = ".", *, below: bool = False) -> 
                     path.unlink() if name in files or path.is_symlink() else shutil.rmtree(path)
         if not below:
             return
+
+
+def remove_leftovers_of(path: Path) -> None:
+    """Remove temporary files for one file, in a folder that may be of any use.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    """
+    own = re.compile(rf"\.{re.escape(path.stem)}\.\d+-{_machine()}{re.escape(path.suffix)}")
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        if own.fullmatch(other.name) and is_left_over(other):
+            with suppress(OSError):
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 def is_left_over(path: Path) -> bool:

@@ -36,12 +36,12 @@ def file_identity(path: str | Path) -> str:
         status = os.stat(path)  # noqa: PTH116 - a Path costs more
     except (OSError, ValueError):
         return "missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "no file"  # its times may change at any moment
     about = (
         f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
         f" {status.st_ctime_ns}"
     )
-    if not stat.S_ISREG(status.st_mode):
-        return f"{about} no file"
     try:
         return f"{about} {_digest_of_ends(path, status.st_size)}"
     except OSError:

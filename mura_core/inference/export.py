@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from mura_core.errors import DataError, UsageError
-from mura_core.files import remove_leftovers, temporary_sibling
+from mura_core.files import remove_leftovers_of, temporary_sibling
 
 FORMATS = ("savedmodel", "onnx", "h5")
 
@@ -40,7 +40,7 @@ def export_model(model: keras.Model, path: Path, file_format: str) -> None:
         raise UsageError(f"{path} already exists; choose another path")
     if file_format == "onnx" and find_spec("tf2onnx") is None:
         raise UsageError("ONNX needs the package tf2onnx: pip install 'mura-run[onnx]'")
-    remove_leftovers(path.parent, f".{path.stem}.")
+    remove_leftovers_of(path)
     temporary = temporary_sibling(path)
     try:
         if file_format == "h5":

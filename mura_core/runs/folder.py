@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -109,8 +109,9 @@ def new_run_folder(folder: Path) -> Iterator[None]:
                     clear(folder)
                 raise
     finally:
-        if not was_there and not any(folder.iterdir()):
-            folder.rmdir()
+        if not was_there:
+            with suppress(OSError):  # it isn't empty
+                folder.rmdir()
 
 
 def seed_folder(folder: Path, config: RunConfig, seed: int) -> Path:

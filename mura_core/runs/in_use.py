@@ -101,7 +101,7 @@ def clear(folder: Path) -> None:
         The folder.
     """
     marks = _marks(folder)
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path not in marks:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

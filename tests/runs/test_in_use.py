@@ -1,6 +1,7 @@
 """What killed processes leave in folders is neither in the way nor kept."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from command_line import SMALL, mura_run, own_process, refused
 
 from mura_core.errors import DataError, UsageError
-from mura_core.files import remove_leftovers, replacing, temporary_sibling
+from mura_core.files import refuse_unwritable, remove_leftovers, replacing, temporary_sibling
 from mura_core.runs import in_use, new_run_folder, refuse_used_folder
 
 WAIT = """
@@ -144,6 +145,27 @@ def test_only_temporary_files_of_ended_processes_are_removed(tmp_path: Path):
     remove_leftovers(tmp_path, below=True)
     assert {path.name for path in folder.iterdir()} == set(kept)
     remove_leftovers(tmp_path / "missing")
+
+
+def test_only_own_temporary_files_are_removed_where_the_user_writes(tmp_path: Path):
+    name = temporary_sibling(tmp_path / "table.csv").name
+    killed = name.replace(str(os.getpid()), str(ended()))
+    others = [f".table.{ended()}.csv", ".table.2019.csv", killed.replace("table", "other"),
+              killed.replace(".csv", ".txt"), "table.csv"]  # fmt: skip
+    for one in (killed, *others):
+        (tmp_path / one).touch()
+    refuse_unwritable(tmp_path / "table.csv")
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
+def test_a_folder_deleted_during_a_run_is_no_further_error(tmp_path: Path):
+    def fail() -> None:
+        with new_run_folder(tmp_path / "run"):
+            shutil.rmtree(tmp_path / "run")
+            raise DataError("it is gone")
+
+    with pytest.raises(DataError, match="it is gone"):
+        fail()
 
 
 def test_a_file_being_written_is_not_taken_for_left_over(tmp_path: Path):
