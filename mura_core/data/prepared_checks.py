@@ -88,6 +88,17 @@ def checksums_of(file: BufferedIOBase, image_bytes: int) -> Iterator[int]:
             return
 
 
+def image_checksums(folder: Path) -> tuple[int, ...]:
+    """Return the CRC-32 of each image of an undamaged set.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the set.
+    """
+    return tuple(json.loads((folder / _NAME).read_text(encoding="utf-8"))["images"])
+
+
 def _damage_of_images(path: Path, header: int, images: Sequence[int]) -> str | None:
     try:
         with path.open("rb") as file:

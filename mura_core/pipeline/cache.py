@@ -22,7 +22,7 @@ def listed(days: int) -> Iterator[str]:
     for entry in entries:
         mark = "  (prune removes it)" if entry.is_unused(days) else ""
         yield _line(entry, entry.about()) + mark
-    yield f"{len(entries)} entries, {_megabytes(entries)}: {cache_folder()}"
+    yield f"{_count(entries)}, {_megabytes(entries)}: {cache_folder()}"
 
 
 def pruned(days: int) -> Iterator[str]:
@@ -43,7 +43,7 @@ def pruned(days: int) -> Iterator[str]:
             yield f"removed  {_line(entry, about)}"
         else:
             yield f"in use   {_line(entry, about)}"
-    yield f"{len(removed)} entries removed, {_megabytes(removed)}: {cache_folder()}"
+    yield f"{_count(removed)} removed, {_megabytes(removed)}: {cache_folder()}"
 
 
 def verified() -> Iterator[str]:
@@ -72,6 +72,10 @@ def _line(entry: CacheEntry, about: str) -> str:
     name = entry.path.relative_to(cache_folder())
     line = f"{entry.kind:11}{_megabytes([entry]):>11}  last used {used}  {name}  {about}"
     return printable(line.rstrip())
+
+
+def _count(entries: list[CacheEntry]) -> str:
+    return "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
 
 
 def _megabytes(entries: list[CacheEntry]) -> str:

@@ -143,6 +143,7 @@ def _prepare(folder: Path, splits: pd.DataFrame) -> PreparedImages:
 def _judge(run: FinishedRun, prepared: PreparedImages, splits: pd.DataFrame) -> Judgement:
     rows = np.flatnonzero(splits["split"] == "test")
     logits, probability = run.answers(prepared.images, rows)
+    prepared.refuse_changed()
     seen = splits[splits["split"].isin(["train", "tune"])]
     rates = seen.groupby("body_part")["label"].mean()
     table = splits.iloc[rows][COLUMNS].reset_index(drop=True)

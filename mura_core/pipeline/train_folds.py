@@ -121,13 +121,25 @@ def _train(training: Training, context: RunContext, folder: Path) -> None:
     statistics = statistics_of(prepared.images, seen)
     statistics.save(folder / "statistics.npz")
     model = _fit(training, statistics, context, folder)
+    _forget_if_changed(prepared, folder)
     model.summary(expand_nested=True, print_fn=log.debug)
     if (split == "tune").any():
         tuning = _predict(model, prepared, training, "tune", flip=flip)
         write_csv(folder / "tuning.csv", tuning)
     # Written last: it marks a fold as finished, except for its shuffled labels.
     judged = _predict(model, prepared, training, "valid", flip=flip)
+    prepared.refuse_changed()
     write_csv(folder / "predictions.csv", judged)
+
+
+def _forget_if_changed(prepared: PreparedImages, folder: Path) -> None:
+    """Remove a network that was trained on images that changed meanwhile, and raise an error."""
+    try:
+        prepared.refuse_changed()
+    except DataError:
+        for name in ("checkpoint.npz", "model.keras", "history.csv"):
+            (folder / name).unlink(missing_ok=True)
+        raise
 
 
 def _train_on_shuffled_labels(training: Training, context: RunContext, folder: Path) -> None:

@@ -192,6 +192,18 @@ def test_a_set_deleted_while_it_is_used_keeps_its_pixels(manifest, whole, tmp_pa
     assert prepared.statistics().count == 9
 
 
+def test_a_change_during_a_run_is_noticed_before_results_are_kept(manifest, tmp_path):
+    prepared = prepare(manifest, tmp_path, SQUARE)
+    prepared.refuse_changed()
+    with (prepared.folder / "images.npy").open("r+b") as file:
+        file.seek(128 + 4 * 16)
+        byte = file.read(1)[0]
+        file.seek(128 + 4 * 16)
+        file.write(bytes([byte ^ 1]))
+    with pytest.raises(DataError, match=r"the pixels of 5\.png were changed in the cache during"):
+        prepared.refuse_changed()
+
+
 def test_damage_found_by_another_run_leaves_the_pixels_of_the_first(manifest, whole, tmp_path):
     first = prepare(manifest, tmp_path, SQUARE)
     (first.folder / "digest.txt").write_text("x")

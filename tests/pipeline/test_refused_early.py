@@ -6,6 +6,7 @@ import pytest
 from command_line import mura_run, refused
 
 import mura_core.pipeline.train as train_step
+import mura_core.pipeline.train_folds as train_folds
 from mura_core.errors import UsageError
 from mura_core.files import refuse_unwritable
 from mura_core.runs import new_run_folder
@@ -83,6 +84,33 @@ def test_the_command_that_failed_can_be_repeated(own_mura: Path, tmp_path):
     image.write_bytes(content)
     done = mura_run(*command)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.slow
+def test_a_network_trained_on_pixels_that_changed_meanwhile_is_forgotten(
+    own_mura: Path, tmp_path, monkeypatch
+):
+    fit = train_folds._fit
+
+    def fit_and_damage(training, statistics, context, folder, on=""):
+        model = fit(training, statistics, context, folder, on)
+        with (context.prepared.folder / "images.npy").open("r+b") as file:
+            file.seek(1000)
+            byte = file.read(1)[0]
+            file.seek(1000)
+            file.write(bytes([byte ^ 1]))
+        return model
+
+    command = ["train", "--data", own_mura, *SMALL, "--out", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(train_folds, "_fit", fit_and_damage)
+        refused(1, "were changed in the cache during the run", *command)
+    assert not (tmp_path / "run").exists()
+    done = mura_run(*command)
+    assert done.exit_code == 0, done.output
+    assert (
+        "images.npy is damaged at image 1 of 108, so the images are prepared again" in done.stderr
+    )
 
 
 @pytest.mark.parametrize("was_there", [True, False])
