@@ -28,7 +28,7 @@ BROKEN = {
     "interrupts": ("raise KeyboardInterrupt", "importing it raises KeyboardInterrupt"),
     "ends": ("import os\nos._exit(4)", "importing it ends the program (exit status 4)"),
     "prints": ("print('hello')\n" + hook("architecture"), "prints while it is loaded: hello"),
-    "sleeps": ("import time\ntime.sleep(60)", "importing it takes longer than 2 seconds"),
+    "sleeps": ("import time\ntime.sleep(60)", "importing it takes longer than 3 seconds"),
     "misspells": (
         hook("architecture").replace("architectures", "architecture"),
         "unknown hook mura_architecture; did you mean mura_architectures?",
@@ -61,7 +61,7 @@ BROKEN = {
 
 @pytest.fixture
 def all_broken(install, monkeypatch):
-    monkeypatch.setattr(first_import, "LIMIT_SECONDS", 2.0)
+    monkeypatch.setattr(first_import, "LIMIT_SECONDS", 3.0)
     for name, (source, _) in BROKEN.items():
         module = f"mura_{name}".replace("-", "_")
         named = source.replace("{name}", name).replace("{module}", module)
