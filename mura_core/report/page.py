@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mura_core.data import LEVELS
 from mura_core.evaluation import (
     BASELINES,
     COMPARED,
     FIGURES,
     Figures,
-    Judgement,
-    at_level,
     constant_output,
     of_level,
 )
@@ -35,7 +30,10 @@ from mura_core.report.figures_text import (
     verdicts,
 )
 from mura_core.report.heatmap_text import distraction_in_words, measure_rows, method_in_words
+from mura_core.report.levels import LEVEL_NAMES
 from mura_core.report.paths import shown_config, shown_path
+from mura_core.report.pictures import colour_bar_url, embedded
+from mura_core.report.plots import learning_curves, roc_curves
 from mura_core.report.splits_text import splits_in_words
 from mura_core.runs import TEST, judge_run, read_metrics, read_run_table
 from mura_core.tables import read_table
@@ -43,26 +41,24 @@ from mura_core.training import history_table
 
 if TYPE_CHECKING:
     from jinja2 import Template
-    from matplotlib.figure import Figure
 
-LEVEL_NAMES = {
-    "image": "image",
-    "study": "study",
-    "patient_within_part": "patient within a body part",
-    "patient": "patient",
-}
 _SCORES_IN_WORDS = {
     "mean": "the mean probability of its images",
     "max": "the highest probability of its images",
     "noisy-or": "1 minus the product of its images' probabilities of 'normal' (noisy-or)",
 }
 _MISTAKES_LISTED = 12  # per body part, as on the contact sheets
+# Longest sides in pixels of the pictures that are part of the page.
+_OF_A_SHEET = 896  # its whole size, so that its captions can be read
+_OF_AN_OVERLAY = 640
 
 
 def report_page(folder: Path, *, phantoms: bool) -> str:
     """Return the report of a run as HTML.
 
-    Plots are embedded in the page; heatmaps are linked by relative path.
+    The plots and pictures are part of the page, so that it can be sent as one file. If the pictures
+    would take more than `pictures.MOST_BYTES`, the page links the last ones by relative path, and
+    says how many.
 
     Parameters
     ----------
@@ -79,6 +75,11 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     distraction = metrics.heatmaps.distraction if metrics.heatmaps else None
     by_level = {level: of_level(metrics.figures, level) for level in LEVEL_NAMES}
     judgement = judge_run(folder)
+    by_part = _by_part(mistakes, folder)
+    pictures = {part["sheet"]: _OF_A_SHEET for part in by_part if part["sheet"]}
+    if not heatmaps.empty:
+        pictures |= dict.fromkeys(heatmaps["overlay"], _OF_AN_OVERLAY)
+    shown = embedded(folder, pictures)
     return template("page.html").render(
         phantoms=phantoms,
         folder=folder.name,
@@ -106,12 +107,14 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         others=[name for name in FIGURES if name not in (*headline_figures(), "uncertain_share")],
         two_points=shown_figures(metrics.figures) != headline_figures(),
         baselines=BASELINES,
-        mistakes=_by_part(mistakes, folder),
+        mistakes=by_part,
+        pictures=shown,
+        linked=len(pictures) - len(shown),
         mistake_count=len(mistakes),
         collapsed=constant_output(judgement.predictions),
         restarts=restarts_in_words(metrics.restarts),
-        roc_curves=_roc_curves(judgement),
-        learning_curves=_learning_curves(history_table(folder)),
+        roc_curves=roc_curves(judgement),
+        learning_curves=learning_curves(history_table(folder)),
         explained=explained_by_method(heatmaps, methods),
         in_words=[method_in_words(one.explainer, one.groups) for one in methods],
         distraction=distraction,
@@ -198,7 +201,9 @@ def explained_by_method(
             "empty": int(rows["empty"].sum()),
             "signed": bool(rows["signed"].iloc[0]),
             "measures": measure_rows(groups[str(name)]) if name in groups else [],
-            "colour_bar": _colour_bar(rows["style"].iloc[0], signed=bool(rows["signed"].iloc[0])),
+            "colour_bar": colour_bar_url(
+                rows["style"].iloc[0], signed=bool(rows["signed"].iloc[0])
+            ),
             "images": rows.to_dict("records"),
         }
         for name, rows in heatmaps.groupby("explainer", sort=False)
@@ -207,70 +212,6 @@ def explained_by_method(
 
 def _flipped(letters: pd.DataFrame) -> list[Any]:
     return [row for row in letters.to_dict("records") if row["flips"]]
-
-
-def _roc_curves(judgement: Judgement) -> str:
-    from matplotlib.figure import Figure
-    from sklearn.metrics import roc_curve
-
-    figure = Figure(figsize=(4.2, 4), layout="constrained")
-    axes = figure.subplots()
-    for level in LEVELS:
-        units = at_level(judgement.predictions, level, judgement.study_score)
-        if units["label"].nunique() == 2:
-            false_positives, sensitivity, _ = roc_curve(units["label"], units["probability"])
-            axes.plot(false_positives, sensitivity, label=f"by {LEVEL_NAMES[level]}")
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
-    axes.legend(loc="lower right", frameon=False, fontsize="small")
-    return _as_data(figure)
-
-
-def _learning_curves(history: pd.DataFrame) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2, 4), layout="constrained")
-    loss, auroc = figure.subplots(2, sharex=True)
-    for column in ("fold", "run_seed"):
-        if column not in history:
-            history[column] = 0
-    trainings = ["run_seed", "fold"]
-    if "seed" in history:
-        # Plot only the last attempt of a training that restarted.
-        last = history.groupby(trainings)["seed"].transform("last")
-        history = history[history["seed"] == last]
-    for number, (_, fold) in enumerate(history.groupby(trainings)):
-        # Label only the lines of the first training, because the others look the same.
-        training, judged = (None, None) if number else ("training (weighted)", "judged images")
-        loss.plot(fold["epoch"], fold["loss"], "C0.-", label=training, linewidth=1)
-        if "val_loss" in fold:
-            loss.plot(fold["epoch"], fold["val_loss"], "C1.-", label=judged, linewidth=1)
-            auroc.plot(fold["epoch"], fold["val_auroc"], "C1.-", linewidth=1)
-    loss.set(ylabel="loss")
-    loss.legend(frameon=False, fontsize="small")
-    auroc.set(xlabel="epoch", ylabel="AUROC of judged images")
-    auroc.xaxis.get_major_locator().set_params(integer=True)
-    return _as_data(figure)
-
-
-def _colour_bar(style: str, *, signed: bool) -> str:
-    from PIL import Image
-
-    from mura_core.heatmaps import colour_bar
-
-    file = io.BytesIO()
-    Image.fromarray(colour_bar(style, signed=signed)).save(file, format="PNG")
-    return _data_address("image/png", file)
-
-
-def _as_data(figure: Figure) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
-    return _data_address("image/svg+xml", file)
-
-
-def _data_address(kind: str, file: io.BytesIO) -> str:
-    return f"data:{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _json(path: Path) -> Any:
