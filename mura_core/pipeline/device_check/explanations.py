@@ -14,7 +14,7 @@ from mura_core.pipeline.device_check.records import Job, Outcome, Setting, Statu
 from mura_core.pipeline.explained import explainers_named
 from mura_core.pipeline.explainer import CheckedExplainer
 from mura_plugins import NotApplicable
-from mura_plugins.manager import load_plugins
+from mura_plugins.manager import load_plugins, resolve
 from mura_plugins.network import Network
 
 _SEED = 2019
@@ -68,7 +68,8 @@ def _explained_by(
 ) -> Outcome:
     started = time.perf_counter()
     try:
-        maps = evidence(method, {0: network}, images, toward=1, seed=_SEED)
+        # The bare function: what is compared is what it computes on this device.
+        maps = evidence(resolve(method.record.explain), {0: network}, images, toward=1, seed=_SEED)
     except NotApplicable as error:
         return Outcome("heatmaps", subject, "not applicable", reason=error.reason)
     seconds = (time.perf_counter() - started) / len(images)
