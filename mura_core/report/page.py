@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mura_core.data import ALL
 from mura_core.evaluation import (
     BASELINES,
     COMPARED,
@@ -30,12 +31,13 @@ from mura_core.report.figures_text import (
     verdicts,
 )
 from mura_core.report.heatmap_text import distraction_in_words, measure_rows, method_in_words
-from mura_core.report.levels import LEVEL_NAMES
+from mura_core.report.levels import LEVEL_NAMES, same_levels
 from mura_core.report.paths import shown_config, shown_path
 from mura_core.report.pictures import colour_bar_url, embedded
 from mura_core.report.plots import learning_curves, roc_curves
 from mura_core.report.splits_text import splits_in_words
-from mura_core.runs import TEST, judge_run, read_metrics, read_run_table
+from mura_core.report.verdict import verdict_of
+from mura_core.runs import TEST, config_of, judge_run, read_metrics, read_run_table
 from mura_core.tables import read_table
 from mura_core.training import history_table
 
@@ -73,6 +75,9 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
     # The scores are lost if metrics.json was deleted before the run was evaluated again.
     methods = metrics.heatmaps.methods if metrics.heatmaps else ()
     distraction = metrics.heatmaps.distraction if metrics.heatmaps else None
+    same_as = same_levels(metrics)
+    splits = _table(folder, "splits.csv")
+    counts = _table(folder, "counts.csv")
     by_level = {level: of_level(metrics.figures, level) for level in LEVEL_NAMES}
     judgement = judge_run(folder)
     by_part = _by_part(mistakes, folder)
@@ -85,14 +90,18 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         folder=folder.name,
         config=shown_config((folder / "config.yaml").read_text(encoding="utf-8")),
         environment=_json(folder / "environment.json"),
-        counts=_table(folder, "counts.csv").to_dict("records"),
+        counts=counts.to_dict("records"),
+        data_sums=_data_sums(counts),
         left_out=_table(folder, "left_out.csv").to_dict("records"),
         contradictions=len(_table(folder, "contradictions.csv")),
-        splits=splits_in_words(_table(folder, "splits.csv")),
+        splits=splits_in_words(splits),
+        verdict=verdict_of(metrics, config_of(folder), splits),
         unusual=_table(folder, "unusual.csv").to_dict("records"),
         metrics=metrics,
         judged=_judged(folder),
         tested=_test_figures(folder),
+        same_as=same_as,
+        tested_same_as=_same_test_levels(folder),
         score_in_words=_SCORES_IN_WORDS[judgement.study_score],
         scores_differ=tell_scores_apart(metrics.study_scores),
         score_figures=shown_figures(metrics.study_scores, COMPARED),
@@ -113,7 +122,7 @@ def report_page(folder: Path, *, phantoms: bool) -> str:
         mistake_count=len(mistakes),
         collapsed=constant_output(judgement.predictions),
         restarts=restarts_in_words(metrics.restarts),
-        roc_curves=roc_curves(judgement),
+        roc_curves=roc_curves(judgement, list(dict.fromkeys(same_as.values()))),
         learning_curves=learning_curves(history_table(folder)),
         explained=explained_by_method(heatmaps, methods),
         in_words=[method_in_words(one.explainer, one.groups) for one in methods],
@@ -136,6 +145,22 @@ def _test_figures(folder: Path) -> dict[str, list[Figures]]:
         return {}
     figures = read_metrics(folder / TEST).figures
     return {level: of_level(figures, level) for level in LEVEL_NAMES}
+
+
+def _same_test_levels(folder: Path) -> dict[str, str]:
+    tested = folder / TEST
+    return same_levels(read_metrics(tested)) if (tested / "metrics.json").is_file() else {}
+
+
+def _data_sums(counts: pd.DataFrame) -> list[tuple[str, dict[str, int]]]:
+    """Return the numbers of images and of abnormal ones by split."""
+    parts = counts[counts["body_part"] != ALL].assign(
+        abnormal=lambda rows: rows["images"] * rows["label"]
+    )
+    return [
+        (str(split), {name: int(rows[name].sum()) for name in ("images", "abnormal")})
+        for split, rows in parts.groupby("split", sort=False)
+    ]
 
 
 def template(name: str) -> Template:

@@ -46,7 +46,7 @@ class Tables(HTMLParser):
 
 def test_wide_tables_scroll_in_their_own_box(run):
     tables = Tables((run / "report.html").read_text()).around
-    assert len(tables) > 5
+    assert len(tables) >= 4
     assert all("scroll" in classes for classes in tables)
 
 
