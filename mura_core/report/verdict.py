@@ -149,7 +149,8 @@ def worst_in_words(rows: Sequence[Figures]) -> str:
         f" on {counts.count} studies of {counts.patients} patients, {counts.abnormal} abnormal"
     )
     if small := len(rows) - len(given):
-        sentence += f"; {small} of {len(rows)} body parts have too few patients for figures"
+        have = "has" if small == 1 else "have"
+        sentence += f"; {small} of {len(rows)} body parts {have} too few patients for figures"
     return f"{sentence}."
 
 

@@ -57,7 +57,8 @@ def test_a_picture_is_embedded_at_the_size_of_a_screen(tmp_path, side, shown):
     assert [one.size for one in overlays] == [shown, shown]
     expected = np.asarray(Image.fromarray(picture).resize(shown, Image.Resampling.BOX), float)
     assert np.abs(np.asarray(overlays[0], float) - expected).mean() < 3
-    assert "All pictures are part of this page" in page_of(run).words
+    words = page_of(run).words
+    assert "All pictures are part of this page. It contains radiographs: send it only" in words
 
 
 def test_pictures_that_do_not_fit_are_linked_and_counted(tmp_path, monkeypatch):

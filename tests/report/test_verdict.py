@@ -63,7 +63,7 @@ def test_the_verdict_has_the_figures_of_the_studies(tmp_path):
     worst = min(auroc, key=auroc.__getitem__)
     assert f"Worst body part: {worst}, AUROC {auroc[worst]:.3f} (" in said
     assert "on 20 studies of 20 patients, 10 abnormal" in said
-    assert "1 of 4 body parts have too few patients for figures" in said
+    assert "1 of 4 body parts has too few patients for figures" in said
     assert "Not a medical device" in said
     assert "hantoms" not in said
     words = page_of(run).words
