@@ -97,6 +97,8 @@ def _signal_name(number: int) -> str:
 
 def _files(module: str) -> list[Path]:
     """Return the files of a module's top-level package, without importing it."""
+    # Python remembers what a folder held, also from just before a plugin was installed.
+    importlib.invalidate_caches()
     try:
         spec = importlib.util.find_spec(module.partition(".")[0])
     except (ImportError, ValueError):

@@ -300,8 +300,8 @@ def test_new_images_are_explained(folds: Path, odd: Path, tmp_path: Path):
         "Mean of the run's 2 networks",
         "These images have the same scale, because the run has no heatmaps to compare with",
         "calibrated (temperature)",
-        f"{odd}/it's.png",
-        f"{odd}/<i>.png: is not an image",
+        f".../{odd.name}/it's.png",
+        f".../{odd.name}/<i>.png: is not an image",
     ):
         assert said in " ".join(unescape(page).split()), said
     assert "<i>" not in page

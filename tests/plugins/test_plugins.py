@@ -129,9 +129,8 @@ def test_every_error_of_ours_is_shown_in_one_line_or_handled_inside():
         and found.__module__.startswith("mura_")
     }
     others = {error.__name__ for error in errors if not issubclass(error, mura_plugins.MuraError)}
-    # The PNG reader's own, which `read_radiograph` turns into a RadiographError, and what plugin
-    # authors get from `check_architecture` and the like.
-    assert others == {"PngError", "InflateError", "ContractError"}
+    # The PNG reader's own, which `read_radiograph` turns into a RadiographError.
+    assert others == {"PngError", "InflateError"}
     named = {getattr(mura_plugins, name) for name in mura_plugins.__all__}
     assert {mura_plugins.PluginError, mura_plugins.NotApplicable} <= errors & named
 
