@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # What a spreadsheet takes for a formula, or what `inert` made of it. -0.5 is a number.
 _FORMULA = re.compile(r"'*(?:[=+@\t\r]|-[^\d.])")
 
-
 # As `temporary_sibling` names them.
 _TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(-(?P<machine>[0-9a-f]{6}))?(\.[^.]+)?")
 _DAY = 24 * 60 * 60  # seconds
@@ -116,11 +115,12 @@ def as_csv(table: pd.DataFrame, *, header: bool = True) -> str:
         See `write_csv`.
     """
     table = table.copy()
+    has_return = False
     for name, column in table.items():
         if column.dtype.kind not in "biuf":
-            table[name] = [inert(cell) if isinstance(cell, str) else cell for cell in column]
+            table[name] = cells = [inert(one) if isinstance(one, str) else one for one in column]
+            has_return |= any("\r" in str(cell) for cell in cells)
     # csv quotes \r only where it ends lines.
-    has_return = any("\r" in str(cell) for column in table for cell in table[column])
     quoting = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
     text = table.to_csv(index=False, header=header, lineterminator="\n", quoting=quoting)  # type: ignore[call-overload]
     return str(text)

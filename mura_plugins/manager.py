@@ -65,13 +65,18 @@ class Plugins:
         PluginError
             No plugin, or more than one, offers it.
         """
+        return self.architecture_offer(name).record
+
+    def architecture_offer(self, name: str) -> Offer[Architecture]:
+        """Return the architecture of this name and its distribution; raise as `architecture`."""
         names = {offer.record.name for offer in self.architectures}
         families = [of for of in names if of.endswith("*") and name.startswith(of[:-1])]
         if name in names or not families:
-            return self._only("--model", name, self.architectures).record
-        family = self._only("--model", max(families, key=len), self.architectures).record
-        member = name.removeprefix(family.name[:-1])
-        return replace(family, name=name, build=family.build.replace("*", member))
+            return self._only("--model", name, self.architectures)
+        offer = self._only("--model", max(families, key=len), self.architectures)
+        family, member = offer.record, name.removeprefix(offer.record.name[:-1])
+        record = replace(family, name=name, build=family.build.replace("*", member))
+        return replace(offer, record=record)
 
     def explainer(self, name: str) -> Explainer:
         """Return the explainer of this name; raise as `architecture` does."""
@@ -145,8 +150,7 @@ class Plugins:
             Layouts of several packages recognise it, none does, or one fails.
         """
         built_in = [offer for offer in self.layouts if offer.distribution == BUILT_IN]
-        others = [offer for offer in self.layouts if offer.distribution != BUILT_IN]
-        others = [offer for offer in others if _is_there(offer)]
+        others = [o for o in self.layouts if o.distribution != BUILT_IN and _is_there(o)]
         found = [o for o in others if call_layout(o.record, o.record.recognise, data, options)]
         if len(found) > 1:
             names = " and ".join(f"{o.record.name} of {o.distribution}" for o in found)

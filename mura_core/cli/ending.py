@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from mura_core.errors import MuraError, Stopped, printable
+from mura_plugins.guard import in_words
 
 FAULT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 FAULT_FILE = "fault.txt"
@@ -95,8 +96,10 @@ def _fault(error: Exception, arguments: Mapping[str, Any]) -> str:
         where = f"The details are in {path}: please report them"
     except OSError as no_file:
         where = f"The details couldn't be written to {path} ({no_file.strerror})"
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"this is a fault of mura-run or of a plugin, not of your data ({reason}). {where}."
+    return (
+        "this is a fault of mura-run or of a plugin, not of your data"
+        f" ({in_words(error)}). {where}."
+    )
 
 
 def _temporary_file() -> Path:

@@ -28,6 +28,7 @@ from .readers import installed_readers as installed_readers
 from .reading import Reading as Reading
 from .seed import DEFAULT_SEED as DEFAULT_SEED
 from .splits import Training as Training
+from .splits import part_rates as part_rates
 from .splits import trainings as trainings
 from .streamed_statistics import training_statistics as training_statistics
 from .unusual import DARK_16_BITS as DARK_16_BITS

@@ -166,6 +166,26 @@ def with_tuning(table: pd.DataFrame, *, seed: int, tunes: bool = True) -> pd.Dat
     return table.assign(split=split)
 
 
+def part_rates(table: pd.DataFrame, body_parts: pd.Series) -> pd.Series:
+    """Return the rate of abnormal images of some body parts among the training images.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A training's table: `body_part`, `label` and `split`.
+    body_parts : Series of str
+        The body part of each of n images.
+
+    Returns
+    -------
+    Series of n float
+        The rate of all body parts for one without training images.
+    """
+    seen = table[table["split"].isin(["train", "tune"])]
+    rates = seen.groupby("body_part")["label"].mean()
+    return body_parts.map(rates).fillna(seen["label"].mean())
+
+
 def _deal(table: pd.DataFrame, parts: int, seed: int) -> NDArray[np.intp]:
     """Return the group, from 0, that each row's patient is assigned to, (len(table),)."""
     from sklearn.model_selection import StratifiedGroupKFold

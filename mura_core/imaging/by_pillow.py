@@ -10,7 +10,7 @@ from PIL import BmpImagePlugin, Image, WebPImagePlugin
 
 from mura_core.errors import ImageFileError
 from mura_core.imaging.levels import Chroma, Samples
-from mura_core.imaging.limits import reason_too_large
+from mura_core.imaging.limits import refuse_large
 from mura_core.imaging.orientation import declared_orientation, upright
 
 
@@ -49,7 +49,7 @@ def read_bmp(content: bytes, max_pixels: int, chroma: Chroma | None = None) -> S
     """
     # The plugin itself, not Image.open, which warns of large images on the console.
     with BmpImagePlugin.BmpImageFile(io.BytesIO(content)) as image:
-        _refuse_large(*image.size, max_pixels)
+        refuse_large(*image.size, max_pixels)
         return _grey(image, chroma)
 
 
@@ -72,7 +72,7 @@ def read_webp(content: bytes, max_pixels: int, chroma: Chroma | None = None) -> 
     Exception
         Whatever Pillow raises for a damaged file.
     """
-    _refuse_large(*_webp_size(content), max_pixels)
+    refuse_large(*_webp_size(content), max_pixels)
     with WebPImagePlugin.WebPImageFile(io.BytesIO(content)) as image:
         if image.n_frames > 1:
             raise ImageFileError(f"contains {image.n_frames} images; save each in a separate file")
@@ -96,11 +96,6 @@ def _webp_size(content: bytes) -> tuple[int, int]:
     else:
         raise ImageFileError("is damaged: it starts with no WebP image")
     return width, height
-
-
-def _refuse_large(width: int, height: int, max_pixels: int) -> None:
-    if reason := reason_too_large(width, height, max_pixels):
-        raise ImageFileError(reason)
 
 
 def _grey(image: Image.Image, chroma: Chroma | None) -> Samples:

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mura_core.errors import DataError
+from mura_core.imaging.by_pillow import is_bmp, is_webp
 from mura_core.imaging.contents import reason_broken_link
+from mura_core.imaging.jpeg import SIGNATURE as JPEG_SIGNATURE
+from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.radiograph import NO_READERS, SUFFIXES, Readers
+from mura_core.imaging.tiff_directory import SIGNATURES as TIFF_SIGNATURES
 
 LITTER = "is hidden, or a file of an operating system"
 ALREADY_READ = "is already read under another path"
@@ -31,8 +35,8 @@ _LITTER = frozenset(
 # A suffix in lower case, or a signature: an offset and the bytes there.
 Kind: TypeAlias = str | tuple[int, bytes]
 
-# First bytes of the formats that `read_radiograph` reads itself.
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+# First bytes of the formats that `read_radiograph` reads itself, but for BMP and WebP.
+_SIGNATURES = (chunks.SIGNATURE, JPEG_SIGNATURE, *TIFF_SIGNATURES)
 _SIGNATURE_BYTES = 16
 
 
@@ -252,9 +256,9 @@ def _start(path: str, size: int) -> bytes:
 
 
 def _is_of_a_known_format(start: bytes) -> bool:
-    is_webp = start.startswith(b"RIFF") and start[8:12] == b"WEBP"
-    is_bmp = start.startswith(b"BM") and start[6:10] == bytes(4)  # reserved, always 0
-    return is_webp or is_bmp or start.startswith(_SIGNATURES)
+    # The two letters of BMP are a word's, too. The reserved bytes are always 0.
+    is_likely_bmp = is_bmp(start) and start[6:10] == bytes(4)
+    return is_webp(start) or is_likely_bmp or start.startswith(_SIGNATURES)
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import simplejpeg
 
 from mura_core.errors import ImageFileError, in_one_line
 from mura_core.imaging.levels import Chroma, Samples, luma, luma_of_inks
-from mura_core.imaging.limits import reason_too_large
+from mura_core.imaging.limits import refuse_large
 from mura_core.imaging.orientation import declared_orientation, upright
 
 SIGNATURE = b"\xff\xd8\xff"
@@ -76,8 +76,7 @@ def read_jpeg(content: bytes, max_pixels: int, chroma: Chroma | None = None) -> 
         The file is damaged, truncated or too large.
     """
     header = _header(content)
-    if reason := reason_too_large(header.width, header.height, max_pixels):
-        raise ImageFileError(reason)
+    refuse_large(header.width, header.height, max_pixels)
     pixels = decoded(_whole(content, header), len(header.components), chroma=chroma)
     return upright(pixels, header.orientation)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from mura_core.errors import ImageFileError
+
 # The largest detectors have 25 million pixels, and stitched images of a leg 12,000 rows.
 MAX_PIXELS = 60_000_000
 MAX_SIDE = 30_000
 
 
-def reason_too_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> str | None:
-    """Return why an image is too large to be read, or None.
+def refuse_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise an error if an image is too large to be read.
 
     Parameters
     ----------
@@ -17,13 +19,15 @@ def reason_too_large(width: int, height: int, max_pixels: int = MAX_PIXELS) -> s
     max_pixels : int
         The largest number of pixels.
 
-    Returns
-    -------
-    str or None
-        A clause that follows the name of the file.
+    Raises
+    ------
+    ImageFileError
+        A side or the number of pixels is above its limit.
     """
     if max(width, height) > MAX_SIDE:
-        return f"has {width} x {height} pixels; the limit is {MAX_SIDE:,} pixels per side"
-    if width * height > max_pixels:
-        return f"has {width} x {height} pixels; the limit is {max_pixels:,} pixels"
-    return None
+        limit = f"{MAX_SIDE:,} pixels per side"
+    elif width * height > max_pixels:
+        limit = f"{max_pixels:,} pixels"
+    else:
+        return
+    raise ImageFileError(f"has {width} x {height} pixels; the limit is {limit}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -31,6 +32,7 @@ from mura_core.imaging.png.extensions import chunks
 from mura_core.imaging.png.reader import read_png
 from mura_core.imaging.tiff import read_tiff
 from mura_core.imaging.tiff_directory import SIGNATURES as TIFF_SIGNATURES
+from mura_plugins.guard import in_words, is_from_user
 
 GreyImage: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 # Plugins' functions that read further file formats, by suffix, such as ".dcm", and by signature: an
@@ -82,18 +84,37 @@ def read_radiograph(
     """
     if name is None:
         name = "image" if isinstance(source, bytes) else str(source)
-    try:
+    with only_of_this_image(name):
         return _read(source, readers, bit_depth, chroma)
+
+
+@contextmanager
+def only_of_this_image(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong in the block into the error of one image, so others are still read.
+
+    Parameters
+    ----------
+    name : str
+        Path or name of the image.
+
+    Raises
+    ------
+    RadiographError
+        Anything else than a UsageError was raised, which is about a setting of the whole run, such
+        as MURA_INSTRUCTIONS.
+    """
+    try:
+        yield
+    except (RadiographError, UsageError):
+        raise
     except ImageFileError as error:
         raise RadiographError(name, str(error)) from None
     except PngError as error:
         raise RadiographError(name, f"is damaged: {error}") from None
-    except UsageError:
-        raise  # of a setting of the whole run, such as MURA_INSTRUCTIONS
     except MemoryError:
         raise RadiographError(name, "needs more memory than is available") from None
     except Exception as error:
-        # Decoders raise anything for damaged content. It is always a fault of this one file.
+        # Decoders raise anything for damaged content.
         raise RadiographError(name, f"can't be read ({in_one_line(error)})") from error
 
 
@@ -169,13 +190,14 @@ def _read_by_plugin(reader: Read, path: Path) -> GreyImage:
         if path.exists():  # otherwise the reader says what is missing
             _refuse_special(path.stat().st_mode)
         image = reader(path)
-    except MuraError as error:
-        raise ImageFileError(in_one_line(error)) from error
     except MemoryError:
         raise
-    except Exception as error:
-        kind = type(error).__name__
-        raise ImageFileError(f"can't be read ({kind}: {in_one_line(error)})") from error
+    except BaseException as error:  # a plugin may even call sys.exit
+        if is_from_user(error):
+            raise
+        reason = in_words(error)
+        is_ours = isinstance(error, MuraError)
+        raise ImageFileError(reason if is_ours else f"can't be read ({reason})") from error
     if not isinstance(image, np.ndarray):
         raise ImageFileError(f"its reader returned a {type(image).__name__}, not an array")
     if image.ndim != 2 or image.size == 0 or image.dtype not in (np.uint8, np.uint16):

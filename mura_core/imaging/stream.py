@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mura_core.cores import usable_cores
-from mura_core.errors import CheckpointError, RadiographError, UsageError, in_one_line
+from mura_core.errors import CheckpointError, RadiographError
 from mura_core.files import replacing
 from mura_core.imaging.identity import file_identity
 from mura_core.imaging.levels import Chroma
 from mura_core.imaging.png.inflate import crc32
-from mura_core.imaging.radiograph import NO_READERS, Readers, read_radiograph
+from mura_core.imaging.radiograph import NO_READERS, Readers, only_of_this_image, read_radiograph
 from mura_core.imaging.resizing import resize
 from mura_core.imaging.square import STANDARD_SQUARE, Square
 from mura_core.imaging.statistics import ImageStatistics
@@ -286,22 +286,16 @@ def _read(
     """Return an image, or why it can't be read, and its traits if they are measured."""
     chroma = Chroma() if measures else None
     try:
-        depth = 16 if square is None else square.bit_depth
-        image = _pixels(source, name, readers, depth, chroma)
-        if square is not None and image.dtype == np.float32:
-            raise RadiographError(name, "is float32, which can't be resized; use `square=None`")
-        is_integer = image.dtype != np.float32
-        traits = traits_of(image, chroma.mean) if chroma and is_integer else None
-        return (image if square is None else resize(image, square)), traits  # type: ignore[arg-type]
+        with only_of_this_image(_shown(source, name)):
+            depth = 16 if square is None else square.bit_depth
+            image = _pixels(source, name, readers, depth, chroma)
+            if square is not None and image.dtype == np.float32:
+                raise RadiographError(name, "is float32, which can't be resized; use `square=None`")
+            is_integer = image.dtype != np.float32
+            traits = traits_of(image, chroma.mean) if chroma and is_integer else None
+            return (image if square is None else resize(image, square)), traits  # type: ignore[arg-type]
     except RadiographError as error:
         return error, None
-    except UsageError:
-        raise  # of a setting of the whole run
-    except MemoryError:
-        return RadiographError(_shown(source, name), "needs more memory than is available"), None
-    except Exception as error:
-        # Whatever is wrong with an image, the other images are still read.
-        return RadiographError(_shown(source, name), f"can't be read ({in_one_line(error)})"), None
 
 
 def _pixels(

@@ -22,7 +22,7 @@ import numpy as np
 from mura_core.errors import ImageFileError
 from mura_core.imaging.jpeg import decoded
 from mura_core.imaging.levels import Chroma, Samples, luma, luma_of_inks, spanning
-from mura_core.imaging.limits import reason_too_large
+from mura_core.imaging.limits import refuse_large
 from mura_core.imaging.orientation import ORIENTATION, declared_orientation, upright
 from mura_core.imaging.tiff_directory import count_directories, only_tags
 
@@ -119,8 +119,7 @@ def _tifffile() -> ModuleType:
 def _check_kind(page: TiffPage, max_pixels: int) -> None:
     """Refuse images of kinds that aren't supported, before memory is allocated."""
     height, width = page.tags.valueof(_HEIGHT), page.tags.valueof(_WIDTH)
-    if reason := reason_too_large(width, height, max_pixels):
-        raise ImageFileError(reason)
+    refuse_large(width, height, max_pixels)
     if height < 1 or width < 1:
         raise ImageFileError(f"is damaged: its size is {width} x {height} pixels")
     bits, photometric, samples = page.bitspersample, page.photometric, page.samplesperpixel

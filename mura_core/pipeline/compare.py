@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from mura_core.data import LEVELS
 from mura_core.evaluation import FIGURES, Comparison, compare_judgements
-from mura_core.pipeline.evaluate import level_points, limits_at, says_same
-from mura_core.report import comparison_as_text
+from mura_core.pipeline.evaluate import level_points, say_same
+from mura_core.report import comparison_as_text, first_alike, limits_at
 from mura_core.runs import config_of, judge_run
 
 log = logging.getLogger("mura")
@@ -39,12 +40,18 @@ def compare_runs(first: Path, second: Path) -> pd.DataFrame:
     runs = [judge_run(folder) for folder in (first, second)]
     rows = compare_judgements(*runs, seed=config_of(first).seed)
     log.info("First: %s\nSecond: %s; differences are second minus first", first, second)
-    said: dict[Hashable, str] = {}
-    for level in dict.fromkeys(row.level for row in rows):
-        whole = next(row for row in rows if row.level == level)
-        points = [tuple(limits_at(level_points(run), level)) for run in runs]
-        if says_same(said, (whole.count, *points), level, "By"):
+    points = [level_points(run) for run in runs]
+    wholes = {row.level: row for row in reversed(rows)}  # the first of each level is of all parts
+    alike = first_alike(
+        (level, (wholes[level].count, *(limits_at(some, level) for some in points)))
+        for level in LEVELS
+        if level in wholes
+    )
+    for level, first_level in alike.items():
+        if first_level != level:
+            say_same(level, first_level, "By")
             continue
+        whole = wholes[level]
         log.info(
             "\nBy %s, %s: %d, of %d patients\n%s",
             level.replace("_", " "), whole.body_part, whole.count, whole.patients,

@@ -91,6 +91,21 @@ def open_data(
     return manifest.of(body_parts)
 
 
+def open_data_of(config: RunConfig, readers: Readers) -> Manifest:
+    """Return the manifest of the data that the settings of a run name.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Settings of the run.
+    readers : mapping
+        Image readers by file suffix, in addition to the built-in ones.
+    """
+    return open_data(
+        config.data, config.body_part, config.seed, config.validate, readers, config.reading
+    )
+
+
 def say_counts(data: str, manifest: Manifest) -> None:
     """Log the name of the data, what was assumed, and its numbers of images, studies and patients.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,12 +30,13 @@ from mura_core.evaluation import (
 )
 from mura_core.files import remove_leftovers, write_csv
 from mura_core.heatmaps import Distraction, HeatmapScores, distraction, with_verdicts
-from mura_core.pipeline.data import open_data
+from mura_core.pipeline.data import open_data_of
 from mura_core.report import (
     draw_contact_sheets,
     figures_as_text,
     how_called,
     restarts_in_words,
+    same_levels,
     seeds_as_text,
     spread_as_text,
     study_scores_as_text,
@@ -97,8 +98,10 @@ def _metrics_of(
 ) -> Metrics:
     """Return the figures of a run, without the scores of heatmaps."""
     by_score = {
-        score: judge_run(folder, {**settings, "study_score": score}) for score in STUDY_SCORES
-    }
+        score: judge_run(folder, {**settings, "study_score": score})
+        for score in STUDY_SCORES
+        if score != judgement.study_score
+    } | {judgement.study_score: judgement}
     judged = (judgement.predictions, judgement.points)
     folds: list[RepeatFigures] = []
     if config.validate == "kfold":
@@ -208,41 +211,18 @@ def level_points(judgement: Judgement) -> tuple[LevelPoint, ...]:
     )
 
 
-def limits_at(points: Sequence[LevelPoint], level: str) -> list[tuple[float | None, float]]:
-    """Return the thresholds of each fold at a level.
+def say_same(level: str, earlier: str, start: str) -> None:
+    """Log that a level has the units and operating points of an earlier one.
 
     Parameters
     ----------
-    points : sequence of LevelPoint
-        Operating points of all levels.
-    level : str
-        One of `LEVELS`.
-    """
-    return [(point.normal_below, point.threshold) for point in points if point.level == level]
-
-
-def says_same(said: dict[Hashable, str], judged: Hashable, level: str, start: str) -> bool:
-    """Log that a level has the units and operating points of an earlier one; False if not.
-
-    Each level groups the units of the one before, so that equal counts mean equal units.
-
-    Parameters
-    ----------
-    said : dict
-        The levels that were logged, by what was judged; the level is added.
-    judged : hashable
-        Number of units and operating points of the level.
-    level : str
-        One of `LEVELS`.
+    level, earlier : str
+        Two of `LEVELS`.
     start : str
         Start of the line.
     """
-    earlier = said.setdefault(judged, level)
-    if earlier == level:
-        return False
     names = (level.replace("_", " "), earlier.replace("_", " "))
     log.info("\n%s %s: same as by %s, because the units are the same", start, *names)
-    return True
 
 
 def say_figures(metrics: Metrics, said_of: str) -> None:
@@ -259,12 +239,11 @@ def say_figures(metrics: Metrics, said_of: str) -> None:
         log.info(sentence)
     folds = {one.level: one for one in metrics.over_folds}
     seeds = {one.level: one for one in metrics.over_seeds}
-    said: dict[Hashable, str] = {}
-    for level in dict.fromkeys(row.level for row in metrics.figures):
-        rows = of_level(metrics.figures, level)
-        judged = (rows[0].counts.count, *limits_at(metrics.operating_points, level))
-        if says_same(said, judged, level, f"{said_of}, by"):
+    for level, first in same_levels(metrics).items():
+        if first != level:
+            say_same(level, first, f"{said_of}, by")
             continue
+        rows = of_level(metrics.figures, level)
         log.info(
             "\n%s, by %s (%s)\n%s",
             said_of, level.replace("_", " "), how_called(metrics, level),
@@ -293,9 +272,7 @@ def _write_mistakes(folder: Path, config: RunConfig, judgement: Judgement) -> No
         return
     try:
         readers = installed_readers(window=config.window)
-        manifest = open_data(
-            config.data, config.body_part, config.seed, config.validate, readers, config.reading
-        )
+        manifest = open_data_of(config, readers)
         _warn_of_corrections(manifest.table, judgement.predictions)
         sheets = list(
             draw_contact_sheets(mistakes, manifest.folder, folder, readers, config.bit_depth)

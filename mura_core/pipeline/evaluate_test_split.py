@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mura_core.data import COLUMNS, LEVELS, PreparedImages, installed_readers
+from mura_core.data import COLUMNS, LEVELS, PreparedImages, installed_readers, part_rates
 from mura_core.errors import DataError, UsageError
 from mura_core.evaluation import (
     ChosenPoint,
@@ -23,7 +23,7 @@ from mura_core.evaluation import (
 )
 from mura_core.files import remove_leftovers, write_csv
 from mura_core.pipeline.data import (
-    open_data,
+    open_data_of,
     prepare_images,
     register_layers,
 )
@@ -130,9 +130,7 @@ def _prepare(folder: Path, splits: pd.DataFrame) -> PreparedImages:
     plugins = load_plugins()
     register_layers(plugins)
     readers = installed_readers(plugins, window=config.window)
-    manifest = open_data(
-        config.data, config.body_part, config.seed, config.validate, readers, config.reading
-    )
+    manifest = open_data_of(config, readers)
     prepared = prepare_images(manifest, config, readers)
     if len(prepared.table) != len(splits):
         raise DataError(f"{folder}: was trained on other data; start a new run")
@@ -144,14 +142,12 @@ def _judge(run: FinishedRun, prepared: PreparedImages, splits: pd.DataFrame) -> 
     rows = np.flatnonzero(splits["split"] == "test")
     logits, probability = run.answers(prepared.images, rows)
     prepared.refuse_changed()
-    seen = splits[splits["split"].isin(["train", "tune"])]
-    rates = seen.groupby("body_part")["label"].mean()
     table = splits.iloc[rows][COLUMNS].reset_index(drop=True)
     predictions = table.assign(
         fold=0,
         logit=logits,
         probability=probability,
-        part_rate=table["body_part"].map(rates).fillna(seen["label"].mean()),
+        part_rate=part_rates(splits, table["body_part"]),
     )
     points = {level: ChosenPoint(run.point(level)) for level in LEVELS}
     return Judgement(predictions, {0: FoldJudgement(points)}, run.judgement.study_score)

@@ -35,7 +35,7 @@ from mura_core.heatmaps import (
     write_heatmaps,
 )
 from mura_core.imaging import Readers
-from mura_core.pipeline.data import open_data, prepare_images, register_layers
+from mura_core.pipeline.data import open_data_of, prepare_images, register_layers
 from mura_core.pipeline.evaluate import judge_letters
 from mura_core.pipeline.explained import (
     explainers_named,
@@ -211,9 +211,7 @@ def _open(folder: Path, config: RunConfig, judgement: Judgement, plugins: Plugin
     register_layers(plugins)
     networks, shuffled = _networks(folder, config, judgement.predictions["fold"].unique())
     readers = installed_readers(plugins, window=config.window)
-    manifest = open_data(
-        config.data, config.body_part, config.seed, config.validate, readers, config.reading
-    )
+    manifest = open_data_of(config, readers)
     prepared = prepare_images(manifest, config, readers)
     refuse_other_pixels(folder, prepared.digest)
     return _Run(folder, config, judgement, manifest, prepared, networks, shuffled, readers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from mura_core.files import write_csv
 from mura_core.heatmaps import finding_boxes
 from mura_core.imaging import PixelStatistics, Readers
 from mura_core.pipeline.data import (
-    open_data,
+    open_data_of,
     prepare_images,
     say_counts,
 )
@@ -42,7 +42,8 @@ from mura_core.runs import (
     write_config,
     write_environment,
 )
-from mura_plugins.manager import Plugins, load_plugins, parse_options, resolve
+from mura_plugins.manager import BUILT_IN, Plugins, load_plugins, parse_options, resolve
+from mura_plugins.offers import Offer
 
 if TYPE_CHECKING:
     import keras
@@ -124,9 +125,7 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
     parse_rule(config.operating_point)
     parse_seeds(config.seeds, config.seed)
     readers = installed_readers(plugins, window=config.window)
-    manifest = open_data(
-        config.data, config.body_part, config.seed, config.validate, readers, config.reading
-    )
+    manifest = open_data_of(config, readers)
     say_counts(config.data, manifest)
     _refuse_missing_split(manifest, config.validate)
     if config.explain:
@@ -173,23 +172,16 @@ def _check(config: RunConfig, plugins: Plugins) -> _Checked:
 
 def _plugin_versions(plugins: Plugins, model: str) -> dict[str, str]:
     """Return the versions of other distributions that provide the architecture and the readers."""
-
-    def is_of(name: str) -> bool:  # the name of a family ends in a star
-        return model.startswith(name[:-1]) if name.endswith("*") else name == model
-
-    used = {offer.distribution: offer.version for offer in plugins.readers}
-    for offer in plugins.architectures:
-        if is_of(offer.record.name):
-            used[offer.distribution] = offer.version
-    return {name: used[name] for name in sorted(used) if name != "mura-run"}
+    offers: list[Offer[Any]] = [plugins.architecture_offer(model), *plugins.readers]
+    return {one.distribution: one.version for one in offers if one.distribution != BUILT_IN}
 
 
 def _prepare(checked: _Checked, folder: Path, *, resume: bool) -> PreparedImages:
     """Read the images, or find them in the cache, and write what is known of them."""
-    if not resume:
-        write_config(folder / "config.yaml", checked.config)
     if resume:
         refuse_other_versions(folder, checked.plugins)
+    else:
+        write_config(folder / "config.yaml", checked.config)
     prepared = prepare_images(checked.manifest, checked.config, checked.readers)
     if resume:
         refuse_other_pixels(folder, prepared.digest)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mura_core.data import COLUMNS, PreparedImages, Training, statistics_of
+from mura_core.data import COLUMNS, PreparedImages, Training, part_rates, statistics_of
 from mura_core.errors import DataError
 from mura_core.evaluation import SAME_ANSWER
 from mura_core.files import write_csv
@@ -229,17 +229,14 @@ def _predict(
 ) -> pd.DataFrame:
     from mura_core.inference import predict_logits, probability
 
-    split = training.table["split"]
-    seen = training.table[split.isin(["train", "tune"])]
-    rates = seen.groupby("body_part")["label"].mean()
-    rows = np.flatnonzero(split == judged)
+    rows = np.flatnonzero(training.table["split"] == judged)
     logits = predict_logits(model, prepared.images, rows, flip=flip)
     table = prepared.table.iloc[rows]
     return table.assign(
         fold=training.fold,
         logit=logits,
         probability=probability(logits),
-        part_rate=table["body_part"].map(rates).fillna(seen["label"].mean()),
+        part_rate=part_rates(training.table, table["body_part"]),
     )
 
 

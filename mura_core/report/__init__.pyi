@@ -9,6 +9,9 @@ from .figures_text import study_scores_as_text as study_scores_as_text
 from .figures_text import verdicts as verdicts
 from .heatmap_text import distraction_in_words as distraction_in_words
 from .heatmap_text import method_in_words as method_in_words
+from .levels import first_alike as first_alike
+from .levels import limits_at as limits_at
+from .levels import same_levels as same_levels
 from .page import report_page as report_page
 from .predictions import Using as Using
 from .predictions import predictions_page as predictions_page

@@ -151,27 +151,17 @@ def read_metrics(folder: Path) -> Metrics:
     DataError
         If the file is missing or damaged, or is of a version that can't be read.
     """
-    from pydantic import ValidationError
-
-    path = folder / "metrics.json"
-    again = f"evaluate the run again: mura-run evaluate {folder}"
     content = _json_of(folder)
     if content is None:
-        raise DataError(f"{path}: no such file; {again.replace(' again', '')}")
+        raise DataError(
+            f"{folder / 'metrics.json'}: no such file; evaluate the run: mura-run evaluate {folder}"
+        )
     if content.get("version") not in _READABLE:
         raise DataError(
             f"{folder}: was evaluated by another version of mura-run (its metrics.json has version"
-            f" {content.get('version')}, not {METRICS_VERSION}); {again}"
+            f" {content.get('version')}, not {METRICS_VERSION}); {_again(folder)}"
         )
-    try:
-        return _adapter().validate_python(_nested(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        reason = f"{where}: {first['msg']}"
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    raise DataError(f"{path}: is damaged ({reason}); delete it and {again}")
+    return _checked(content, folder)
 
 
 def last_metrics(folder: Path) -> Metrics | None:
@@ -188,7 +178,7 @@ def last_metrics(folder: Path) -> Metrics | None:
         If the file is damaged.
     """
     content = _json_of(folder)
-    return read_metrics(folder) if content and content.get("version") in _READABLE else None
+    return _checked(content, folder) if content and content.get("version") in _READABLE else None
 
 
 def write_metrics(folder: Path, metrics: Metrics) -> None:
@@ -260,6 +250,26 @@ def _json_of(folder: Path) -> Json | None:
     if not isinstance(content, dict):
         raise DataError(f"{path}: is not JSON; delete it and evaluate the run again")
     return content
+
+
+def _again(folder: Path) -> str:
+    return f"evaluate the run again: mura-run evaluate {folder}"
+
+
+def _checked(content: Json, folder: Path) -> Metrics:
+    """Return the contents of a readable version of `metrics.json`."""
+    from pydantic import ValidationError
+
+    try:
+        return _adapter().validate_python(_nested(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        reason = f"{where}: {first['msg']}"
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    path = folder / "metrics.json"
+    raise DataError(f"{path}: is damaged ({reason}); delete it and {_again(folder)}")
 
 
 def _nested(content: Json) -> Json:

@@ -164,3 +164,16 @@ def test_real_formats(real_data: Path):
             tolerance = 8 if path.suffix == ".jpg" else 0
             difference = image.astype(int) - expected.get(path.name, reference)
             assert abs(difference).max() <= tolerance, row["path"]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), ValueError("odd\nlines")])
+def test_whatever_a_plugins_reader_raises_is_about_its_file(error, tmp_path, monkeypatch):
+    def read(path):
+        raise error
+
+    # As in `mura-run`, where Ctrl-C raises something else.
+    monkeypatch.setattr("mura_plugins.guard.signal.getsignal", lambda number: None)
+    path = tmp_path / "a.raw"
+    path.write_bytes(b"pixels")
+    with pytest.raises(RadiographError, match=r"a\.raw: can't be read \((SystemExit: 3|Key|Val)"):
+        read_radiograph(path, readers={".raw": read})

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mura_core.errors import ImageFileError, PngError
 from mura_core.imaging.cpu import instructions
 from mura_core.imaging.levels import Chroma, Samples, luma, spanning
-from mura_core.imaging.limits import reason_too_large
+from mura_core.imaging.limits import refuse_large
 from mura_core.imaging.orientation import upright
 from mura_core.imaging.png import extensions
 from mura_core.imaging.png.inflate import Buffer, InflateError, adler32, inflate
@@ -101,8 +101,7 @@ def read_png(
     """
     fields, data, data_at, is_plain = extensions.chunks.parse(content)
     header = _Header(*fields)
-    if reason := reason_too_large(header.width, header.height, max_pixels):
-        raise ImageFileError(reason)
+    refuse_large(header.width, header.height, max_pixels)
     passes = header.passes()
     size = sum(count * row_bytes for count, row_bytes in passes)
     if size > _DEFLATE_MAX_RATIO * len(data):
